@@ -1,0 +1,4 @@
+//! Cumulet, a pocket cloud.
+#![doc = ""]
+
+pub mod workload;

@@ -1,0 +1,2 @@
+//! The `cumulet` binary.
+fn main() {}
