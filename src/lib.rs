@@ -1,4 +1,7 @@
 //! Cumulet, a pocket cloud.
-#![doc = ""]
 
+pub mod domain;
+pub mod http;
+pub mod state;
+pub mod units;
 pub mod workload;

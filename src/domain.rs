@@ -1,0 +1,15 @@
+//! The rules of an elastic service, as pure types and functions.
+//!
+//! No I/O, no clock, no randomness: what a rule needs comes in as arguments (time too), and a
+//! decision goes out as data together with its reason. The live roles and a simulator run the
+//! same code.
+
+pub mod balancing;
+pub mod cost;
+pub mod decision;
+pub mod health;
+pub mod instance_type;
+pub mod load;
+pub mod restart;
+pub mod scaling;
+pub mod vm;
