@@ -1,5 +1,6 @@
 //! Cumulet, a pocket cloud.
 
+pub mod config;
 pub mod domain;
 pub mod http;
 pub mod state;

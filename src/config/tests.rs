@@ -1,0 +1,95 @@
+use super::*;
+
+fn load(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cumulet.toml");
+    std::fs::write(&path, text).unwrap();
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let flags: Vec<Flag> = flags
+        .iter()
+        .map(|(key, value)| Flag {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+            typed: format!("--{key}"),
+        })
+        .collect();
+    Config::load(Some(&path), environment, &flags)
+}
+
+fn refusal(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> String {
+    load(text, environment, flags).unwrap_err().to_string()
+}
+
+#[test]
+fn flag_beats_environment_beats_file_beats_default() {
+    let file = "port = 1\nadmin_port = 1\nvms = 1\n";
+    let environment = [("CUMULET_ADMIN_PORT", "2"), ("CUMULET_VMS", "2"), ("HOME", "/")];
+    let config = load(file, &environment, &[("vms", "7")]).unwrap();
+    let settings = &config.settings;
+    assert_eq!((settings.port, settings.admin_port, settings.vms), (1, 2, 7));
+    assert_eq!(settings.report_every, Duration::from_secs(5));
+    let sources: Vec<String> =
+        config.rows().take(4).map(|(_, _, source)| source.to_string()).collect();
+    assert_eq!(sources[0], "default");
+    assert!(sources[1].ends_with("cumulet.toml"));
+    assert_eq!(sources[2..], ["environment CUMULET_ADMIN_PORT", "flag --vms"]);
+    assert_eq!(config.flags(), [("vms", "7".to_owned())]);
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_the_nearest_known_one() {
+    assert!(refusal("[autoscaler]\ntarget_cpus = 0.5", &[], &[]).ends_with(
+        "no setting is called `autoscaler.target_cpus`; did you mean `autoscaler.target_cpu`?"
+    ));
+    assert_eq!(
+        refusal("", &[("CUMULET_PROT", "1")], &[]),
+        "environment: no setting is called CUMULET_PROT; did you mean CUMULET_PORT?"
+    );
+    assert_eq!(
+        refusal("", &[], &[("autoscaler.maximun", "1")]),
+        "--autoscaler.maximun: no setting is called `autoscaler.maximun`; did you mean \
+         `autoscaler.maximum`?"
+    );
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_refused_with_what_would() {
+    for (text, wanted) in [
+        ("port = 70000", "a whole number from 0 to 65535 is needed"),
+        ("vms = -1", "a whole number"),
+        ("report_every = \"soon\"", "for example 5s, 200ms or 1m"),
+        ("report_every = -3", "for example 5s"),
+        ("boot_scale = \"nan\"", "not negative"),
+        ("autoscaler.target_cpu = 60", "a share above 0 and up to 1"),
+        ("autoscaler.minimum = 30", "must not be above the maximum"),
+        ("instance_type = \"t9.huge\"", "no instance type is called `t9.huge`; there are"),
+        ("state = [1]", "must be a text, a number"),
+        ("vms = ", "TOML parse error"),
+        ("[instance_types.big]\nvcpu = 3", "has no `vcpu`"),
+        ("[instance_types.big]\nvcpus = 0", "at least 1"),
+    ] {
+        let refused = refusal(text, &[], &[]);
+        assert!(refused.contains(wanted), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn times_are_read_and_shown_with_their_units() {
+    let config = load("report_every = \"200ms\"\ndrain_limit = \"1m 30s\"", &[], &[]).unwrap();
+    assert_eq!(config.settings.report_every, Duration::from_millis(200));
+    assert_eq!(config.settings.drain_limit, Duration::from_secs(90));
+    for (key, shown, _) in config.rows() {
+        let mut again = Settings::default();
+        (key.set)(&mut again, &shown).unwrap();
+        assert_eq!((key.show)(&again), shown, "{} survives being shown", key.name);
+    }
+}
+
+#[test]
+fn a_type_of_the_users_own_stands_beside_the_built_in_ones() {
+    let text = "instance_type = \"tiny\"\n[instance_types.tiny]\nvcpus = 1\nboot = \"3s\"\n";
+    let settings = load(text, &[], &[]).unwrap().settings;
+    assert_eq!(settings.instance_types["tiny"].vcpus, Some(1));
+    assert_eq!(settings.instance_types["tiny"].boot, Duration::from_secs(3));
+    assert!(settings.instance_types.contains_key("t3.micro"));
+}

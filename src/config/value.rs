@@ -1,0 +1,137 @@
+//! How the values of settings are read and shown.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::domain::instance_type::InstanceType;
+use crate::units::Share;
+
+/// A type that a setting can have. A refusal is a sentence about what would be right.
+pub(super) trait Value: Sized {
+    fn read(text: &str) -> Result<Self, String>;
+    fn show(&self) -> String;
+}
+
+macro_rules! whole_number {
+    ($($type:ty),+) => {$(
+        impl Value for $type {
+            fn read(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| {
+                    format!("a whole number from 0 to {} is needed", <$type>::MAX)
+                })
+            }
+
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+};
+}
+whole_number!(u16, u32, u64);
+
+impl Value for f64 {
+    fn read(text: &str) -> Result<Self, String> {
+        let number = text.parse::<Self>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+        number.ok_or_else(|| "a number that is not negative is needed".to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Share {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+            .ok()
+            .filter(|share: &Self| share.get() > 0.0)
+            .ok_or_else(|| "a share above 0 and up to 1 is needed, for example 0.6".to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.get().to_string()
+    }
+}
+
+impl Value for String {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("it must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+    }
+
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Value for PathBuf {
+    fn read(text: &str) -> Result<Self, String> {
+        String::read(text).map(Self::from)
+    }
+
+    fn show(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Value for Duration {
+    /// A number with its unit, `5s`, `200ms`, `1m 30s`; a bare number is seconds.
+    fn read(text: &str) -> Result<Self, String> {
+        let wanted = || "a time with its unit is needed, for example 5s, 200ms or 1m".to_owned();
+        if let Ok(seconds) = text.parse::<f64>() {
+            return Self::try_from_secs_f64(seconds).map_err(|_| wanted());
+        }
+        let signed = text.parse::<SignedDuration>().map_err(|_| wanted())?;
+        Self::try_from(signed).map_err(|_| wanted())
+    }
+
+    fn show(&self) -> String {
+        format!("{:#}", SignedDuration::try_from(*self).unwrap_or(SignedDuration::MAX))
+    }
+}
+
+/// A TOML value as the text that stands for it everywhere else; none for tables, lists and dates.
+pub(super) fn as_text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+/// An instance type of the user's own.
+pub(super) fn instance_type(name: &str, fields: &toml::Value) -> Result<InstanceType, String> {
+    const KNOWN: &str = "vcpus, memory_mib, baseline, credits_per_hour, price_per_hour and boot";
+    let fields = fields.as_table().ok_or("a table of its figures is needed")?;
+    let mut made = InstanceType {
+        name: name.to_owned(),
+        vcpus: None,
+        memory_bytes: None,
+        baseline: None,
+        credits_per_hour: 0.0,
+        price_per_hour: 0.0,
+        boot: Duration::ZERO,
+    };
+    for (field, value) in fields {
+        let text = as_text(value).ok_or_else(|| format!("`{field}` must be a number or a text"))?;
+        let at = |problem| format!("`{field}` = `{text}`: {problem}");
+        match field.as_str() {
+            "vcpus" => made.vcpus = Some(u32::read(&text).map_err(at)?),
+            "memory_mib" => {
+                made.memory_bytes = Some(u64::read(&text).map_err(at)?.saturating_mul(1 << 20));
+            }
+            "baseline" => made.baseline = Some(Share::read(&text).map_err(at)?),
+            "credits_per_hour" => made.credits_per_hour = f64::read(&text).map_err(at)?,
+            "price_per_hour" => made.price_per_hour = f64::read(&text).map_err(at)?,
+            "boot" => made.boot = Duration::read(&text).map_err(at)?,
+            unknown => return Err(format!("an instance type has no `{unknown}`; it has {KNOWN}")),
+        }
+    }
+    if made.vcpus == Some(0) {
+        return Err("`vcpus` must be at least 1; leave it out for a type without a limit".into());
+    }
+    Ok(made)
+}
