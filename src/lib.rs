@@ -1,8 +1,12 @@
 //! Cumulet, a pocket cloud.
 
+pub mod autoscaler;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod logging;
+pub mod operator;
+pub mod process;
 pub mod state;
 pub mod units;
 pub mod workload;

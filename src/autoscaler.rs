@@ -1,0 +1,175 @@
+//! The autoscaler: watches VMState.xml, asks [`crate::domain::scaling`] how many VMs there should
+//! be, and writes ASState.xml.
+//!
+//! It holds nothing that it could not find again: killed at any moment and started again, it
+//! carries on from the two files. Only the window of CPU shares starts anew, and until it has seen
+//! a report it decides nothing.
+
+mod fleet;
+mod orders;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::decision::Direction;
+use crate::domain::scaling::{TargetTracking, Verdict};
+use crate::state::as_state::AsStateFile;
+use crate::state::events::{Event, EventKind};
+use crate::state::lb_state::LbStateFile;
+use crate::state::samples::{DecisionSample, Sample};
+use crate::state::vm_state::VmStateFile;
+use crate::state::watch::{View, Watcher};
+use crate::state::{Error, StateFolder};
+use fleet::Fleet;
+
+/// How the autoscaler is to work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// The policy's figures.
+    pub tracking: TargetTracking,
+    /// Fewest VMs, where ASState.xml does not say it.
+    pub minimum: u32,
+    /// Most VMs, where ASState.xml does not say it.
+    pub maximum: u32,
+    /// How often a VM reports.
+    pub report_every: Duration,
+}
+
+/// Between two looks when no file changes: late reports are seen by their absence.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until `stop` is cancelled.
+///
+/// # Errors
+/// If the state folder cannot be watched. A file that cannot be read or written later is logged,
+/// and tried again at the next look.
+pub async fn run(
+    settings: Settings,
+    folder: StateFolder,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let watcher = Watcher::start(&folder).context("cannot watch the state folder")?;
+    let mut vm_state = watcher.follow::<VmStateFile>();
+    let mut as_state = watcher.follow::<AsStateFile>();
+    let lb_state = watcher.follow::<LbStateFile>();
+    let mut autoscaler = Autoscaler::new(settings, folder);
+    tracing::info!(target_cpu = settings.tracking.target.get(), "the autoscaler watches");
+    while !stop.is_cancelled() {
+        autoscaler.look(&mut vm_state, &lb_state).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = vm_state.changed() => {}
+            _ = as_state.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        as_state.mark_unchanged();
+    }
+    tracing::info!("the autoscaler stops");
+    Ok(())
+}
+
+struct Autoscaler {
+    settings: Settings,
+    folder: StateFolder,
+    fleet: Fleet,
+    /// When a hold was last written: holds are told once a period, changes at once.
+    told: Option<Instant>,
+}
+
+impl Autoscaler {
+    fn new(settings: Settings, folder: StateFolder) -> Self {
+        Self { settings, folder, fleet: Fleet::new(settings), told: None }
+    }
+
+    /// Reads what the VMs say, decides, and writes the decision if there is something to say.
+    async fn look(
+        &mut self,
+        vm_state: &mut Receiver<View<VmStateFile>>,
+        lb_state: &Receiver<View<LbStateFile>>,
+    ) {
+        let Some(vms) = vm_state.borrow_and_update().document.clone() else { return };
+        let now = Instant::now();
+        self.fleet.observe(&vms, now, Timestamp::now());
+        let due = self.told.is_none_or(|told| now - told >= self.settings.report_every);
+        let (fleet, settings, folder) = (self.fleet.clone(), self.settings, self.folder.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            decide_and_write(&folder, &settings, &fleet, &vms, now, due)
+        })
+        .await;
+        match written {
+            Ok(Ok(Some(verdict))) => {
+                self.told = Some(now);
+                self.fleet.note_decision(verdict.direction, now);
+                self.tell(&verdict, lb_state).await;
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "cannot write the decision; trying again"),
+            Err(error) => tracing::error!(%error, "the decision was not finished"),
+        }
+    }
+
+    /// The decision in samples.txt and, if it changes anything, in events.log.
+    async fn tell(&self, verdict: &Verdict, lb_state: &Receiver<View<LbStateFile>>) {
+        let totals = lb_state.borrow().document.as_ref().map(|document| document.totals);
+        let (running, booting, draining) = self.fleet.census();
+        let sample = Sample::Decision(DecisionSample {
+            at: Timestamp::now(),
+            fleet: running + booting + draining,
+            running,
+            booting,
+            draining,
+            desired: verdict.to,
+            offered_load: totals.map(|totals| totals.offered_load),
+            queue_seconds: totals.map(|totals| totals.queue_seconds),
+            action: verdict.direction,
+            reason: verdict.reason.clone(),
+        });
+        let event = (verdict.direction != Direction::Hold).then(|| {
+            let Verdict { direction, from, to, reason, .. } = verdict;
+            tracing::info!(%direction, from, to, reason, "scales");
+            Event::now(
+                EventKind::Scale,
+                "autoscaler",
+                None,
+                format!("{direction} {from} to {to}: {reason}"),
+            )
+        });
+        let folder = self.folder.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            folder.append_sample(&sample)?;
+            event.map_or(Ok(()), |event| folder.append_event(&event))
+        });
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!(%error, "cannot record the decision");
+        }
+    }
+}
+
+/// One decision under the lock of ASState.xml, so that nothing an operator wrote meanwhile is
+/// undone. Returns the verdict if it was written.
+fn decide_and_write(
+    folder: &StateFolder,
+    settings: &Settings,
+    fleet: &Fleet,
+    vms: &VmStateFile,
+    now: Instant,
+    due: bool,
+) -> Result<Option<Verdict>, Error> {
+    let rebuilt = || orders::rebuilt_from(vms, settings, Timestamp::now());
+    folder.update_if_changed(rebuilt, |file: &mut AsStateFile| {
+        if file.policy.is_empty() {
+            *file = AsStateFile { seq: file.seq, ..rebuilt() };
+        }
+        orders::settle(file, vms);
+        let verdict = fleet.judge(file, now);
+        let told = due || verdict.direction != Direction::Hold;
+        if told {
+            orders::apply(file, vms, &verdict, Timestamp::now());
+        }
+        told.then_some(verdict)
+    })
+}

@@ -1,0 +1,100 @@
+//! How a decision changes ASState.xml: pure functions on the document.
+
+use jiff::Timestamp;
+
+use crate::autoscaler::Settings;
+use crate::domain::decision::{Action, Decision, Direction};
+use crate::domain::scaling::{self, Verdict};
+use crate::domain::vm::{VmId, VmState};
+use crate::state::as_state::{AsStateFile, DECISIONS_KEPT, VmOrder};
+use crate::state::vm_state::VmStateFile;
+use crate::state::xml::Foreign;
+
+/// Who the autoscaler is in the `by` of an order.
+const BY: &str = "autoscaler";
+
+/// A file that wants what there is: used when there is none, or none that can be read.
+pub(super) fn rebuilt_from(vms: &VmStateFile, settings: &Settings, now: Timestamp) -> AsStateFile {
+    let staying =
+        vms.vms.iter().filter(|vm| matches!(vm.state, VmState::Booting | VmState::Running));
+    let keep = staying.map(|vm| VmOrder {
+        id: vm.id.clone(),
+        action: Action::Keep,
+        instance_type: Some(vm.instance_type.clone()),
+        by: Some(BY.to_owned()),
+        since: Some(now),
+        reason: Some("found running".to_owned()),
+        foreign: Foreign::default(),
+    });
+    let mut file = AsStateFile {
+        policy: scaling::TARGET_TRACKING.to_owned(),
+        minimum: settings.minimum,
+        maximum: settings.maximum,
+        vms: keep.collect(),
+        ..AsStateFile::default()
+    };
+    file.desired = file.wanted();
+    file
+}
+
+/// Brings the orders up to date with what is: an added VM that runs is kept, a deleted one that
+/// is gone is forgotten.
+pub(super) fn settle(file: &mut AsStateFile, vms: &VmStateFile) {
+    file.vms.retain(|order| order.action != Action::Delete || vms.vm(&order.id).is_some());
+    for order in &mut file.vms {
+        let runs = vms.vm(&order.id).is_some_and(|vm| vm.state == VmState::Running);
+        if order.action == Action::Add && runs {
+            order.action = Action::Keep;
+        }
+    }
+    let highest = vms.vms.iter().filter_map(|vm| vm.id.number()).max().unwrap_or(0);
+    file.last_vm = file.last_vm.max(highest);
+    file.desired = file.wanted();
+}
+
+/// Writes a verdict into the file: new orders for a scale-out, deletions for a scale-in, and the
+/// decision with its reason. Of holds in a row only the last is kept.
+pub(super) fn apply(file: &mut AsStateFile, vms: &VmStateFile, verdict: &Verdict, now: Timestamp) {
+    for _ in verdict.from..verdict.to {
+        let id = unused_id(file, vms);
+        file.vms.push(VmOrder {
+            id,
+            action: Action::Add,
+            instance_type: None,
+            by: Some(BY.to_owned()),
+            since: Some(now),
+            reason: Some(verdict.reason.clone()),
+            foreign: Foreign::default(),
+        });
+    }
+    for order in file.vms.iter_mut().filter(|order| verdict.victims.contains(&order.id)) {
+        order.action = Action::Delete;
+        order.by = Some(BY.to_owned());
+        order.since = Some(now);
+        order.reason = Some(verdict.reason.clone());
+    }
+    let held_before = file.decisions.last().is_some_and(|d| d.action == Direction::Hold);
+    if held_before && verdict.direction == Direction::Hold {
+        file.decisions.pop();
+    }
+    file.decisions.push(Decision {
+        at: now,
+        action: verdict.direction,
+        from: verdict.from,
+        to: verdict.to,
+        reason: verdict.reason.clone(),
+    });
+    let surplus = file.decisions.len().saturating_sub(DECISIONS_KEPT);
+    file.decisions.drain(..surplus);
+    file.decided_at = Some(now);
+    file.desired = file.wanted();
+}
+
+fn unused_id(file: &mut AsStateFile, vms: &VmStateFile) -> VmId {
+    loop {
+        let id = file.next_vm_id();
+        if file.order(&id).is_none() && vms.vm(&id).is_none() {
+            return id;
+        }
+    }
+}

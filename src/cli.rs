@@ -1,0 +1,80 @@
+//! The command line: arguments to a role or to an operator's wish, exit codes, and how an error
+//! is shown.
+
+mod arguments;
+mod observe;
+mod operate;
+mod roles;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{self, Config, Flag};
+use arguments::{Arguments, AutoscalerWish, Command};
+
+/// Exit code of a command line or settings that make no sense.
+const USAGE: u8 = 2;
+
+/// Runs the program: 0 done, 1 failed, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With stderr closed there is nobody to tell; the exit code still says it.
+            let _told = writeln!(std::io::stderr(), "error: {error:#}");
+            let usage = error.is::<config::Error>() || error.is::<Usage>();
+            ExitCode::from(if usage { USAGE } else { 1 })
+        }
+    }
+}
+
+/// A command line that makes no sense, beyond what the parser sees.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let flags = arguments.flags()?;
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = Config::load(arguments.config.as_deref(), environment, &flags)?;
+    match arguments.command {
+        Command::Up { no_tui, .. } => roles::up(&config, no_tui),
+        Command::Balancer { listeners_inherited, .. } => {
+            roles::balancer(&config, listeners_inherited)
+        }
+        Command::Autoscaler { wish: None } => roles::autoscaler(&config),
+        Command::Autoscaler { wish: Some(wish) } => {
+            operate::pause_autoscaler(&config, wish == AutoscalerWish::Pause)
+        }
+        Command::Vm { id, instance_type, listen } => {
+            roles::vm(&config, id, instance_type.as_deref(), listen)
+        }
+        Command::Top { once, json } => observe::top(&config, once, json),
+        Command::Launch { instance_type } => operate::launch(&config, instance_type.as_deref()),
+        Command::Terminate { id } => operate::terminate(&config, &id),
+        Command::Kill { id } => operate::kill(&config, &id),
+        Command::Pause { id } => operate::pause(&config, &id),
+        Command::Resume { id } => operate::resume(&config, &id),
+        Command::Config { json } => observe::config(&config, json),
+    }
+}
+
+/// Prints to stdout. A reader that has gone away (`cumulet config | head -1`) is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A `--set name=value` as a flag.
+fn parse_setting(text: &str) -> Result<Flag, Usage> {
+    let (key, value) = text.split_once('=').ok_or_else(|| {
+        Usage(format!("--set {text}: name=value is needed, for example --set boot_scale=0"))
+    })?;
+    Ok(Flag { key: key.trim().to_owned(), value: value.trim().to_owned(), typed: "--set".into() })
+}

@@ -1,0 +1,175 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::{Usage, parse_setting};
+use crate::config::Flag;
+use crate::domain::vm::VmId;
+
+/// A pocket cloud: elastic services on your laptop.
+///
+/// Emulated VMs, a load balancer and an autoscaler as real local processes, coordinated by a
+/// folder of files that you can read, watch and edit.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Example: cumulet up, then in another terminal: workloads/blur.sh")]
+pub(super) struct Arguments {
+    /// The state folder.
+    #[arg(long, global = true, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// The settings file, instead of ./cumulet.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Any setting, by its name in the file; `cumulet config` lists them. May be given again.
+    #[arg(long, global = true, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Where a balancer listens.
+#[derive(Debug, Args)]
+pub(super) struct Ports {
+    /// Port of the balancer, 0 is any free one.
+    #[arg(long, value_name = "P")]
+    port: Option<String>,
+    /// Port for health, metrics and state, on loopback only.
+    #[arg(long, value_name = "P")]
+    admin_port: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start a cluster: balancer, autoscaler and VMs. Ctrl-C drains and stops it whole.
+    #[command(after_help = "Example: cumulet up --vms 2 --port 9000 --report-every 1s")]
+    Up {
+        /// VMs to start with.
+        #[arg(long, value_name = "N")]
+        vms: Option<String>,
+        #[command(flatten)]
+        ports: Ports,
+        /// How often a VM reports.
+        #[arg(long, value_name = "TIME")]
+        report_every: Option<String>,
+        /// Tell what happens line by line, even on a terminal.
+        #[arg(long)]
+        no_tui: bool,
+    },
+    /// Show a cluster.
+    #[command(after_help = "Example: cumulet top --once")]
+    Top {
+        /// Print it once and end.
+        #[arg(long)]
+        once: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Launch one more VM.
+    #[command(after_help = "Example: cumulet launch c5.large")]
+    Launch {
+        /// Its instance type, instead of the cluster's default.
+        #[arg(value_name = "TYPE")]
+        instance_type: Option<String>,
+    },
+    /// Drain a VM and end it.
+    #[command(after_help = "Example: cumulet terminate vm-2")]
+    Terminate {
+        /// The VM.
+        id: VmId,
+    },
+    /// Kill a VM at once (SIGKILL), as a crash would.
+    #[command(after_help = "Example: cumulet kill vm-2")]
+    Kill {
+        /// The VM.
+        id: VmId,
+    },
+    /// Let a VM hang (SIGSTOP).
+    #[command(after_help = "Example: cumulet pause vm-2")]
+    Pause {
+        /// The VM.
+        id: VmId,
+    },
+    /// Let a hanging VM go on (SIGCONT).
+    #[command(after_help = "Example: cumulet resume vm-2")]
+    Resume {
+        /// The VM.
+        id: VmId,
+    },
+    /// Run the autoscaler alone, or pause or resume the one that runs.
+    #[command(after_help = "Example: cumulet autoscaler pause")]
+    Autoscaler {
+        /// What the running one is to do.
+        wish: Option<AutoscalerWish>,
+    },
+    /// Run a balancer alone.
+    #[command(after_help = "Example: cumulet balancer --port 9000 --state /tmp/state")]
+    Balancer {
+        #[command(flatten)]
+        ports: Ports,
+        /// The listening sockets are stdin and stdout: how `up` hands them on.
+        #[arg(long, hide = true)]
+        listeners_inherited: bool,
+    },
+    /// Run one VM alone.
+    #[command(after_help = "Example: cumulet vm --id vm-9 --type m5.large")]
+    Vm {
+        /// Its name.
+        #[arg(long)]
+        id: VmId,
+        /// Its instance type, instead of the default.
+        #[arg(long = "type", value_name = "TYPE")]
+        instance_type: Option<String>,
+        /// Where it listens.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Print the settings in force, and where each came from.
+    #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
+    Config {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What an operator may want of the autoscaler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AutoscalerWish {
+    /// It leaves the size of the fleet alone.
+    Pause,
+    /// It goes on.
+    Resume,
+}
+
+impl Arguments {
+    /// The settings among the arguments.
+    ///
+    /// # Errors
+    /// A `--set` without `=`.
+    pub(super) fn flags(&self) -> Result<Vec<Flag>, Usage> {
+        let mut flags = self.set.iter().map(|set| parse_setting(set)).collect::<Result<Vec<_>, _>>()?;
+        let mut add = |key: &str, value: Option<String>| {
+            let typed = format!("--{}", key.replace('_', "-"));
+            flags.extend(value.map(|value| Flag { key: key.to_owned(), value, typed }));
+        };
+        add("state", self.state.as_ref().map(|path| path.display().to_string()));
+        let ports = match &self.command {
+            Command::Up { vms, ports, report_every, .. } => {
+                add("vms", vms.clone());
+                add("report_every", report_every.clone());
+                Some(ports)
+            }
+            Command::Balancer { ports, .. } => Some(ports),
+            _ => None,
+        };
+        if let Some(ports) = ports {
+            add("port", ports.port.clone());
+            add("admin_port", ports.admin_port.clone());
+        }
+        Ok(flags)
+    }
+}

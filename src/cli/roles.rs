@@ -1,0 +1,170 @@
+//! Commands that run a role, until a signal ends them.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::path::absolute;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::operate::known_type;
+use crate::config::{Config, Settings};
+use crate::domain::scaling::TargetTracking;
+use crate::domain::vm::VmId;
+use crate::state::StateFolder;
+use crate::{autoscaler, balancer, cluster, logging, vm, workload};
+
+pub(super) fn up(config: &Config, _no_tui: bool) -> anyhow::Result<()> {
+    let settings = &config.settings;
+    let folder = StateFolder::open(&settings.state)?;
+    logging::start(Some(&folder.log_path("cluster.jsonl")), LevelFilter::WARN)?;
+    let cluster = cluster::Settings {
+        program: std::env::current_exe().context("cannot find the program's own file")?,
+        handed_on: handed_on(config)?,
+        port: settings.port,
+        admin_port: settings.admin_port,
+        vms: settings.vms,
+        instance_type: settings.instance_type.clone(),
+        bounds: (settings.autoscaler.minimum, settings.autoscaler.maximum),
+        drain_limit: settings.drain_limit,
+        replace_silent_after: settings.replace_silent_after.max(settings.report_every * 4),
+        narrate: true,
+    };
+    run(|stop, now| cluster::run(cluster, folder, stop, now))
+}
+
+pub(super) fn autoscaler(config: &Config) -> anyhow::Result<()> {
+    let settings = &config.settings;
+    let folder = StateFolder::open(&settings.state)?;
+    logging::start(Some(&folder.log_path("autoscaler.jsonl")), stderr_level())?;
+    let scaling = &settings.autoscaler;
+    let autoscaler = autoscaler::Settings {
+        tracking: TargetTracking {
+            target: scaling.target_cpu,
+            warm_up: scaling.warm_up,
+            scale_out_cooldown: scaling.scale_out_cooldown,
+            scale_in_cooldown: scaling.scale_in_cooldown,
+            window: scaling.window,
+        },
+        minimum: scaling.minimum,
+        maximum: scaling.maximum,
+        report_every: settings.report_every,
+    };
+    run(|stop, _| autoscaler::run(autoscaler, folder, stop))
+}
+
+pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Result<()> {
+    let settings = &config.settings;
+    let folder = StateFolder::open(&settings.state)?;
+    logging::start(Some(&folder.log_path("balancer.jsonl")), stderr_level())?;
+    let (listener, admin) = if listeners_inherited {
+        inherited().context("--listeners-inherited: stdin and stdout are not sockets")?
+    } else {
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.port));
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, settings.admin_port));
+        (
+            TcpListener::bind(any).with_context(|| format!("cannot listen on {any}"))?,
+            TcpListener::bind(loopback).with_context(|| format!("cannot listen on {loopback}"))?,
+        )
+    };
+    let role = balancer_settings(settings, !listeners_inherited)?;
+    run(move |stop, _| async move {
+        balancer::run(role, folder, asynchronous(listener)?, asynchronous(admin)?, stop).await
+    })
+}
+
+pub(super) fn vm(
+    config: &Config,
+    id: VmId,
+    instance_type: Option<&str>,
+    listen: SocketAddr,
+) -> anyhow::Result<()> {
+    let settings = &config.settings;
+    let name = instance_type.unwrap_or(&settings.instance_type);
+    known_type(config, name)?;
+    let instance_type = settings.instance_types[name].clone();
+    let folder = StateFolder::open(&settings.state)?;
+    logging::start(Some(&folder.log_path(&format!("{id}.jsonl"))), stderr_level())?;
+    let listener =
+        TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let role = vm_settings(settings, id, instance_type);
+    run(move |stop, _| async move { vm::run(role, folder, asynchronous(listener)?, stop).await })
+}
+
+/// Runs a role until SIGINT or SIGTERM; a second one cancels the second token.
+fn run<F: Future<Output = anyhow::Result<()>>>(
+    role: impl FnOnce(CancellationToken, CancellationToken) -> F,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let (stop, now) = (CancellationToken::new(), CancellationToken::new());
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let tokens = [stop.clone(), now.clone()];
+        tokio::spawn(async move {
+            for token in tokens {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                token.cancel();
+            }
+        });
+        role(stop, now).await
+    });
+    // What still blocks a thread (a lock that is not given back) must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// The arguments that let another role find the same settings.
+fn handed_on(config: &Config) -> anyhow::Result<Vec<String>> {
+    let text = |path| -> anyhow::Result<String> { Ok(absolute(path)?.display().to_string()) };
+    let mut arguments = vec!["--state".to_owned(), text(&config.settings.state)?];
+    if let Some(file) = &config.file {
+        arguments.extend(["--config".to_owned(), text(file)?]);
+    }
+    for (name, value) in config.flags() {
+        if name != "state" {
+            arguments.extend(["--set".to_owned(), format!("{name}={value}")]);
+        }
+    }
+    Ok(arguments)
+}
+
+/// The sockets that `up` put in the place of stdin and stdout.
+fn inherited() -> anyhow::Result<(TcpListener, TcpListener)> {
+    let listener = TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let admin = TcpListener::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    listener.local_addr()?;
+    admin.local_addr()?;
+    Ok((listener, admin))
+}
+
+fn asynchronous(listener: TcpListener) -> anyhow::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    Ok(tokio::net::TcpListener::from_std(listener)?)
+}
+
+/// Somebody who runs a role by hand wants to see what it says; under `up`, stderr is a file that
+/// only takes what no log took.
+fn stderr_level() -> LevelFilter {
+    use std::io::IsTerminal;
+    if std::io::stderr().is_terminal() { LevelFilter::INFO } else { LevelFilter::ERROR }
+}
+
+fn limits(settings: &Settings) -> workload::Limits {
+    let limits = &settings.limits;
+    workload::Limits {
+        picture_pixels: limits.picture_pixels,
+        window_pixels: limits.window_pixels,
+        primitives: limits.primitives,
+        lights: limits.lights,
+        texture_bytes: limits.texture_bytes,
+        texture_pixels: limits.texture_pixels,
+    }
+}

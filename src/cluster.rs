@@ -1,0 +1,131 @@
+//! `cumulet up`: makes real processes match ASState.xml.
+//!
+//! Level-triggered: at every change of a file, every exit of a process and four times a second it
+//! compares what is wanted with what runs, and takes one step for each VM ([`machine`]). It only
+//! reads ASState.xml, so a decision by the autoscaler, an operator's command and an edit by hand
+//! look the same to it. Killed and started again, it finds its processes by their command lines
+//! and carries on ([`adopt`]).
+
+mod adopt;
+mod child;
+mod feed;
+mod front;
+mod health;
+mod machine;
+mod reconcile;
+mod role;
+mod shutdown;
+mod start;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::restart::Backoff;
+use crate::domain::vm::VmId;
+use crate::state::StateFolder;
+use crate::state::as_state::AsStateFile;
+use crate::state::events::{Event, EventKind};
+use crate::state::vm_state::VmStateFile;
+use crate::state::watch::{View, Watcher};
+use child::Exit;
+use front::Front;
+use machine::Machine;
+use role::Role;
+
+/// How a cluster is to be run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program to start for each role: this one.
+    pub program: PathBuf,
+    /// Arguments that every role gets, so that it finds the same settings: `--state` and its
+    /// value first, then `--config`, `--set`.
+    pub handed_on: Vec<String>,
+    /// Port of the balancer, 0 is any free one.
+    pub port: u16,
+    /// Port of the balancer's admin answers, 0 is any free one.
+    pub admin_port: u16,
+    /// VMs to start with, if ASState.xml does not say it.
+    pub vms: u32,
+    /// Type of a VM of which ASState.xml says nothing.
+    pub instance_type: String,
+    /// Fewest and most VMs, for a new ASState.xml.
+    pub bounds: (u32, u32),
+    /// How long a draining VM may take to finish what it has.
+    pub drain_limit: Duration,
+    /// A VM that neither reports nor answers for this long is killed and replaced.
+    pub replace_silent_after: Duration,
+    /// Print what happens to stdout.
+    pub narrate: bool,
+}
+
+/// How often the cluster looks even if nothing tells it to.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Runs the cluster until `stop` is cancelled, then drains it and stops it whole; `now` cuts the
+/// draining short.
+///
+/// # Errors
+/// If another `up` holds the folder, a port is taken, or the folder cannot be used.
+pub async fn run(
+    settings: Settings,
+    folder: StateFolder,
+    stop: CancellationToken,
+    now: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut cluster = start::start(settings, folder).await?;
+    let narrator = cluster.narrate();
+    cluster.reconcile_until(&stop).await;
+    let ended = cluster.shut_down(&now).await;
+    narrator.finish().await;
+    ended
+}
+
+/// A running cluster: the one owner of its processes.
+struct Cluster {
+    settings: Settings,
+    folder: StateFolder,
+    /// Held as long as this cluster lives, so that no second one takes the folder.
+    _lock: File,
+    _watcher: Watcher,
+    vm_state: Receiver<View<VmStateFile>>,
+    as_state: Receiver<View<AsStateFile>>,
+    exits: (UnboundedSender<Exit>, UnboundedReceiver<Exit>),
+    answers: (UnboundedSender<Answer>, UnboundedReceiver<Answer>),
+    machines: HashMap<VmId, Machine>,
+    /// VMs that died: how often, and when the next may be launched in their place.
+    deaths: HashMap<VmId, (Backoff, Instant)>,
+    /// The time of the last report seen of each VM.
+    reported: HashMap<VmId, Timestamp>,
+    /// VMs whose answer is awaited.
+    asked: HashSet<VmId>,
+    front: Front,
+    balancer: Role,
+    autoscaler: Role,
+}
+
+/// What a VM's webserver said of itself; none if it said nothing.
+struct Answer {
+    id: VmId,
+    pid: u32,
+    nothing_to_do: Option<bool>,
+}
+
+impl Cluster {
+    /// Records what happened: in events.log, and in this process's own log.
+    async fn record(&self, kind: EventKind, vm: Option<&VmId>, detail: String) {
+        tracing::info!(event = %kind, vm = vm.map(tracing::field::display), "{detail}");
+        let event = Event::now(kind, "cluster", vm.cloned(), detail);
+        let folder = self.folder.clone();
+        let written = tokio::task::spawn_blocking(move || folder.append_event(&event)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "cannot record the event");
+        }
+    }
+}

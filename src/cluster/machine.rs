@@ -1,0 +1,201 @@
+//! One VM as the cluster sees it: a process, and how far it is on its way out.
+//!
+//! ```text
+//!             delete                nothing in flight, or the drain limit
+//!   Live ───────────────▶ Draining ──────────────────────────────────────▶ Stopping ──▶ (exit)
+//!    ▲ ◀──────────────────   │                 no order at all ───────────────▲  │ too long: SIGKILL
+//!    │    keep again                                                             ▼
+//!    └── silent for too long: SIGKILL ───────────────────────────────────▶ Killed ──▶ (exit)
+//! ```
+//!
+//! A pure state machine: time comes in, a [`Step`] goes out.
+
+use std::time::{Duration, Instant};
+
+use crate::domain::decision::Action;
+
+/// A VM must be idle for this long before it is stopped: the balancer obeys a deletion within
+/// milliseconds of the file's change, but a request may be on its way to the VM just then.
+const IDLE_BEFORE_STOP: Duration = Duration::from_millis(500);
+/// A stopped VM that is still there after its drain limit and this is killed.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What the cluster does next with a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing.
+    Wait,
+    /// Ask its webserver how it is.
+    AskHealth,
+    /// Tell it to finish and leave (SIGTERM).
+    Stop(&'static str),
+    /// End it (SIGKILL).
+    Kill(&'static str),
+}
+
+/// How far a VM is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is to stay.
+    Live,
+    /// It gets nothing new; `idle_since` is when it was first seen with nothing in flight.
+    Draining {
+        since: Instant,
+        idle_since: Option<Instant>,
+    },
+    /// It was told to leave.
+    Stopping {
+        since: Instant,
+    },
+    /// It was killed.
+    Killed,
+}
+
+/// How patient the cluster is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) drain_limit: Duration,
+    pub(super) replace_silent_after: Duration,
+}
+
+/// A VM's process and what is known of it.
+#[derive(Debug, Clone)]
+pub(super) struct Machine {
+    pub(super) pid: u32,
+    pub(super) launched: Instant,
+    pub(super) phase: Phase,
+    /// When it was last heard of: a new report or an answer.
+    pub(super) heard: Instant,
+}
+
+impl Machine {
+    pub(super) fn new(pid: u32, now: Instant) -> Self {
+        Self { pid, launched: now, phase: Phase::Live, heard: now }
+    }
+
+    /// What to do, given what ASState.xml wants of it (`None`: it is not in the file at all).
+    pub(super) fn step(&mut self, order: Option<Action>, patience: Patience, now: Instant) -> Step {
+        self.phase = match (self.phase, order) {
+            (Phase::Live, Some(Action::Delete)) => {
+                Phase::Draining { since: now, idle_since: None }
+            }
+            (Phase::Draining { .. }, Some(Action::Keep | Action::Add)) => Phase::Live,
+            (Phase::Live | Phase::Draining { .. }, None) => {
+                self.phase = Phase::Stopping { since: now };
+                return Step::Stop("ASState.xml does not list it");
+            }
+            (phase, _) => phase,
+        };
+        match self.phase {
+            Phase::Live => self.live_step(patience, now),
+            Phase::Draining { since, idle_since } => {
+                let idle = idle_since.is_some_and(|idle| now - idle >= IDLE_BEFORE_STOP);
+                let reason = if idle {
+                    "nothing in flight"
+                } else if now - since >= patience.drain_limit {
+                    "the drain limit has passed"
+                } else {
+                    return Step::AskHealth;
+                };
+                self.phase = Phase::Stopping { since: now };
+                Step::Stop(reason)
+            }
+            Phase::Stopping { since } if now - since >= patience.drain_limit + STOP_GRACE => {
+                self.phase = Phase::Killed;
+                Step::Kill("it did not leave when told to")
+            }
+            Phase::Stopping { .. } | Phase::Killed => Step::Wait,
+        }
+    }
+
+    fn live_step(&mut self, patience: Patience, now: Instant) -> Step {
+        let silent = now.saturating_duration_since(self.heard);
+        if silent >= patience.replace_silent_after {
+            self.phase = Phase::Killed;
+            Step::Kill("it neither reports nor answers")
+        } else if silent >= patience.replace_silent_after / 2 {
+            Step::AskHealth
+        } else {
+            Step::Wait
+        }
+    }
+
+    /// Takes in an answer of its webserver.
+    pub(super) fn answered(&mut self, nothing_to_do: bool, now: Instant) {
+        self.heard = now;
+        if let Phase::Draining { idle_since, .. } = &mut self.phase {
+            *idle_since = nothing_to_do.then(|| idle_since.unwrap_or(now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const PATIENCE: Patience =
+        Patience { drain_limit: Duration::from_secs(60), replace_silent_after: Duration::from_secs(30) };
+
+    fn machine() -> (Machine, Instant) {
+        let now = Instant::now();
+        (Machine::new(1, now), now)
+    }
+
+    #[test]
+    fn a_deleted_vm_is_stopped_only_once_it_has_been_idle() {
+        let (mut vm, start) = machine();
+        let delete = Some(Action::Delete);
+        assert_eq!(vm.step(delete, PATIENCE, start), Step::AskHealth);
+        vm.answered(false, start + SECOND);
+        assert_eq!(vm.step(delete, PATIENCE, start + 2 * SECOND), Step::AskHealth);
+        vm.answered(true, start + 2 * SECOND);
+        assert_eq!(vm.step(delete, PATIENCE, start + 2 * SECOND), Step::AskHealth);
+        vm.answered(false, start + 2 * SECOND + SECOND / 4);
+        assert_eq!(vm.step(delete, PATIENCE, start + 3 * SECOND), Step::AskHealth, "busy again");
+        vm.answered(true, start + 3 * SECOND);
+        assert_eq!(vm.step(delete, PATIENCE, start + 4 * SECOND), Step::Stop("nothing in flight"));
+        assert_eq!(vm.step(delete, PATIENCE, start + 5 * SECOND), Step::Wait);
+    }
+
+    #[test]
+    fn a_change_of_mind_while_draining_brings_it_back() {
+        let (mut vm, start) = machine();
+        vm.step(Some(Action::Delete), PATIENCE, start);
+        assert_eq!(vm.step(Some(Action::Keep), PATIENCE, start), Step::Wait);
+        assert_eq!(vm.phase, Phase::Live);
+    }
+
+    #[test]
+    fn draining_and_stopping_have_limits() {
+        let (mut vm, start) = machine();
+        vm.step(Some(Action::Delete), PATIENCE, start);
+        let limit = start + 60 * SECOND;
+        assert_eq!(
+            vm.step(Some(Action::Delete), PATIENCE, limit),
+            Step::Stop("the drain limit has passed")
+        );
+        assert_eq!(vm.step(Some(Action::Keep), PATIENCE, limit + SECOND), Step::Wait, "too late");
+        assert!(matches!(vm.step(None, PATIENCE, limit + 65 * SECOND), Step::Kill(_)));
+        assert_eq!(vm.step(None, PATIENCE, limit + 999 * SECOND), Step::Wait);
+    }
+
+    #[test]
+    fn a_vm_that_nobody_wants_is_told_to_leave() {
+        let (mut vm, start) = machine();
+        assert!(matches!(vm.step(None, PATIENCE, start), Step::Stop(_)));
+        assert_eq!(vm.step(None, PATIENCE, start), Step::Wait);
+    }
+
+    #[test]
+    fn a_silent_vm_is_asked_and_then_replaced() {
+        let (mut vm, start) = machine();
+        let keep = Some(Action::Keep);
+        assert_eq!(vm.step(keep, PATIENCE, start + 14 * SECOND), Step::Wait);
+        assert_eq!(vm.step(keep, PATIENCE, start + 15 * SECOND), Step::AskHealth);
+        vm.answered(false, start + 16 * SECOND);
+        assert_eq!(vm.step(keep, PATIENCE, start + 30 * SECOND), Step::Wait, "it answered");
+        assert!(matches!(vm.step(keep, PATIENCE, start + 46 * SECOND), Step::Kill(_)));
+        assert_eq!(vm.phase, Phase::Killed);
+    }
+}

@@ -1,0 +1,262 @@
+//! The loop that makes what is match what should be.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio_util::sync::CancellationToken;
+
+use super::child::{self, Exit};
+use super::machine::{Machine, Patience, Phase, Step};
+use super::role::Role;
+use super::{Answer, Cluster, LOOK_EVERY, health};
+use crate::domain::decision::Action;
+use crate::domain::vm::VmId;
+use crate::process;
+use crate::state::as_state::VmOrder;
+use crate::state::events::EventKind;
+use crate::state::vm_state::VmStateFile;
+
+impl Cluster {
+    /// Takes one step for each VM whenever something changes, until `stop` is cancelled.
+    pub(super) async fn reconcile_until(&mut self, stop: &CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(exit) = self.exits.1.recv() => self.bury(exit).await,
+                Some(answer) = self.answers.1.recv() => self.hear(&answer),
+                Ok(()) = self.as_state.changed() => {}
+                Ok(()) = self.vm_state.changed() => self.note_reports(),
+                _ = look.tick() => {}
+            }
+            self.start_roles().await;
+            self.launch_missing().await;
+            self.step_machines().await;
+            self.forget_strangers().await;
+        }
+    }
+
+    /// A new report is a sign of life.
+    fn note_reports(&mut self) {
+        let now = Instant::now();
+        let Some(file) = self.vm_state.borrow_and_update().document.clone() else { return };
+        for report in &file.vms {
+            let reported = self.reported.insert(report.id.clone(), report.reported_at);
+            if let Some(machine) = self.machines.get_mut(&report.id)
+                && machine.pid == report.pid
+                && reported != Some(report.reported_at)
+            {
+                machine.heard = now;
+            }
+        }
+        self.reported.retain(|id, _| file.vm(id).is_some());
+    }
+
+    fn hear(&mut self, answer: &Answer) {
+        self.asked.remove(&answer.id);
+        if let Some(machine) = self.machines.get_mut(&answer.id)
+            && machine.pid == answer.pid
+            && let Some(nothing_to_do) = answer.nothing_to_do
+        {
+            machine.answered(nothing_to_do, Instant::now());
+        }
+    }
+
+    /// A process has ended: its VM is removed from VMState.xml, and launched again if it is still
+    /// wanted; a role is started again.
+    async fn bury(&mut self, exit: Exit) {
+        let now = Instant::now();
+        for name in ["balancer", "autoscaler"] {
+            let role = self.role(name);
+            if role.pid() == Some(exit.pid) {
+                let pause = role.died(now);
+                let detail = format!("the {name} ended ({}); starting it again{}", exit.how, after(pause));
+                self.record(EventKind::Crash, None, detail).await;
+                return;
+            }
+        }
+        let dead = self.machines.iter().find(|(_, machine)| machine.pid == exit.pid);
+        let Some((id, machine)) = dead.map(|(id, machine)| (id.clone(), machine.clone())) else {
+            return;
+        };
+        self.machines.remove(&id);
+        self.forget(&id, exit.pid).await;
+        if matches!(machine.phase, Phase::Stopping { .. }) {
+            self.deaths.remove(&id);
+            self.record(EventKind::Terminate, Some(&id), exit.how).await;
+            return;
+        }
+        let (backoff, not_before) = self.deaths.entry(id.clone()).or_insert((Default::default(), now));
+        let pause = backoff.died_after(now.saturating_duration_since(machine.launched));
+        *not_before = now + pause;
+        let detail = format!("pid {} ended ({}); replacing it{}", exit.pid, exit.how, after(pause));
+        self.record(EventKind::Crash, Some(&id), detail).await;
+    }
+
+    fn role(&mut self, name: &str) -> &mut Role {
+        if name == self.balancer.name { &mut self.balancer } else { &mut self.autoscaler }
+    }
+
+    /// Starts the roles that are due.
+    pub(super) async fn start_roles(&mut self) {
+        let now = Instant::now();
+        for name in ["balancer", "autoscaler"] {
+            if !self.role(name).is_due(now) {
+                continue;
+            }
+            match self.start_role(name) {
+                Ok(pid) => {
+                    self.role(name).started(pid, now);
+                    self.write_addresses();
+                    self.record(EventKind::Role, None, format!("the {name} started, pid {pid}")).await;
+                }
+                Err(error) => {
+                    let pause = self.role(name).died(now);
+                    let detail = format!("the {name} cannot be started{}: {error:#}", after(pause));
+                    self.record(EventKind::Crash, None, detail).await;
+                }
+            }
+        }
+    }
+
+    fn start_role(&mut self, name: &str) -> anyhow::Result<u32> {
+        let mut arguments = vec![name.to_owned()];
+        arguments.extend(self.settings.handed_on.iter().cloned());
+        let streams = if name == self.balancer.name {
+            arguments.push("--listeners-inherited".to_owned());
+            self.front.hand_on()?
+        } else {
+            (Stdio::null(), Stdio::null())
+        };
+        let errors = self.folder.log_path(&format!("{name}.stderr"));
+        let exits = self.exits.0.clone();
+        Ok(child::spawn(&self.settings.program, &arguments, streams, &errors, exits)?)
+    }
+
+    /// Launches every VM that is wanted and has no process.
+    async fn launch_missing(&mut self) {
+        let now = Instant::now();
+        let Some(wanted) = self.as_state.borrow_and_update().document.clone() else { return };
+        for order in wanted.vms.iter().filter(|order| order.action != Action::Delete) {
+            let held_back = self.deaths.get(&order.id).is_some_and(|(_, at)| now < *at);
+            if !held_back && !self.machines.contains_key(&order.id) {
+                self.launch(order, now).await;
+            }
+        }
+    }
+
+    async fn launch(&mut self, order: &VmOrder, now: Instant) {
+        let id = &order.id;
+        let instance_type = order.instance_type.as_ref().unwrap_or(&self.settings.instance_type);
+        let mut arguments = vec!["vm".to_owned(), "--id".to_owned(), id.to_string()];
+        arguments.extend(self.settings.handed_on.iter().cloned());
+        arguments.extend(["--type".to_owned(), instance_type.clone()]);
+        let errors = self.folder.log_path(&format!("{id}.stderr"));
+        let streams = (Stdio::null(), Stdio::null());
+        let exits = self.exits.0.clone();
+        match child::spawn(&self.settings.program, &arguments, streams, &errors, exits) {
+            Ok(pid) => {
+                let why = order.reason.as_deref().unwrap_or("ASState.xml lists it");
+                let detail = format!("{instance_type}, pid {pid}: {why}");
+                self.machines.insert(id.clone(), Machine::new(pid, now));
+                self.record(EventKind::Launch, Some(id), detail).await;
+            }
+            Err(error) => {
+                let (backoff, not_before) =
+                    self.deaths.entry(id.clone()).or_insert((Default::default(), now));
+                let pause = backoff.died_after(Duration::ZERO).max(Duration::from_secs(1));
+                *not_before = now + pause;
+                let detail = format!("cannot be launched: {error}; trying again{}", after(pause));
+                self.record(EventKind::Crash, Some(id), detail).await;
+            }
+        }
+    }
+
+    /// One step for each VM that runs.
+    async fn step_machines(&mut self) {
+        let now = Instant::now();
+        let patience = Patience {
+            drain_limit: self.settings.drain_limit,
+            replace_silent_after: self.settings.replace_silent_after,
+        };
+        let Some(orders) = self.as_state.borrow().document.clone() else { return };
+        let mut steps = Vec::new();
+        for (id, machine) in &mut self.machines {
+            let was_live = machine.phase == Phase::Live;
+            let order = orders.order(id);
+            let step = machine.step(order.map(|order| order.action), patience, now);
+            let drains = was_live && matches!(machine.phase, Phase::Draining { .. });
+            let why = order.and_then(|order| order.reason.clone()).filter(|_| drains);
+            steps.push((id.clone(), machine.pid, step, drains, why));
+        }
+        for (id, pid, step, drains, why) in steps {
+            if drains {
+                let detail = why.unwrap_or_else(|| "ASState.xml deletes it".to_owned());
+                self.record(EventKind::Drain, Some(&id), detail).await;
+            }
+            self.take(&id, pid, step).await;
+        }
+    }
+
+    async fn take(&mut self, id: &VmId, pid: u32, step: Step) {
+        let (signal, kind, why) = match step {
+            Step::Wait => return,
+            Step::AskHealth => return self.ask(id, pid),
+            Step::Stop(why) => (Signal::TERM, EventKind::Stop, why),
+            Step::Kill(why) => (Signal::KILL, EventKind::Kill, why),
+        };
+        self.record(kind, Some(id), why.to_owned()).await;
+        // A process that is gone already reports its end by itself.
+        if let Err(error) = process::signal(pid, signal, id.as_str()) {
+            tracing::debug!(%error, vm = %id, "no signal sent");
+        }
+    }
+
+    /// Asks a VM's webserver how it is, unless an answer is awaited already.
+    fn ask(&mut self, id: &VmId, pid: u32) {
+        let view = self.vm_state.borrow();
+        let Some(report) = view.document.as_ref().and_then(|file| file.vm(id)) else { return };
+        if report.pid != pid || !self.asked.insert(id.clone()) {
+            return;
+        }
+        let (id, address, answers) = (id.clone(), report.address.clone(), self.answers.0.clone());
+        tokio::spawn(async move {
+            let nothing_to_do = health::has_nothing_to_do(address).await;
+            // Nobody listens any more when the cluster itself ends.
+            let _heard = answers.send(Answer { id, pid, nothing_to_do });
+        });
+    }
+
+    /// Removes from VMState.xml what has no process: the element of a VM that this cluster never
+    /// had, and whose process is dead. One that lives and is wanted becomes this cluster's.
+    async fn forget_strangers(&mut self) {
+        let Some(file) = self.vm_state.borrow().document.clone() else { return };
+        let strangers = file.vms.iter().filter(|vm| {
+            self.machines.get(&vm.id).is_none_or(|machine| machine.pid != vm.pid)
+        });
+        let dead = strangers.filter(|vm| !process::is_alive(vm.pid));
+        for (id, pid) in dead.map(|vm| (vm.id.clone(), vm.pid)).collect::<Vec<_>>() {
+            self.forget(&id, pid).await;
+        }
+    }
+
+    /// Removes the element that the process `pid` wrote for the VM `id`.
+    pub(super) async fn forget(&self, id: &VmId, pid: u32) {
+        let (folder, id) = (self.folder.clone(), id.clone());
+        let removed = tokio::task::spawn_blocking(move || {
+            folder.update_if_changed(VmStateFile::default, |file: &mut VmStateFile| {
+                file.vms.retain(|vm| vm.id != id || vm.pid != pid);
+            })
+        });
+        if let Ok(Err(error)) = removed.await {
+            tracing::error!(%error, "cannot remove a dead VM's element; trying again");
+        }
+    }
+}
+
+/// ` in 2 s`, or nothing for no pause.
+fn after(pause: Duration) -> String {
+    if pause.is_zero() { String::new() } else { format!(" in {} s", pause.as_secs_f64()) }
+}

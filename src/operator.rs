@@ -1,0 +1,203 @@
+//! What a person can ask of a cluster: each a change of ASState.xml with the same force as an edit
+//! by hand, or a signal to one VM. The command line and the screen share these functions.
+
+use jiff::Timestamp;
+use rustix::process::Signal;
+
+use crate::domain::decision::Action;
+use crate::domain::vm::{VmId, VmState};
+use crate::process;
+use crate::state::as_state::{AsStateFile, VmOrder};
+use crate::state::events::{Event, EventKind};
+use crate::state::vm_state::{VmReport, VmStateFile};
+use crate::state::xml::Foreign;
+use crate::state::{self, StateFolder};
+
+/// Who the operator is in the `by` of an order.
+pub const BY: &str = "operator";
+
+/// Why a wish was not granted. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    State(#[from] state::Error),
+    /// The VM's process could not be reached.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// There is no VM of this name.
+    #[error("there is no VM called {id}; there is {known}")]
+    NoSuchVm {
+        /// The id that was asked for.
+        id: VmId,
+        /// The ids that exist.
+        known: String,
+    },
+    /// No cluster has ever written into this folder.
+    #[error("{0} holds no cluster: start one with `cumulet up`")]
+    NoCluster(String),
+    /// The VM is on its way out.
+    #[error("{id} is {state} and has no process to act on")]
+    NotAlive {
+        /// The VM.
+        id: VmId,
+        /// The state it reported last.
+        state: VmState,
+    },
+}
+
+/// Asks for one more VM, of the given type or the cluster's default. Returns its id.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`].
+pub fn launch(folder: &StateFolder, instance_type: Option<&str>) -> Result<VmId, Error> {
+    let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
+    let id = change(folder, |file| {
+        let id = loop {
+            let id = file.next_vm_id();
+            if file.order(&id).is_none() && vms.vm(&id).is_none() {
+                break id;
+            }
+        };
+        file.vms.push(VmOrder {
+            id: id.clone(),
+            action: Action::Add,
+            instance_type: instance_type.map(str::to_owned),
+            by: Some(BY.to_owned()),
+            since: Some(Timestamp::now()),
+            reason: Some("launch asked for".to_owned()),
+            foreign: Foreign::default(),
+        });
+        id
+    })?;
+    tell(folder, EventKind::Operator, Some(&id), "launch asked for");
+    Ok(id)
+}
+
+/// Asks for a VM to be drained and terminated.
+///
+/// # Errors
+/// [`Error::NoSuchVm`], [`Error::NoCluster`], [`Error::State`].
+pub fn terminate(folder: &StateFolder, id: &VmId) -> Result<(), Error> {
+    let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
+    change(folder, |file| {
+        if file.order(id).is_none() && vms.vm(id).is_none() {
+            return Err(no_such_vm(id, file, &vms));
+        }
+        if file.order(id).is_none() {
+            file.vms.push(VmOrder {
+                id: id.clone(),
+                action: Action::Delete,
+                instance_type: None,
+                by: None,
+                since: None,
+                reason: None,
+                foreign: Foreign::default(),
+            });
+        }
+        for order in file.vms.iter_mut().filter(|order| &order.id == id) {
+            order.action = Action::Delete;
+            order.by = Some(BY.to_owned());
+            order.since = Some(Timestamp::now());
+            order.reason = Some("terminate asked for".to_owned());
+        }
+        Ok(())
+    })??;
+    tell(folder, EventKind::Operator, Some(id), "terminate asked for");
+    Ok(())
+}
+
+/// Something done to a VM's process, as faults happen: without a word to the VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// SIGKILL: it is gone at once, with all it was working on.
+    Kill,
+    /// SIGSTOP: it hangs.
+    Pause,
+    /// SIGCONT: it goes on.
+    Resume,
+}
+
+impl Fault {
+    fn signal(self) -> Signal {
+        match self {
+            Self::Kill => Signal::KILL,
+            Self::Pause => Signal::STOP,
+            Self::Resume => Signal::CONT,
+        }
+    }
+
+    fn told(self) -> &'static str {
+        match self {
+            Self::Kill => "killed",
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+        }
+    }
+}
+
+/// Does `fault` to a VM. Returns the id of its process.
+///
+/// # Errors
+/// [`Error::NoSuchVm`], [`Error::NotAlive`], [`Error::Process`], [`Error::State`].
+pub fn inflict(folder: &StateFolder, id: &VmId, fault: Fault) -> Result<u32, Error> {
+    let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
+    let Some(VmReport { pid, state, .. }) = vms.vm(id).cloned() else {
+        let file = folder.read::<AsStateFile>()?.unwrap_or_default();
+        return Err(no_such_vm(id, &file, &vms));
+    };
+    if state == VmState::Terminated {
+        return Err(Error::NotAlive { id: id.clone(), state });
+    }
+    process::signal_vm(pid, id, fault.signal())?;
+    tell(
+        folder,
+        EventKind::Fault,
+        Some(id),
+        &format!("{} by the operator, pid {pid}", fault.told()),
+    );
+    Ok(pid)
+}
+
+/// Pauses the autoscaler, or lets it go on. Returns whether that changed anything.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`].
+pub fn pause_autoscaler(folder: &StateFolder, paused: bool) -> Result<bool, Error> {
+    let changed = change(folder, |file| std::mem::replace(&mut file.paused, paused) != paused)?;
+    if changed {
+        let told = if paused { "autoscaler paused" } else { "autoscaler resumed" };
+        tell(folder, EventKind::Operator, None, told);
+    }
+    Ok(changed)
+}
+
+/// Changes ASState.xml of a cluster that exists.
+fn change<R>(folder: &StateFolder, change: impl FnOnce(&mut AsStateFile) -> R) -> Result<R, Error> {
+    if folder.read::<AsStateFile>()?.is_none() {
+        return Err(Error::NoCluster(folder.path().display().to_string()));
+    }
+    Ok(folder.update(|file: &mut AsStateFile| {
+        let result = change(file);
+        file.desired = file.wanted();
+        result
+    })?)
+}
+
+fn no_such_vm(id: &VmId, file: &AsStateFile, vms: &VmStateFile) -> Error {
+    let mut known = vms.vms.iter().map(|vm| &vm.id).collect::<Vec<_>>();
+    known.extend(file.vms.iter().map(|order| &order.id));
+    known.sort_by_key(|id| (id.number(), *id));
+    known.dedup();
+    let known = known.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+    let known = if known.is_empty() { "none".to_owned() } else { known };
+    Error::NoSuchVm { id: id.clone(), known }
+}
+
+/// What was done is done, whether or not the log can be written.
+fn tell(folder: &StateFolder, kind: EventKind, vm: Option<&VmId>, detail: &str) {
+    let event = Event::now(kind, BY, vm.cloned(), detail.to_owned());
+    if let Err(error) = folder.append_event(&event) {
+        tracing::warn!(%error, "cannot record the event");
+    }
+}
