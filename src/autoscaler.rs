@@ -20,7 +20,7 @@ use crate::domain::scaling::{TargetTracking, Verdict};
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
 use crate::state::lb_state::LbStateFile;
-use crate::state::samples::{DecisionSample, Sample};
+use crate::state::samples::Sample;
 use crate::state::vm_state::VmStateFile;
 use crate::state::watch::{View, Watcher};
 use crate::state::{Error, StateFolder};
@@ -116,7 +116,7 @@ impl Autoscaler {
     async fn tell(&self, verdict: &Verdict, lb_state: &Receiver<View<LbStateFile>>) {
         let totals = lb_state.borrow().document.as_ref().map(|document| document.totals);
         let (running, booting, draining) = self.fleet.census();
-        let sample = Sample::Decision(DecisionSample {
+        let sample = Sample::Decision {
             at: Timestamp::now(),
             fleet: running + booting + draining,
             running,
@@ -127,7 +127,7 @@ impl Autoscaler {
             queue_seconds: totals.map(|totals| totals.queue_seconds),
             action: verdict.direction,
             reason: verdict.reason.clone(),
-        });
+        };
         let event = (verdict.direction != Direction::Hold).then(|| {
             let Verdict { direction, from, to, reason, .. } = verdict;
             tracing::info!(%direction, from, to, reason, "scales");

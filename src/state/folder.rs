@@ -359,6 +359,11 @@ impl StateFolder {
         self.again_in_a_new_folder(|| files::append_line(&path, &line))
     }
 
+    /// Where the diagnostics of a role are, `log/NAME`.
+    pub fn log_path(&self, name: &str) -> PathBuf {
+        self.path().join("log").join(name)
+    }
+
     /// The last lines of a file of lines, oldest first: those that lie in its last `bytes` bytes.
     /// Lines that are not understood, and a last one that is not finished, are passed over.
     ///
