@@ -1,6 +1,7 @@
 //! Cumulet, a pocket cloud.
 
 pub mod autoscaler;
+pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod domain;

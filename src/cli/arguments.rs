@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::send::Send;
 use super::{Usage, parse_setting};
 use crate::config::Flag;
 use crate::domain::vm::VmId;
@@ -127,6 +128,9 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
         listen: SocketAddr,
     },
+    /// Send one request and write the picture that comes back.
+    #[command(after_help = "Example: cumulet send raytrace workloads/scenes/glass.txt -o glass.png")]
+    Send(Send),
     /// Print the settings in force, and where each came from.
     #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
     Config {

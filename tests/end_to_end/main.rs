@@ -5,5 +5,5 @@ mod http;
 mod scaling;
 mod serving;
 mod steering;
-mod surviving;
 mod support;
+mod surviving;

@@ -51,7 +51,9 @@ fn all_three_kinds_of_requests_come_back_as_pictures() {
         assert!(answer.header("x-cumulet-vm").unwrap().starts_with("vm-"));
         assert_eq!(answer.header("x-cumulet-attempts"), Some("1"));
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-        assert!(answer.header("x-request-id").is_some() && answer.header("server-timing").is_some());
+        assert!(
+            answer.header("x-request-id").is_some() && answer.header("server-timing").is_some()
+        );
     }
     assert_eq!(cluster.stop(), Some(0));
     let metrics = std::fs::read_to_string(cluster.path().join("metrics.txt")).unwrap();

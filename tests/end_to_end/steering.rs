@@ -7,7 +7,9 @@ use crate::support::until;
 fn an_edit_by_hand_is_obeyed() {
     let cluster = Cluster::start(2, &["--set", "autoscaler.minimum=2"]);
     cluster.edit("ASState.xml", "</ASState>", "  <VM id=\"vm-9\" action=\"add\"/>\n</ASState>");
-    until("vm-9 runs", || cluster.running().iter().any(|vm| vm.id.as_str() == "vm-9").then_some(()));
+    until("vm-9 runs", || {
+        cluster.running().iter().any(|vm| vm.id.as_str() == "vm-9").then_some(())
+    });
     until("it is kept", || {
         let orders = cluster.orders();
         let vm = orders.vms.iter().find(|vm| vm.id.as_str() == "vm-9")?;
@@ -30,9 +32,10 @@ fn a_broken_edit_is_reported_and_the_cluster_goes_on() {
         let text = std::fs::read_to_string(cluster.path().join("ASState.xml")).ok()?;
         (text.contains("vm-1") && text.contains("</ASState>")).then_some(())
     });
-    let copy = std::fs::read_dir(cluster.path()).unwrap().flatten().any(|entry| {
-        entry.file_name().to_string_lossy().starts_with("ASState.xml.broken-")
-    });
+    let copy = std::fs::read_dir(cluster.path())
+        .unwrap()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("ASState.xml.broken-"));
     assert!(copy, "what was written is kept beside");
     assert_eq!(cluster.send("/test", b"").unwrap().status, 200);
     assert_eq!(cluster.running()[0].pid, before, "nothing was restarted");
