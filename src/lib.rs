@@ -1,5 +1,6 @@
 //! Cumulet, a pocket cloud.
 
+pub mod balancer;
 pub mod domain;
 pub mod http;
 pub mod state;
