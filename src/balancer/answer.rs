@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::Sleep;
 
 use super::finish::Finish;
 use super::tape::Tape;
@@ -34,10 +36,13 @@ pub(super) struct Refusal {
     text: Option<Bytes>,
     unwanted: Tape,
     most: u64,
+    patience: Pin<Box<Sleep>>,
 }
 
 /// So much of an unwanted body is read, so that its sender comes to look at the answer.
 const UNWANTED_BYTES: u64 = 256 << 20;
+/// And for so long.
+const UNWANTED_TIME: Duration = Duration::from_secs(10);
 
 impl AnswerBody {
     /// A short text of the balancer's own.
@@ -52,7 +57,8 @@ impl AnswerBody {
 
     /// A text of the balancer's own, for a client that still sends.
     pub(super) fn refusal(text: Bytes, unwanted: Tape) -> Self {
-        Self::Refusal(Refusal { text: Some(text), unwanted, most: UNWANTED_BYTES })
+        let patience = Box::pin(tokio::time::sleep(UNWANTED_TIME));
+        Self::Refusal(Refusal { text: Some(text), unwanted, most: UNWANTED_BYTES, patience })
     }
 }
 
@@ -69,6 +75,7 @@ impl Body for AnswerBody {
             Self::Streamed(streamed) => streamed.poll(cx),
             Self::Refusal(refusal) => match refusal.text.take() {
                 Some(text) => Poll::Ready(Some(Ok(Frame::data(text)))),
+                None if refusal.patience.as_mut().poll(cx).is_ready() => Poll::Ready(None),
                 None => refusal.unwanted.poll_discard(cx, &mut refusal.most).map(|()| None),
             },
         }
@@ -129,7 +136,8 @@ impl Streamed {
     }
 }
 
-fn length(chunks: &VecDeque<Bytes>) -> u64 {
+/// Bytes of all chunks together.
+pub(super) fn length(chunks: &VecDeque<Bytes>) -> u64 {
     chunks.iter().map(|chunk| chunk.len() as u64).sum()
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
+use hyper::header::RETRY_AFTER;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -77,8 +78,8 @@ pub(super) enum ForwardError {
     Declined {
         /// The VM.
         vm: VmId,
-        /// What it said.
-        answer: Box<Response<Incoming>>,
+        /// Whole seconds after which it is worth asking again.
+        retry_after: u32,
     },
     /// It neither reports nor answers probes.
     #[error("{vm} hangs")]
@@ -255,7 +256,12 @@ impl Attempt<'_> {
         };
         match response.status() {
             StatusCode::SERVICE_UNAVAILABLE => {
-                Err(ForwardError::Declined { vm: vm(), answer: Box::new(response) })
+                let after = response.headers().get(RETRY_AFTER);
+                let retry_after = after.and_then(|s| s.to_str().ok()?.parse().ok()).unwrap_or(1);
+                if response.body().is_end_stream() {
+                    target.put_back(connection, std::time::Instant::now());
+                }
+                Err(ForwardError::Declined { vm: vm(), retry_after })
             }
             StatusCode::SWITCHING_PROTOCOLS => Err(ForwardError::BadAnswer {
                 vm: vm(),

@@ -77,6 +77,11 @@ impl Tape {
         }
     }
 
+    /// Whether the client has nothing more to send.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().end == End::Whole
+    }
+
     /// Bytes taken so far.
     pub(super) fn bytes(&self) -> u64 {
         self.lock().bytes

@@ -109,18 +109,14 @@ impl Target {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection that was put back last and still lives: a few stay warm, the rest age out.
+    /// The connection that was put back last and is ready: a few stay warm, the rest age out.
     pub(super) fn take_idle(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle();
-        while let Some((connection, since)) = idle.connections.pop() {
-            if now.saturating_duration_since(since) > IDLE_TIMEOUT {
-                // Those below it are older still.
-                idle.connections.clear();
-            } else if connection.is_ready() {
-                return Some(connection);
-            }
-        }
-        None
+        idle.connections.retain(|(connection, since)| {
+            !connection.is_closed() && now.saturating_duration_since(*since) <= IDLE_TIMEOUT
+        });
+        let youngest = idle.connections.iter().rposition(|(connection, _)| connection.is_ready())?;
+        Some(idle.connections.remove(youngest).0)
     }
 
     /// Keeps a connection for the next request.
