@@ -103,10 +103,7 @@ impl Body for AnswerBody {
 }
 
 impl Streamed {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         if let Some(chunk) = self.first.pop_front() {
             self.sent(chunk.len());
             return Poll::Ready(Some(Ok(Frame::data(chunk))));

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64_simd::STANDARD_NO_PAD;
 use hyper::Method;
 use hyper::http::request::Parts;
 
@@ -49,7 +48,7 @@ pub(super) async fn of(head: &Parts, tape: &Tape) -> Features {
         Kind::Raytrace => {
             let query = head.uri.query().unwrap_or_default();
             features.window_pixels = window_pixels(query);
-            features.antialias = 
+            features.antialias =
                 parameter(query, "aa").is_some_and(|aa| aa.eq_ignore_ascii_case("true"));
         }
         Kind::Other => {}
@@ -78,10 +77,13 @@ fn picture_pixels(body: &[u8]) -> Option<u64> {
 
 /// Decodes base64 as far as its start goes: to the last whole group of four, line breaks aside.
 fn decode_start(base64: &[u8]) -> Vec<u8> {
-    let mut digits: Vec<u8> =
-        base64.iter().copied().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').collect();
+    let mut digits: Vec<u8> = base64
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=')
+        .collect();
     digits.truncate(digits.len() / 4 * 4);
-    STANDARD_NO_PAD.decode(&digits).unwrap_or_default()
+    STANDARD_NO_PAD.decode_to_vec(&digits).unwrap_or_default()
 }
 
 /// Width times height of the window that a query asks for.
@@ -106,7 +108,7 @@ mod tests {
     fn a_picture_tells_its_size_however_it_is_sent() {
         let pixels = Some(640 * 480);
         assert_eq!(picture_pixels(PNG), pixels);
-        let base64 = base64::engine::general_purpose::STANDARD.encode(PNG);
+        let base64 = base64_simd::STANDARD.encode_to_string(PNG);
         let (first, second) = base64.split_at(17);
         let url = format!("data:image/png;base64,{first}\r\n{second}");
         assert_eq!(picture_pixels(url.as_bytes()), pixels);

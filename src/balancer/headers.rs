@@ -104,11 +104,6 @@ fn not_allowed(detail: &str) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("no {detail}"))
 }
 
-/// The length that a message declares.
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
 /// Whether a request's body comes in chunks, of a length that nobody has declared.
 pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING)
@@ -124,7 +119,8 @@ pub(super) fn ends_here(head: &Parts) -> bool {
 /// The client's name for its request, or a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let usable = |id: &&HeaderValue| {
-        (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+        (1..=LONGEST_REQUEST_ID).contains(&id.len())
+            && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     headers.get(X_REQUEST_ID).filter(usable).cloned().unwrap_or_else(new_request_id)
 }

@@ -26,9 +26,7 @@ use super::record::Record;
 use super::tape::{Fault, Tape};
 use super::target::Connection;
 use crate::domain::cost::{self, Kind, Work};
-use crate::http::{
-    self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_VM, X_REQUEST_ID,
-};
+use crate::http::{self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_VM, X_REQUEST_ID};
 
 /// After so many seconds a client may try again, when no VM is there.
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -303,7 +301,8 @@ async fn refuse(
     let (mut head, body) = problem.into_response().into_parts();
     sign(&mut head.headers, "-", &record, id, None);
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        head.headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+        head.headers
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
     let text = answer::text_of(body).await;
     let body = if !tape.is_over() {

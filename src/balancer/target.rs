@@ -115,7 +115,8 @@ impl Target {
         idle.connections.retain(|(connection, since)| {
             !connection.is_closed() && now.saturating_duration_since(*since) <= IDLE_TIMEOUT
         });
-        let youngest = idle.connections.iter().rposition(|(connection, _)| connection.is_ready())?;
+        let youngest =
+            idle.connections.iter().rposition(|(connection, _)| connection.is_ready())?;
         Some(idle.connections.remove(youngest).0)
     }
 
