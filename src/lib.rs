@@ -1,6 +1,7 @@
 //! Cumulet, a pocket cloud.
 
 pub mod autoscaler;
+pub mod balancer;
 pub mod client;
 pub mod cluster;
 pub mod config;
