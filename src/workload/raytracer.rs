@@ -1,1 +1,20 @@
-//! Placeholder until the raytracer branch lands.
+//! The ray tracer: a scene in, a picture out.
+//!
+//! Renders the scene language of a small ray tracer that is widely used in teaching (spheres,
+//! planes and triangles; mirrors, glass, checkers and textures), and promises its pictures to the
+//! last bit: every expression is rounded as in the widely used Java implementation, whichever
+//! instructions the machine has and however many threads work.
+
+mod bmp;
+mod camera;
+mod meter;
+mod parse;
+mod reference;
+mod render;
+mod scene;
+mod texture;
+mod vector;
+
+pub use camera::View;
+pub use render::{Counters, Features, RenderRequest, Rendered, probe, render};
+pub use scene::Scene;
