@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::EXPECT;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode};
 
 use crate::http::Problem;
 
@@ -87,7 +87,7 @@ impl Bounds {
                 format!("the body took longer than {} s", time.as_secs()),
             ),
         };
-        discard(headers, body);
+        discard_rest(headers, body);
         Err(problem)
     }
 
@@ -142,8 +142,13 @@ fn patience(bytes: u64) -> Duration {
     PATIENCE + Duration::from_secs(bytes / SLOWEST)
 }
 
-/// Reads what is left of a body that nobody wants, beside the answer, within bounds.
-pub(super) fn discard(headers: &HeaderMap, mut body: Incoming) {
+/// Reads the body of a request that is answered without it, beside the answer, within bounds.
+pub(super) fn discard(request: Request<Incoming>) {
+    let (head, body) = request.into_parts();
+    discard_rest(&head.headers, body);
+}
+
+fn discard_rest(headers: &HeaderMap, mut body: Incoming) {
     // A client that waits for our word to send its body gets the answer instead.
     if body.is_end_stream() || headers.contains_key(EXPECT) {
         return;
