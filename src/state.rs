@@ -3,8 +3,30 @@
 //! The only room that knows XML and file names. Documents are replaced whole under a lock, so no
 //! reader sees half a file and no update is lost; readers are level-triggered: they act on what a
 //! file says now, never on having seen it change.
+//!
+//! ```text
+//!   documents     vm_state, as_state, lb_state       what is, what should be, what the balancer sees
+//!   lines         events, metrics, samples           appended, one line at a time
+//!   cluster_file                                     the addresses in force while a cluster runs
+//!   folder        lock, read, change, temporary file, rename
+//!   watch         tells readers when a document says something new
+//! ```
 
 pub mod as_state;
+pub mod cluster_file;
+pub mod document;
+mod error;
+pub mod events;
+pub mod folder;
 pub mod lb_state;
+pub mod logfmt;
+pub mod metrics;
+pub mod samples;
 pub mod vm_state;
+pub mod watch;
 pub mod xml;
+
+pub use document::Document;
+pub use error::Error;
+pub use folder::StateFolder;
+pub use watch::{View, Watcher};

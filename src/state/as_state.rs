@@ -1,29 +1,35 @@
 //! ASState.xml: what should be. Written by the autoscaler, by an operator's command and by a
 //! person's editor, with the same force; the others only read it.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use crate::domain::decision::{Action, Decision};
 use crate::domain::vm::VmId;
-use crate::state::xml::Foreign;
+use crate::state::document::{self, Document};
+use crate::state::xml::{Element, Fields, Foreign, Problem, time};
 
 /// How many of the last decisions stay in the file.
 pub const DECISIONS_KEPT: usize = 20;
 
 /// ASState.xml.
-#[derive(Debug, Clone, PartialEq, Default)]
+///
+/// The default is what a file says that says nothing: no VMs, no bounds, not paused.
+#[derive(Debug, Clone, PartialEq)]
 pub struct AsStateFile {
     /// Grows by one with each write.
     pub seq: u64,
     /// When the autoscaler last wrote it; none before its first word.
     pub decided_at: Option<Timestamp>,
-    /// The scaling policy in force.
+    /// The scaling policy in force; empty if the file does not say.
     pub policy: String,
-    /// VMs wanted: those to keep and those to add.
+    /// VMs wanted: those to keep and those to add. A file that does not say wants as many as it
+    /// has elements for.
     pub desired: u32,
     /// The fewest that the autoscaler may want.
     pub minimum: u32,
-    /// The most that the autoscaler may want.
+    /// The most that the autoscaler may want; `u32::MAX`, which the file leaves out, is no limit.
     pub maximum: u32,
     /// The autoscaler leaves the size of the fleet alone.
     pub paused: bool,
@@ -74,4 +80,153 @@ impl AsStateFile {
         self.last_vm = self.last_vm.max(highest).saturating_add(1);
         VmId::numbered(self.last_vm)
     }
+}
+
+impl Default for AsStateFile {
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            decided_at: None,
+            policy: String::new(),
+            desired: 0,
+            minimum: 0,
+            maximum: u32::MAX,
+            paused: false,
+            last_vm: 0,
+            vms: Vec::new(),
+            decisions: Vec::new(),
+            foreign: Foreign::default(),
+        }
+    }
+}
+
+impl Document for AsStateFile {
+    const FILE: &'static str = "ASState.xml";
+    const ROOT: &'static str = "ASState";
+
+    fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn set_seq(&mut self, seq: u64) {
+        self.seq = seq;
+    }
+
+    fn from_element(root: &Element) -> Result<Self, Problem> {
+        let mut fields = Fields::of(root);
+        let mut file = Self {
+            seq: document::seq(&mut fields)?,
+            decided_at: fields.time("decidedAt")?,
+            policy: fields.text("policy").unwrap_or_default(),
+            ..Self::default()
+        };
+        let desired = fields.whole("desired")?;
+        file.minimum = fields.whole("minimum")?.unwrap_or(file.minimum);
+        file.maximum = fields.whole("maximum")?.unwrap_or(file.maximum);
+        file.paused = fields.truth("paused")?.unwrap_or(false);
+        file.last_vm = fields.whole("lastVm")?.unwrap_or(0);
+        if file.minimum > file.maximum {
+            let (minimum, maximum) = (file.minimum, file.maximum);
+            let message = format!("minimum {minimum} of <ASState> is more than maximum {maximum}");
+            return Err(Problem::new(root.at, message));
+        }
+        let mut ids = HashSet::new();
+        let mut parts = Vec::new();
+        file.foreign = fields.foreign(|child| {
+            match child.name.as_str() {
+                "VM" => {
+                    let order = VmOrder::from_element(child)?;
+                    if !ids.insert(order.id.clone()) {
+                        return Err(document::twice(child, &order.id));
+                    }
+                    file.vms.push(order);
+                }
+                "Decision" => {
+                    let (decision, foreign) = read_decision(child)?;
+                    parts.push((part_of(&decision), foreign));
+                    file.decisions.push(decision);
+                }
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        for (name, part) in parts {
+            file.foreign.keep_part(name, part);
+        }
+        file.desired = desired.unwrap_or_else(|| file.wanted());
+        Ok(file)
+    }
+
+    fn to_element(&self) -> Element {
+        let mut root = document::root(self)
+            .with_some("decidedAt", self.decided_at.map(time))
+            .with("policy", &self.policy)
+            .with("desired", self.desired)
+            .with("minimum", self.minimum)
+            .with_some("maximum", Some(self.maximum).filter(|most| *most != u32::MAX))
+            .with("paused", self.paused)
+            .with_some("lastVm", Some(self.last_vm).filter(|last| *last != 0));
+        self.vms.iter().for_each(|vm| root.push(vm.to_element()));
+        for decision in &self.decisions {
+            let element = Element::new("Decision")
+                .with("at", time(decision.at))
+                .with("action", decision.action)
+                .with("from", decision.from)
+                .with("to", decision.to)
+                .with("reason", &decision.reason);
+            root.push(self.foreign.restore(&part_of(decision), element));
+        }
+        root.with_foreign(&self.foreign)
+    }
+}
+
+impl VmOrder {
+    fn from_element(element: &Element) -> Result<Self, Problem> {
+        let mut fields = Fields::of(element);
+        let id = fields.word("id")?;
+        let action = fields.word("action")?;
+        Ok(Self {
+            id: fields.required("id", id)?,
+            action: fields.required("action", action)?,
+            instance_type: fields.text("instanceType"),
+            by: fields.text("by"),
+            since: fields.time("since")?,
+            reason: fields.text("reason"),
+            foreign: fields.foreign(|_| Ok(false))?,
+        })
+    }
+
+    fn to_element(&self) -> Element {
+        Element::new("VM")
+            .with("id", &self.id)
+            .with("action", self.action)
+            .with_some("instanceType", self.instance_type.as_ref())
+            .with_some("by", self.by.as_ref())
+            .with_some("since", self.since.map(time))
+            .with_some("reason", self.reason.as_ref())
+            .with_foreign(&self.foreign)
+    }
+}
+
+/// Reads `<Decision>`, and what is unknown in it.
+fn read_decision(element: &Element) -> Result<(Decision, Foreign), Problem> {
+    let mut fields = Fields::of(element);
+    let at = fields.time("at")?;
+    let action = fields.word("action")?;
+    let from = fields.whole("from")?;
+    let to = fields.whole("to")?;
+    let decision = Decision {
+        at: fields.required("at", at)?,
+        action: fields.required("action", action)?,
+        from: fields.required("from", from)?,
+        to: fields.required("to", to)?,
+        reason: fields.text("reason").unwrap_or_default(),
+    };
+    Ok((decision, fields.foreign(|_| Ok(false))?))
+}
+
+/// What tells one decision from another, as the file shows it.
+fn part_of(decision: &Decision) -> String {
+    let Decision { at, action, from, to, .. } = decision;
+    format!("Decision {} {action} {from} {to}", time(*at))
 }

@@ -1,9 +1,12 @@
 //! LBState.xml: what the balancer sees, replaced every second.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use crate::domain::vm::VmId;
-use crate::state::xml::Foreign;
+use crate::state::document::{self, Document};
+use crate::state::xml::{Element, Fields, Foreign, Problem, decimal, time};
 
 /// LBState.xml.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -73,4 +76,144 @@ pub struct LbTarget {
     pub p95_ms: f64,
     /// 99th percentile of the same.
     pub p99_ms: f64,
+}
+
+impl Document for LbStateFile {
+    const FILE: &'static str = "LBState.xml";
+    const ROOT: &'static str = "LBState";
+
+    fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn set_seq(&mut self, seq: u64) {
+        self.seq = seq;
+    }
+
+    fn from_element(root: &Element) -> Result<Self, Problem> {
+        let mut fields = Fields::of(root);
+        let mut file = Self {
+            seq: document::seq(&mut fields)?,
+            reported_at: fields.time("reportedAt")?,
+            address: fields.text("address").unwrap_or_default(),
+            pid: fields.whole("pid")?.unwrap_or(0),
+            policy: fields.text("policy").unwrap_or_default(),
+            ..Self::default()
+        };
+        let mut ids = HashSet::new();
+        let mut totals = None;
+        let mut parts = Vec::new();
+        file.foreign = fields.foreign(|child| {
+            match child.name.as_str() {
+                "Totals" => {
+                    let (read, foreign) = read_totals(child)?;
+                    if totals.replace(read).is_some() {
+                        return Err(Problem::new(child.at, "a second <Totals> in <LBState>"));
+                    }
+                    parts.push(("Totals".to_owned(), foreign));
+                }
+                "VM" => {
+                    let (target, foreign) = read_target(child)?;
+                    if !ids.insert(target.id.clone()) {
+                        return Err(document::twice(child, &target.id));
+                    }
+                    parts.push((part_of(&target.id), foreign));
+                    file.vms.push(target);
+                }
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        for (name, part) in parts {
+            file.foreign.keep_part(name, part);
+        }
+        file.totals = totals.unwrap_or_default();
+        Ok(file)
+    }
+
+    fn to_element(&self) -> Element {
+        let mut root = document::root(self)
+            .with_some("reportedAt", self.reported_at.map(time))
+            .with("address", &self.address)
+            .with("pid", self.pid)
+            .with("policy", &self.policy);
+        root.push(self.foreign.restore("Totals", self.totals.to_element()));
+        for target in &self.vms {
+            root.push(self.foreign.restore(&part_of(&target.id), target.to_element()));
+        }
+        root.with_foreign(&self.foreign)
+    }
+}
+
+impl LbTotals {
+    fn to_element(self) -> Element {
+        Element::new("Totals")
+            .with("requests", self.requests)
+            .with("inFlight", self.in_flight)
+            .with("queued", self.queued)
+            .with("queueSeconds", decimal(self.queue_seconds))
+            .with("failures", self.failures)
+            .with("retries", self.retries)
+            .with("rate", decimal(self.rate))
+            .with("offeredLoad", decimal(self.offered_load))
+    }
+}
+
+impl LbTarget {
+    fn to_element(&self) -> Element {
+        Element::new("VM")
+            .with("id", &self.id)
+            .with("inRotation", self.in_rotation)
+            .with("reason", &self.reason)
+            .with("inFlight", self.in_flight)
+            .with("outstandingSeconds", decimal(self.outstanding_seconds))
+            .with("served", self.served)
+            .with("failures", self.failures)
+            .with("retries", self.retries)
+            .with("p50Ms", decimal(self.p50_ms))
+            .with("p95Ms", decimal(self.p95_ms))
+            .with("p99Ms", decimal(self.p99_ms))
+    }
+}
+
+/// Reads `<Totals>`, and what is unknown in it.
+fn read_totals(element: &Element) -> Result<(LbTotals, Foreign), Problem> {
+    let mut fields = Fields::of(element);
+    let totals = LbTotals {
+        requests: fields.whole("requests")?.unwrap_or(0),
+        in_flight: fields.whole("inFlight")?.unwrap_or(0),
+        queued: fields.whole("queued")?.unwrap_or(0),
+        queue_seconds: fields.decimal("queueSeconds")?.unwrap_or(0.0),
+        failures: fields.whole("failures")?.unwrap_or(0),
+        retries: fields.whole("retries")?.unwrap_or(0),
+        rate: fields.decimal("rate")?.unwrap_or(0.0),
+        offered_load: fields.decimal("offeredLoad")?.unwrap_or(0.0),
+    };
+    Ok((totals, fields.foreign(|_| Ok(false))?))
+}
+
+/// Reads `<VM>`, and what is unknown in it.
+fn read_target(element: &Element) -> Result<(LbTarget, Foreign), Problem> {
+    let mut fields = Fields::of(element);
+    let id = fields.word("id")?;
+    let in_rotation = fields.truth("inRotation")?;
+    let target = LbTarget {
+        id: fields.required("id", id)?,
+        in_rotation: fields.required("inRotation", in_rotation)?,
+        reason: fields.text("reason").unwrap_or_default(),
+        in_flight: fields.whole("inFlight")?.unwrap_or(0),
+        outstanding_seconds: fields.decimal("outstandingSeconds")?.unwrap_or(0.0),
+        served: fields.whole("served")?.unwrap_or(0),
+        failures: fields.whole("failures")?.unwrap_or(0),
+        retries: fields.whole("retries")?.unwrap_or(0),
+        p50_ms: fields.decimal("p50Ms")?.unwrap_or(0.0),
+        p95_ms: fields.decimal("p95Ms")?.unwrap_or(0.0),
+        p99_ms: fields.decimal("p99Ms")?.unwrap_or(0.0),
+    };
+    Ok((target, fields.foreign(|_| Ok(false))?))
+}
+
+/// What tells one `<VM>` from another.
+fn part_of(id: &VmId) -> String {
+    format!("VM {id}")
 }
