@@ -1,1 +1,229 @@
-//! Placeholder until the imaging branch lands.
+//! The picture workload: a file in, blurred or enhanced, a file out.
+//!
+//! ```text
+//!  file ─▶ header ─▶ decode ─▶ blur │ enhance ─▶ encode ─▶ file
+//!          limits    └──────── pipeline, by strips ───────┘
+//! ```
+//!
+//! Both filters, and what happens to each kind of picture on its way in and out, reproduce
+//! services built on the widely used Java library `BoofCV` and the Java picture readers and writers:
+//! equal pixels, and for JPEG equal bytes.
+
+mod blur;
+mod bmp_files;
+mod buffers;
+mod cmyk;
+mod cost;
+mod enhance;
+mod filters;
+mod format;
+mod gif_files;
+mod grey;
+mod header;
+mod jpeg;
+mod other_files;
+mod pipeline;
+mod png_files;
+mod rows;
+mod samples;
+mod simd;
+mod ticker;
+mod transpose;
+
+pub use cost::nominal_work;
+pub use format::{Format, OutputFormat};
+pub use header::{PictureHeader, probe_header};
+pub use jpeg::{jpeg_description, jpeg_is_exact};
+pub use rows::Channels;
+
+use crate::workload::{Error, FullSpeed, Limits, Run, Usage};
+use rows::{Gather, Layout, RowSink, RowSource};
+use ticker::{Ticker, thread_cpu_time};
+
+/// What to do to a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// Gaussian blur with a standard deviation of 13 pixels; keeps the channels.
+    Blur,
+    /// Local histogram equalisation over 101 × 101 pixels; the result is grey.
+    Enhance,
+}
+
+/// The result of [`apply`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processed {
+    /// The file; empty if `refusal` says why there is none.
+    pub bytes: Vec<u8>,
+    /// Why nothing was written although the picture was fine. Existing clients get an empty
+    /// answer with status 200 in these cases.
+    pub refusal: Option<Refusal>,
+    /// Columns of pixels.
+    pub width: u32,
+    /// Rows of pixels.
+    pub height: u32,
+    /// What the input was.
+    pub input_format: Format,
+    /// What `bytes` are, if there are any.
+    pub output_format: Option<Format>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// Why a picture that could be read has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The label asked for names no format that is written here.
+    #[error("no picture format of that name is written here: ask for jpg, png, bmp, gif or tiff")]
+    UnknownOutput,
+    /// JPEG and BMP files have no place for alpha.
+    #[error("the picture has an alpha channel, which {} files cannot hold: ask for png", .0.name())]
+    Alpha(Format),
+}
+
+/// A decoded picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Columns of pixels.
+    pub width: u32,
+    /// Rows of pixels.
+    pub height: u32,
+    /// What the bytes of a pixel are.
+    pub channels: Channels,
+    /// Rows from the top, without gaps, eight bits a sample.
+    pub samples: Vec<u8>,
+}
+
+/// Reads a file, applies `filter` and writes a file.
+///
+/// The bytes of the result depend on nothing but `filter`, `input` and `output`.
+///
+/// # Errors
+/// [`Error::Unsupported`] if `input` is no picture of a kind that is read here,
+/// [`Error::Malformed`] if it is broken or ends too early, [`Error::TooLarge`] if its header
+/// announces more pixels than the limit, [`Error::Unprocessable`] if the output format cannot hold
+/// so large a picture, [`Error::Cancelled`].
+pub fn apply(
+    filter: Filter,
+    input: &[u8],
+    output: OutputFormat,
+    run: &Run,
+) -> Result<Processed, Error> {
+    let start = thread_cpu_time();
+    let header = read_header(input, run.limits.picture_pixels)?;
+    run.pacer.checkpoint()?;
+    let output_format = match output {
+        OutputFormat::SameAsInput => Some(header.format),
+        OutputFormat::As(format) => Some(format),
+        OutputFormat::Unwritable => None,
+    };
+    let mut processed = Processed {
+        bytes: Vec::new(),
+        refusal: None,
+        width: header.width,
+        height: header.height,
+        input_format: header.format,
+        output_format,
+        usage: Usage::default(),
+    };
+    let Some(output_format) = output_format else {
+        processed.refusal = Some(Refusal::UnknownOutput);
+        processed.usage.cpu = thread_cpu_time().saturating_sub(start);
+        return Ok(processed);
+    };
+    let source = open(input, header)?;
+    let layout = source.layout();
+    processed.usage.work =
+        nominal_work(filter, header.pixels(), layout.channels, header.format, Some(output_format));
+    let result = Layout { channels: filters::result_channels(filter, layout.channels), ..layout };
+    let holds_alpha = !matches!(output_format, Format::Jpeg | Format::Bmp);
+    if result.channels == Channels::Rgba && !holds_alpha {
+        processed.refusal = Some(Refusal::Alpha(output_format));
+        processed.output_format = None;
+        processed.usage.cpu = thread_cpu_time().saturating_sub(start);
+        return Ok(processed);
+    }
+    let sink = create(output_format, result)?;
+    let opened = thread_cpu_time().saturating_sub(start);
+    let (bytes, cpu) = filters::run(filter, source, sink, run)?;
+    processed.bytes = bytes;
+    processed.usage.cpu = opened + cpu;
+    Ok(processed)
+}
+
+/// Reads a picture file whole, as [`apply`] does: for textures.
+///
+/// # Errors
+/// As for [`apply`]; `pixels` is the most that the header may announce.
+pub fn decode(input: &[u8], limits: &Limits) -> Result<Picture, Error> {
+    let header = read_header(input, limits.texture_pixels)?;
+    let mut source = open(input, header)?;
+    let layout = source.layout();
+    let mut samples = vec![0; layout.stride() * layout.height];
+    source.read(&mut samples, &mut Ticker::new(&FullSpeed))?;
+    let PictureHeader { width, height, .. } = header;
+    Ok(Picture { width, height, channels: layout.channels, samples })
+}
+
+/// The header of a picture that is not larger than allowed.
+fn read_header(input: &[u8], pixels: u64) -> Result<PictureHeader, Error> {
+    let Some(format) = Format::sniff(input) else {
+        let what = match format::name_unreadable(input) {
+            Some(name) => format!("it looks like {name}"),
+            None if input.is_empty() => "it is empty".to_owned(),
+            None => "it begins like none".to_owned(),
+        };
+        return Err(Error::Unsupported(format!(
+            "the input is no JPEG, PNG, GIF, BMP or TIFF picture: {what}"
+        )));
+    };
+    let name = format.name();
+    let header = probe_header(input).ok_or_else(|| {
+        Error::Malformed(format!("the {name} picture's size cannot be read: its header is broken"))
+    })?;
+    if header.pixels() == 0 {
+        let (width, height) = (header.width, header.height);
+        return Err(Error::Malformed(format!(
+            "the {name} picture has no pixels: it is {width} × {height}"
+        )));
+    }
+    if header.pixels() > pixels {
+        return Err(Error::TooLarge {
+            what: "the picture's number of pixels",
+            actual: header.pixels(),
+            limit: "picture_pixels",
+            allowed: pixels,
+        });
+    }
+    Ok(header)
+}
+
+fn open(input: &[u8], header: PictureHeader) -> Result<Box<dyn RowSource + '_>, Error> {
+    let decoded = match header.format {
+        Format::Jpeg => jpeg::open(input)?,
+        Format::Png => Box::new(png_files::decode(input, header.pixels())?),
+        Format::Gif => Box::new(gif_files::decode(input, header.pixels())?),
+        Format::Bmp => Box::new(other_files::decode_bmp(input)?),
+        Format::Tiff => Box::new(other_files::decode_tiff(input, header.pixels())?),
+    };
+    let Layout { width, height, .. } = decoded.layout();
+    if (width, height) != (header.width as usize, header.height as usize) {
+        // Two readers of one header disagree, so the check against the limit means nothing.
+        return Err(Error::Malformed(format!(
+            "the {} picture has two sizes: {} × {} and {width} × {height}",
+            header.format.name(),
+            header.width,
+            header.height
+        )));
+    }
+    Ok(decoded)
+}
+
+fn create(format: Format, layout: Layout) -> Result<Box<dyn RowSink>, Error> {
+    match format {
+        Format::Jpeg => jpeg::create(layout),
+        Format::Png => png_files::create(layout),
+        Format::Bmp => bmp_files::create(layout),
+        Format::Gif => Ok(Box::new(Gather::new(layout, gif_files::encode))),
+        Format::Tiff => Ok(Box::new(Gather::new(layout, other_files::encode_tiff))),
+    }
+}

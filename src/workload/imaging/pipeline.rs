@@ -1,0 +1,363 @@
+//! Decodes, filters and encodes a picture at once, strip by strip, on several threads.
+//!
+//! ```text
+//!  source ──read──▶ strips ──prepare──▶ prepared strips ──filter──▶ bands ──write──▶ sink
+//!         in order          any order                    any order        in order
+//! ```
+//!
+//! A band of the result needs the prepared strips around it. Each worker takes whatever can be
+//! done next; with one worker each strip goes through all stages while it is in the cache. What a
+//! stage computes never depends on who does it or when, so neither does the result.
+
+use super::buffers::Buffer;
+use super::rows::{RowSink, RowSource};
+use super::ticker::{Ticker, thread_cpu_time};
+use crate::workload::{Cancelled, Error, Run};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Rows of a strip.
+pub(super) const STRIP: usize = super::transpose::LANES;
+
+/// A part of the result, and what it needs.
+pub(super) struct Band {
+    /// Its rows.
+    pub(super) rows: Range<usize>,
+    /// Rows of the source that it depends on.
+    pub(super) needs: Range<usize>,
+}
+
+impl Band {
+    fn strips(&self) -> Range<usize> {
+        self.needs.start / STRIP..self.needs.end.div_ceil(STRIP)
+    }
+}
+
+/// What is done to the rows between source and sink.
+pub(super) trait Stages: Sync {
+    /// Bytes of a prepared row.
+    fn prepared_stride(&self) -> usize;
+
+    /// Bytes of a row of the result.
+    fn result_stride(&self) -> usize;
+
+    /// What can be done to a strip by itself. `rows` and `prepared` have room for [`STRIP`] rows;
+    /// if the picture ends before, the content of the rest is arbitrary.
+    fn prepare(
+        &self,
+        rows: &[u8],
+        prepared: &mut [u8],
+        ticker: &mut Ticker,
+    ) -> Result<(), Cancelled>;
+
+    /// Computes a band of the result from the prepared rows it needs.
+    fn filter(
+        &self,
+        band: &Band,
+        rows: &Prepared,
+        result: &mut [u8],
+        ticker: &mut Ticker,
+    ) -> Result<(), Cancelled>;
+}
+
+/// Prepared rows around a band.
+pub(super) struct Prepared {
+    strips: Vec<Arc<Buffer>>,
+    /// The number of the first strip.
+    first: usize,
+    stride: usize,
+}
+
+impl Prepared {
+    /// The row of this number in the picture. It has to be one that the band needs.
+    pub(super) fn row(&self, row: usize) -> &[u8] {
+        let start = row % STRIP * self.stride;
+        &self.strips[row / STRIP - self.first][start..start + self.stride]
+    }
+}
+
+/// Runs a picture through `stages`. `bands` cover the result in order.
+///
+/// Gives the file written and the CPU time of all threads.
+pub(super) fn run(
+    source: Box<dyn RowSource + '_>,
+    stages: &dyn Stages,
+    bands: Vec<Band>,
+    sink: Box<dyn RowSink>,
+    run: &Run,
+) -> Result<(Vec<u8>, Duration), Error> {
+    let pipeline = Pipeline::new(source, stages, bands, sink);
+    let workers = run.threads.get().min(pipeline.strips);
+    let ahead = if workers == 1 { 0 } else { pipeline.widest_need() + 2 * workers };
+    let work = || {
+        let start = thread_cpu_time();
+        pipeline.work(&mut Ticker::new(run.pacer), ahead);
+        thread_cpu_time().saturating_sub(start)
+    };
+    let cpu = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        // A worker that panicked has stopped the others; the panic goes on here.
+        let join = |other: std::thread::ScopedJoinHandle<Duration>| match other.join() {
+            Ok(cpu) => cpu,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        others.into_iter().map(join).fold(own, |sum, cpu| sum + cpu)
+    });
+    let start = thread_cpu_time();
+    let file = pipeline.finish()?;
+    Ok((file, cpu + thread_cpu_time().saturating_sub(start)))
+}
+
+/// Something a worker can do.
+enum Task {
+    /// Read the next strip.
+    Read(usize),
+    /// Prepare a strip that was read.
+    Prepare(usize, Buffer),
+    /// Filter a band from its prepared strips.
+    Filter(usize, Vec<Arc<Buffer>>),
+    /// Write the next band.
+    Write(Buffer),
+}
+
+/// What a finished task gave.
+enum Done {
+    Read(usize, Buffer),
+    Prepared(usize, Buffer),
+    Filtered(usize, Buffer),
+    Written,
+}
+
+struct Pipeline<'a> {
+    stages: &'a dyn Stages,
+    bands: Vec<Band>,
+    /// Number of strips.
+    strips: usize,
+    height: usize,
+    source_stride: usize,
+    source: Mutex<Box<dyn RowSource + 'a>>,
+    sink: Mutex<Box<dyn RowSink>>,
+    board: Mutex<Board>,
+    changed: Condvar,
+}
+
+/// Who may do what.
+struct Board {
+    /// The next strip to read; nobody may while one is being read.
+    next_read: usize,
+    reading: bool,
+    /// Strips that were read.
+    read: VecDeque<(usize, Buffer)>,
+    /// Strips that were prepared, until the last band that needs them is done.
+    prepared: Vec<Option<Arc<Buffer>>>,
+    /// For each strip, bands that still need it.
+    users: Vec<usize>,
+    /// Strips that nothing needs any more.
+    released: usize,
+    /// For each band, strips that it waits for.
+    waiting_for: Vec<usize>,
+    /// Bands whose strips are all there.
+    ready: VecDeque<usize>,
+    /// Bands that are filtered and not written.
+    filtered: Vec<Option<Buffer>>,
+    /// The next band to write; nobody may while one is being written.
+    next_write: usize,
+    writing: bool,
+    failure: Option<Error>,
+}
+
+impl<'a> Pipeline<'a> {
+    fn new(
+        source: Box<dyn RowSource + 'a>,
+        stages: &'a dyn Stages,
+        bands: Vec<Band>,
+        sink: Box<dyn RowSink>,
+    ) -> Self {
+        let layout = source.layout();
+        let strips = layout.height.div_ceil(STRIP);
+        let mut users = vec![0; strips];
+        for strip in bands.iter().flat_map(Band::strips) {
+            users[strip] += 1;
+        }
+        let board = Board {
+            next_read: 0,
+            reading: false,
+            read: VecDeque::new(),
+            prepared: (0..strips).map(|_| None).collect(),
+            users,
+            released: 0,
+            waiting_for: bands.iter().map(|band| band.strips().len()).collect(),
+            ready: VecDeque::new(),
+            filtered: bands.iter().map(|_| None).collect(),
+            next_write: 0,
+            writing: false,
+            failure: None,
+        };
+        Self {
+            stages,
+            bands,
+            strips,
+            height: layout.height,
+            source_stride: layout.stride(),
+            source: Mutex::new(source),
+            sink: Mutex::new(sink),
+            board: Mutex::new(board),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Strips that a band needs at most.
+    fn widest_need(&self) -> usize {
+        self.bands.iter().map(|band| band.strips().len()).max().unwrap_or(0)
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works until the file is complete or something fails.
+    fn work(&self, ticker: &mut Ticker, ahead: usize) {
+        let alarm = Alarm(self);
+        let mut board = self.board();
+        while board.failure.is_none() && board.next_write < self.bands.len() {
+            let Some(task) = self.choose(&mut board, ahead) else {
+                board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(board);
+            let done = self.perform(task, ticker);
+            board = self.board();
+            match done {
+                Ok(done) => self.post(&mut board, done),
+                Err(error) => board.failure = board.failure.take().or(Some(error)),
+            }
+            self.changed.notify_all();
+        }
+        drop(board);
+        drop(alarm);
+    }
+
+    /// The most useful task: first what frees memory; but while fewer than `ahead` strips are
+    /// about, reading comes before the filter, since it cannot be shared.
+    fn choose(&self, board: &mut Board, ahead: usize) -> Option<Task> {
+        if !board.writing
+            && let Some(result) = board.filtered[board.next_write].take()
+        {
+            board.writing = true;
+            return Some(Task::Write(result));
+        }
+        let can_read = !board.reading && board.next_read < self.strips;
+        let few = board.next_read - board.released < ahead;
+        if !(can_read && few) {
+            if let Some(band) = board.ready.pop_front() {
+                let strips = self.bands[band].strips();
+                let rows = board.prepared[strips].iter().flatten().cloned().collect();
+                return Some(Task::Filter(band, rows));
+            }
+            if let Some((strip, rows)) = board.read.pop_front() {
+                return Some(Task::Prepare(strip, rows));
+            }
+        }
+        can_read.then(|| {
+            board.reading = true;
+            Task::Read(board.next_read)
+        })
+    }
+
+    fn perform(&self, task: Task, ticker: &mut Ticker) -> Result<Done, Error> {
+        Ok(match task {
+            Task::Read(strip) => {
+                let rows = STRIP.min(self.height - strip * STRIP);
+                let mut buffer = Buffer::take(STRIP * self.source_stride);
+                let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+                source.read(&mut buffer[..rows * self.source_stride], ticker)?;
+                ticker.spend(buffer.len() as u64)?;
+                Done::Read(strip, buffer)
+            }
+            Task::Prepare(strip, rows) => {
+                let mut prepared = Buffer::take(STRIP * self.stages.prepared_stride());
+                self.stages.prepare(&rows, &mut prepared, ticker)?;
+                Done::Prepared(strip, prepared)
+            }
+            Task::Filter(index, strips) => {
+                let band = &self.bands[index];
+                let mut result = Buffer::take(band.rows.len() * self.stages.result_stride());
+                let first = band.strips().start;
+                let rows = Prepared { strips, first, stride: self.stages.prepared_stride() };
+                self.stages.filter(band, &rows, &mut result, ticker)?;
+                Done::Filtered(index, result)
+            }
+            Task::Write(result) => {
+                let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+                sink.write(&result, ticker)?;
+                ticker.spend(result.len() as u64)?;
+                Done::Written
+            }
+        })
+    }
+
+    /// Takes what a task gave, and sees what can be done with it.
+    fn post(&self, board: &mut Board, done: Done) {
+        match done {
+            Done::Read(strip, rows) => {
+                board.reading = false;
+                board.next_read += 1;
+                board.read.push_back((strip, rows));
+            }
+            Done::Prepared(strip, rows) => {
+                if board.users[strip] == 0 {
+                    board.released += 1;
+                    return;
+                }
+                board.prepared[strip] = Some(Arc::new(rows));
+                let first = self.bands.partition_point(|band| band.strips().end <= strip);
+                for (index, band) in self.bands.iter().enumerate().skip(first) {
+                    if !band.strips().contains(&strip) {
+                        break;
+                    }
+                    board.waiting_for[index] -= 1;
+                    if board.waiting_for[index] == 0 {
+                        board.ready.push_back(index);
+                    }
+                }
+            }
+            Done::Filtered(index, result) => {
+                board.filtered[index] = Some(result);
+                for strip in self.bands[index].strips() {
+                    board.users[strip] -= 1;
+                    if board.users[strip] == 0 {
+                        board.prepared[strip] = None;
+                        board.released += 1;
+                    }
+                }
+            }
+            Done::Written => {
+                board.writing = false;
+                board.next_write += 1;
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Vec<u8>, Error> {
+        let board = self.board.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match board.failure {
+            Some(error) => Err(error),
+            None => self.sink.into_inner().unwrap_or_else(PoisonError::into_inner).finish(),
+        }
+    }
+}
+
+/// Stops the other workers if its own one panics, since they would wait for it for ever.
+struct Alarm<'a, 'b>(&'a Pipeline<'b>);
+
+impl Drop for Alarm<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.board().failure = Some(Error::Cancelled);
+            self.0.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What passes between decoders, filters and encoders: rows of pixels.
+
+use super::ticker::Ticker;
+use crate::workload::Error;
+
+/// How pixels lie in memory: rows from the top, without gaps, `channels` bytes a pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) channels: Channels,
+}
+
+impl Layout {
+    /// Bytes of a row.
+    pub(super) fn stride(self) -> usize {
+        self.width * self.channels.count()
+    }
+}
+
+/// What the bytes of a pixel are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channels {
+    /// One: grey.
+    Grey,
+    /// Three: red, green, blue.
+    Rgb,
+    /// Four: red, green, blue, and alpha by which the others are not multiplied.
+    Rgba,
+}
+
+impl Channels {
+    /// Bytes of a pixel.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+        }
+    }
+}
+
+/// Gives the rows of a picture from the top.
+pub(super) trait RowSource: Send {
+    fn layout(&self) -> Layout;
+
+    /// Fills `rows`, a whole number of rows, with the next ones.
+    fn read(&mut self, rows: &mut [u8], ticker: &mut Ticker) -> Result<(), Error>;
+}
+
+/// Takes the rows of a picture from the top.
+pub(super) trait RowSink: Send {
+    /// Takes the next rows, a whole number of them.
+    fn write(&mut self, rows: &[u8], ticker: &mut Ticker) -> Result<(), Error>;
+
+    /// Gives the file, after the last row.
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, Error>;
+}
+
+/// A picture that is decoded already.
+pub(super) struct Decoded {
+    pub(super) layout: Layout,
+    pub(super) samples: Vec<u8>,
+    /// Bytes already given out.
+    given: usize,
+}
+
+impl Decoded {
+    pub(super) fn new(layout: Layout, samples: Vec<u8>) -> Self {
+        Self { layout, samples, given: 0 }
+    }
+}
+
+impl RowSource for Decoded {
+    fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    fn read(&mut self, rows: &mut [u8], _: &mut Ticker) -> Result<(), Error> {
+        rows.copy_from_slice(&self.samples[self.given..self.given + rows.len()]);
+        self.given += rows.len();
+        Ok(())
+    }
+}
+
+/// Gathers a whole picture, for encoders that need it at once.
+pub(super) struct Gather {
+    pub(super) layout: Layout,
+    pub(super) samples: Vec<u8>,
+    pub(super) encode: fn(Layout, Vec<u8>) -> Result<Vec<u8>, Error>,
+}
+
+impl Gather {
+    pub(super) fn new(
+        layout: Layout,
+        encode: fn(Layout, Vec<u8>) -> Result<Vec<u8>, Error>,
+    ) -> Self {
+        let samples = Vec::with_capacity(layout.stride() * layout.height);
+        Self { layout, samples, encode }
+    }
+}
+
+impl RowSink for Gather {
+    fn write(&mut self, rows: &[u8], _: &mut Ticker) -> Result<(), Error> {
+        self.samples.extend_from_slice(rows);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, Error> {
+        (self.encode)(self.layout, self.samples)
+    }
+}
