@@ -4,4 +4,5 @@ pub mod domain;
 pub mod http;
 pub mod state;
 pub mod units;
+pub mod vm;
 pub mod workload;

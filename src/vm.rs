@@ -110,13 +110,8 @@ pub async fn run(
     let (ledger, booked) = ledger::open(folder.clone());
     let machine = Arc::new(Machine::new(settings, address.to_string(), ledger));
 
-    let living = tokio::spawn(life::follow(
-        machine.phase.clone(),
-        id,
-        boot,
-        folder.clone(),
-        stop.clone(),
-    ));
+    let living =
+        tokio::spawn(life::follow(machine.phase.clone(), id, boot, folder.clone(), stop.clone()));
     let end = CancellationToken::new();
     let reporting = tokio::spawn(report::keep(Arc::clone(&machine), folder, end.clone()));
     let giving_up = tokio::spawn(give_up_after(stop.clone(), drain_limit, Arc::clone(&machine)));

@@ -46,11 +46,7 @@ pub(super) fn open(folder: StateFolder) -> (Ledger, JoinHandle<()>) {
     (Ledger { lines, closed, lost: AtomicU64::new(0) }, task)
 }
 
-async fn write(
-    folder: StateFolder,
-    mut taken: mpsc::Receiver<Metric>,
-    closed: CancellationToken,
-) {
+async fn write(folder: StateFolder, mut taken: mpsc::Receiver<Metric>, closed: CancellationToken) {
     let mut failing = false;
     loop {
         let mut lines = Vec::new();

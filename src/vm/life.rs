@@ -50,7 +50,8 @@ pub(super) async fn follow(
     let mut orders = Orders::new(&folder);
     loop {
         let unwanted = orders.unwanted(&id);
-        phase.send_if_modified(|phase| std::mem::replace(&mut phase.unwanted, unwanted) != unwanted);
+        phase
+            .send_if_modified(|phase| std::mem::replace(&mut phase.unwanted, unwanted) != unwanted);
         let booting = phase.borrow().running_since.is_none();
         tokio::select! {
             () = stop.cancelled() => break,

@@ -127,8 +127,7 @@ impl Machine {
     fn perform(&self, job: &Job, cancelled: CancellationToken) -> Done {
         let _busy = Busy::begin(self);
         let pacer = JobPacer::new(Arc::clone(&self.cpu), cancelled);
-        let run =
-            Run { threads: self.threads, pacer: &pacer, limits: &self.settings.limits };
+        let run = Run { threads: self.threads, pacer: &pacer, limits: &self.settings.limits };
         let mut result = job::perform(job, &run);
         let total = result.as_ref().map_or(Duration::ZERO, |output| output.usage.cpu);
         if let Err(cancelled) = pacer.settle(total) {

@@ -80,7 +80,7 @@ impl Reporter {
     fn put(&self, report: &VmReport) -> Result<(), Error> {
         let element = report.clone();
         self.folder.update_or(VmStateFile::default, |document| replace(document, element))?;
-        self.folder.append_sample(&sample(report))
+        self.folder.append_sample(&Sample::from(report))
     }
 
     /// Resident memory of this process, 0 where the system does not tell.

@@ -41,11 +41,8 @@ pub(super) enum Route {
     Work(Kind),
 }
 
-const WORKLOADS: [(&str, Kind); 3] = [
-    ("/blurimage", Kind::Blur),
-    ("/enhanceimage", Kind::Enhance),
-    ("/raytracer", Kind::Raytrace),
-];
+const WORKLOADS: [(&str, Kind); 3] =
+    [("/blurimage", Kind::Blur), ("/enhanceimage", Kind::Enhance), ("/raytracer", Kind::Raytrace)];
 
 /// Where a request goes.
 ///

@@ -75,9 +75,9 @@ struct Call {
 
 impl Call {
     fn of(headers: &HeaderMap) -> Self {
-        let own = headers.get(X_REQUEST_ID).filter(|id| {
-            id.to_str().is_ok_and(|id| (1..=LONGEST_REQUEST_ID).contains(&id.len()))
-        });
+        let own = headers
+            .get(X_REQUEST_ID)
+            .filter(|id| id.to_str().is_ok_and(|id| (1..=LONGEST_REQUEST_ID).contains(&id.len())));
         let attempts = headers.get(X_CUMULET_ATTEMPTS).and_then(|value| value.to_str().ok());
         Self {
             id: own.cloned().unwrap_or_else(new_id),

@@ -51,8 +51,7 @@ impl Budget {
     fn refill(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.at);
         self.at += elapsed;
-        self.level =
-            (self.level + elapsed.as_secs_f64() * self.rate).min(BURST.as_secs_f64());
+        self.level = (self.level + elapsed.as_secs_f64() * self.rate).min(BURST.as_secs_f64());
     }
 }
 
@@ -67,11 +66,9 @@ pub(super) struct VirtualCpu {
 impl VirtualCpu {
     /// So many vCPUs, each `share` of a core of this machine; `None` is no limit.
     pub(super) fn new(vcpus: Option<u32>, share: Share) -> Self {
-        let budget = |vcpus| Mutex::new(Budget::new(f64::from(vcpus) * share.get(), Duration::ZERO));
-        Self {
-            started: Instant::now(),
-            budget: vcpus.map(budget),
-        }
+        let budget =
+            |vcpus| Mutex::new(Budget::new(f64::from(vcpus) * share.get(), Duration::ZERO));
+        Self { started: Instant::now(), budget: vcpus.map(budget) }
     }
 
     fn charge(&self, used: Duration) -> Duration {

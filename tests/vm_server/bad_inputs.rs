@@ -67,8 +67,7 @@ async fn a_label_that_nothing_writes_gets_the_empty_answer_that_clients_know() {
     let server = Server::start(settings()).await;
     let png = base64_simd::STANDARD.encode_to_string(picture(8, 8, ImageFormat::Png));
     for label in ["webp", "svg+xml"] {
-        let reply =
-            server.post("/blurimage", format!("data:image/{label};base64,{png}")).await;
+        let reply = server.post("/blurimage", format!("data:image/{label};base64,{png}")).await;
         let expected = format!("data:image/{label};base64,");
         assert_eq!((reply.status, reply.text()), (200, &*expected));
     }

@@ -116,10 +116,9 @@ async fn a_plain_scene_or_a_form_comes_back_as_a_picture_of_the_preferred_kind()
     let (content_type, body) =
         form(&[("scene", SCENE.as_bytes()), ("texmap", &picture(8, 8, ImageFormat::Png))]);
     let path = render_path(64, 40);
-    for (accept, format, media_type) in [
-        ("*/*", ImageFormat::Bmp, "image/bmp"),
-        ("image/png", ImageFormat::Png, "image/png"),
-    ] {
+    for (accept, format, media_type) in
+        [("*/*", ImageFormat::Bmp, "image/bmp"), ("image/png", ImageFormat::Png, "image/png")]
+    {
         let plain = with(request(Method::POST, &path, SCENE), "accept", accept);
         let form = with(request(Method::POST, &path, body.clone()), "accept", accept);
         for post in [plain, with(form, "content-type", &content_type)] {
