@@ -170,7 +170,15 @@ async fn work(
     machine.count(status);
     machine.ledger.book(metric(machine, kind, call, status, result.as_ref().ok()));
     match result {
-        Ok(output) => content(HeaderValue::from_static(output.content_type), output.body),
+        Ok(output) => {
+            let content_type = HeaderValue::from_static(output.content_type);
+            let mut answer = content(content_type, output.body);
+            let reason = output.refusal.and_then(|reason| HeaderValue::try_from(reason).ok());
+            if let Some(reason) = reason {
+                answer.headers_mut().insert("x-cumulet-reason", reason);
+            }
+            answer
+        }
         Err(problem) => problem.into_response(),
     }
 }
