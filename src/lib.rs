@@ -12,4 +12,5 @@ pub mod operator;
 pub mod process;
 pub mod state;
 pub mod units;
+pub mod vm;
 pub mod workload;

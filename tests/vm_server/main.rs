@@ -1,0 +1,8 @@
+//! One VM, from outside: real sockets, a state folder of its own, real work.
+
+mod admission;
+mod bad_inputs;
+mod harness;
+mod life;
+mod reports;
+mod routes;
