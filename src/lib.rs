@@ -2,6 +2,7 @@
 
 pub mod autoscaler;
 pub mod balancer;
+pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod config;

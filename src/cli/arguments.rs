@@ -59,16 +59,6 @@ pub(super) enum Command {
         #[arg(long)]
         no_tui: bool,
     },
-    /// Show a cluster.
-    #[command(after_help = "Example: cumulet top --once")]
-    Top {
-        /// Print it once and end.
-        #[arg(long)]
-        once: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
     /// Launch one more VM.
     #[command(after_help = "Example: cumulet launch c5.large")]
     Launch {
@@ -129,7 +119,9 @@ pub(super) enum Command {
         listen: SocketAddr,
     },
     /// Send one request and write the picture that comes back.
-    #[command(after_help = "Example: cumulet send raytrace workloads/scenes/glass.txt -o glass.png")]
+    #[command(
+        after_help = "Example: cumulet send raytrace workloads/scenes/glass.txt -o glass.png"
+    )]
     Send(Send),
     /// Print the settings in force, and where each came from.
     #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
@@ -155,7 +147,8 @@ impl Arguments {
     /// # Errors
     /// A `--set` without `=`.
     pub(super) fn flags(&self) -> Result<Vec<Flag>, Usage> {
-        let mut flags = self.set.iter().map(|set| parse_setting(set)).collect::<Result<Vec<_>, _>>()?;
+        let mut flags =
+            self.set.iter().map(|set| parse_setting(set)).collect::<Result<Vec<_>, _>>()?;
         let mut add = |key: &str, value: Option<String>| {
             let typed = format!("--{}", key.replace('_', "-"));
             flags.extend(value.map(|value| Flag { key: key.to_owned(), value, typed }));

@@ -106,7 +106,8 @@ fn address_in_force(config: &Config) -> anyhow::Result<String> {
 /// # Errors
 /// A usage error that shows what would be right.
 fn view(size: &str, window: Option<&str>, antialias: bool) -> Result<View, Usage> {
-    let whole = pair(size).ok_or_else(|| Usage(format!("--size {size}: WxH is needed, 800x600")))?;
+    let whole =
+        pair(size).ok_or_else(|| Usage(format!("--size {size}: WxH is needed, 800x600")))?;
     let window = match window {
         None => (whole.0, whole.1, 0, 0),
         Some(text) => placed(text).ok_or_else(|| {
@@ -118,7 +119,8 @@ fn view(size: &str, window: Option<&str>, antialias: bool) -> Result<View, Usage
 
 fn pair(text: &str) -> Option<(u32, u32)> {
     let (width, height) = text.split_once(['x', 'X'])?;
-    let number = |text: &str| text.parse().ok().filter(|number| (1..=i32::MAX as u32).contains(number));
+    let number =
+        |text: &str| text.parse().ok().filter(|number| (1..=i32::MAX as u32).contains(number));
     Some((number(width)?, number(height)?))
 }
 
