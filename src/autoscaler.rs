@@ -165,7 +165,7 @@ fn decide_and_write(
             *file = AsStateFile { seq: file.seq, ..rebuilt() };
         }
         orders::settle(file, vms);
-        let verdict = fleet.judge(file, now);
+        let verdict = fleet.judge(file, now, Timestamp::now());
         let told = due || verdict.direction != Direction::Hold;
         if told {
             orders::apply(file, vms, &verdict, Timestamp::now());

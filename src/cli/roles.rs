@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::absolute;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -96,6 +96,10 @@ pub(super) fn vm(
     run(move |stop, _| async move { vm::run(role, folder, asynchronous(listener)?, stop).await })
 }
 
+/// Signals closer together than this are one wish: `timeout`, for one, sends SIGTERM to the process
+/// and again to its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
 /// Runs a role until SIGINT or SIGTERM; a second one cancels the second token.
 fn run<F: Future<Output = anyhow::Result<()>>>(
     role: impl FnOnce(CancellationToken, CancellationToken) -> F,
@@ -107,11 +111,18 @@ fn run<F: Future<Output = anyhow::Result<()>>>(
         let mut terminate = signal(SignalKind::terminate())?;
         let tokens = [stop.clone(), now.clone()];
         tokio::spawn(async move {
+            let mut before = None::<Instant>;
             for token in tokens {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                    if before.is_none_or(|before| before.elapsed() >= SAME_WISH) {
+                        break;
+                    }
                 }
+                before = Some(Instant::now());
                 token.cancel();
             }
         });
