@@ -172,9 +172,8 @@ fn png(done: &Rendered) -> Result<Vec<u8>, Error> {
     let mut encoder = png::Encoder::new(&mut file, done.width, done.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_compression(png::Compression::Fast);
-    let written = encoder
-        .write_header()
-        .and_then(|mut writer| writer.write_image_data(&done.rgb()));
+    let written =
+        encoder.write_header().and_then(|mut writer| writer.write_image_data(&done.rgb()));
     match written {
         Ok(()) => Ok(file),
         Err(error) => Err(Error::Unprocessable(format!(
