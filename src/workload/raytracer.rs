@@ -8,12 +8,20 @@
 mod bmp;
 mod camera;
 mod meter;
+mod packet;
 mod parse;
+mod power;
+#[cfg(test)]
 mod reference;
 mod render;
 mod scene;
+mod shade;
+mod simd;
 mod texture;
+mod tiles;
 mod vector;
+mod wave;
+mod world;
 
 pub use camera::View;
 pub use render::{Counters, Features, RenderRequest, Rendered, probe, render};

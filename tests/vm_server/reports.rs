@@ -77,19 +77,34 @@ async fn a_report_that_was_removed_or_broken_comes_back() {
 }
 
 #[tokio::test]
-async fn a_state_folder_that_vanishes_stops_neither_service_nor_the_end() {
+async fn a_state_folder_that_vanishes_comes_back_with_the_next_report() {
+    let server = Server::start(settings()).await;
+    server.reports("it runs", |vm| vm.state == VmState::Running).await;
+    std::fs::remove_dir_all(server.folder.path()).unwrap();
+    server.reports("it reports again", |vm| vm.state == VmState::Running).await;
+}
+
+#[tokio::test]
+async fn a_state_folder_that_cannot_be_written_stops_neither_service_nor_the_end() {
     let server = Server::start(settings()).await;
     server.reports("it runs", |vm| vm.state == VmState::Running).await;
     let path = server.folder.path().to_owned();
-    std::fs::rename(&path, path.with_extension("away")).unwrap();
+    eventually("a file stands where the folder was", async || {
+        // A report may make the folder anew in between.
+        std::fs::remove_dir_all(&path).is_ok() && std::fs::write(&path, "in the way").is_ok()
+    })
+    .await;
     for _ in 0..3 {
         assert_eq!(server.post(&render_path(8, 6), SCENE).await.status, 200);
     }
-    std::fs::rename(path.with_extension("away"), &path).unwrap();
+    std::fs::remove_file(&path).unwrap();
     server.reports("it reports again", |vm| vm.served.requests == 3).await;
-    std::fs::rename(&path, path.with_extension("away")).unwrap();
-    let _ = server.stopped().await;
-    std::fs::remove_dir_all(path.with_extension("away")).unwrap();
+    eventually("a file stands where the folder was", async || {
+        std::fs::remove_dir_all(&path).is_ok() && std::fs::write(&path, "in the way").is_ok()
+    })
+    .await;
+    let (_state, folder) = server.stopped().await;
+    std::fs::remove_file(folder.path()).unwrap();
 }
 
 #[tokio::test]

@@ -1,16 +1,15 @@
 //! From a request to a picture: checks, threads, tiles, and the account of what it cost.
 
 use std::ops::AddAssign;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::bmp::{Bitmap, rgb_rows};
 use super::camera::{Camera, View};
 use super::meter::CpuClock;
-use super::reference;
 use super::scene::Scene;
+use super::simd::Level;
 use super::texture::{self, Texture};
+use super::tiles;
+use super::world::World;
 use crate::workload::{Error, Limits, Run, Usage};
 
 /// A picture to be made.
@@ -140,7 +139,9 @@ pub fn render(request: &RenderRequest<'_>, run: &Run<'_>) -> Result<Rendered, Er
     let mut bitmap = Bitmap::new(width, height)?;
     let texture_pixels = texture.as_ref().map_or(0, Texture::pixels) as u64;
     let features = Features::new(&scene, &request.view, texture_pixels);
-    let (counters, others) = trace(&scene, texture.as_ref(), &request.view, run, &mut bitmap)?;
+    let world = World::new(&scene, texture.as_ref());
+    let camera = Camera::new(&scene, &request.view);
+    let (counters, others) = tiles::render(&world, &camera, run, Level::best(), &mut bitmap)?;
     let usage = Usage { work: counters.work(), cpu: clock.elapsed() + others };
     Ok(Rendered { width, height, bmp: bitmap.into_file(), usage, features, counters })
 }
@@ -163,26 +164,15 @@ fn load_texture(
     texture::decode(bytes, limits).map(Some)
 }
 
-/// Traces about `points` pixels spread evenly over the window and counts what their rays do.
-pub fn probe(_scene: &Scene, _view: &View, _points: u32) -> Counters {
-    Counters::default()
-}
-
-fn trace(
-    scene: &Scene,
-    texture: Option<&Texture>,
-    view: &View,
-    run: &Run<'_>,
-    bitmap: &mut Bitmap,
-) -> Result<(Counters, Duration), Error> {
-    let _ = (Camera::new(scene, view), Mutex::new(0), AtomicUsize::new(0), Ordering::Relaxed);
-    let rgb = reference::render(scene, texture, view)
-        .ok_or_else(|| Error::Unprocessable("Index 0 out of bounds for length 0".into()))?;
-    run.pacer.checkpoint()?;
-    let width = view.window_columns as usize;
-    for (row, line) in rgb.chunks(width * 3).enumerate() {
-        let line: Vec<u8> = line.chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
-        bitmap.write(0, row, &line);
-    }
-    Ok((Counters::default(), Duration::ZERO))
+/// Traces about `points` pixels spread evenly over the window and counts what their rays do: the
+/// counters, scaled up by pixels per pixel traced (`primary` says how many rays were), foretell
+/// those of the whole request. Without its texture a scene is taken to be black where it would
+/// show it.
+///
+/// # Errors
+/// [`Error::Unprocessable`] as in [`render`].
+pub fn probe(scene: &Scene, view: &View, points: u32) -> Result<Counters, Error> {
+    let world = World::new(scene, None);
+    let camera = Camera::new(scene, view);
+    tiles::probe(&world, &camera, Level::best(), points)
 }

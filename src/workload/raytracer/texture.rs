@@ -71,7 +71,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Texture, Error> {
     });
     let format =
         format.ok_or_else(|| unreadable(&"it is not a BMP, PNG, GIF, JPEG or TIFF picture"))?;
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
+    let decoder = ImageReader::with_format(Cursor::new(bytes), format)
         .into_decoder()
         .map_err(|error| unreadable(&error))?;
     let (width, height) = decoder.dimensions();
