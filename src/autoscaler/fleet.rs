@@ -130,8 +130,7 @@ impl Fleet {
         youngest.into_iter().chain(decided).min()
     }
 
-    /// Time since the last decision of a kind: this process's own, else what the file tells of an
-    /// earlier one. A decision from the future (the clock was set back) counts as made just now.
+    /// Time since the last decision of a kind: this process's own, else what the file tells.
     fn since(
         &self,
         own: Option<Instant>,

@@ -115,6 +115,10 @@ impl Cluster {
         http::send(self.address(), "POST", path, body)
     }
 
+    pub(crate) fn get(&self, path: &str) -> Result<Answer, String> {
+        http::send(self.address(), "GET", path, b"")
+    }
+
     fn is_ready(&self) -> bool {
         http::send(self.admin(), "GET", "/readyz", b"").is_ok_and(|answer| answer.status == 200)
     }

@@ -64,8 +64,10 @@ fn parse(bytes: &[u8]) -> Result<Answer, String> {
     let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
     if answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
         answer.body = unchunked(&answer.body)?;
-    } else if let Some(length) = answer.header("content-length").and_then(|n| n.parse().ok()) {
-        let got: usize = answer.body.len();
+    } else if let Some(length) =
+        answer.header("content-length").and_then(|n| n.parse::<usize>().ok())
+    {
+        let got = answer.body.len();
         if got != length {
             return Err(format!("{got} of {length} bytes"));
         }

@@ -2,9 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use cumulet::workload::imaging::{self, Filter, Format};
+use base64_simd::STANDARD;
+use cumulet::workload::imaging::{self, Filter, OutputFormat};
 use cumulet::workload::{FullSpeed, Limits, Run};
 use image::ImageFormat;
 
@@ -20,7 +19,7 @@ fn payload(answer: &http::Answer, label: &str) -> Vec<u8> {
     let base64 = text.strip_prefix(&format!("data:image/{label};base64,")).unwrap_or_else(|| {
         panic!("not a data URL of {label}: {}", text.chars().take(60).collect::<String>())
     });
-    STANDARD.decode(base64).unwrap()
+    STANDARD.decode_to_vec(base64).unwrap()
 }
 
 #[test]
@@ -30,9 +29,9 @@ fn all_three_kinds_of_requests_come_back_as_pictures() {
     let run = Run { threads: NonZeroUsize::MIN, pacer: &FullSpeed, limits: &limits };
 
     let jpeg = encoded(&picture(320, 200), ImageFormat::Jpeg);
-    let body = format!("data:image/jpg;base64,{}", STANDARD.encode(&jpeg));
+    let body = format!("data:image/jpg;base64,{}", STANDARD.encode_to_string(&jpeg));
     let blurred = payload(&cluster.send("/blurimage", body.as_bytes()).unwrap(), "jpg");
-    let expected = imaging::apply(Filter::Blur, &jpeg, Format::Jpeg, &run).unwrap();
+    let expected = imaging::apply(Filter::Blur, &jpeg, OutputFormat::SameAsInput, &run).unwrap();
     assert_eq!(blurred, expected.bytes, "the same bytes as the filter gives by itself");
 
     let png = encoded(&picture(320, 200), ImageFormat::Png);
@@ -66,7 +65,7 @@ fn bad_input_of_every_kind_gets_its_answer_and_kills_nobody() {
     let pid = cluster.running()[0].pid;
     let render = render_path(40, 30);
     for (path, body, status) in [
-        ("/blurimage", &b"no picture"[..], 400),
+        ("/blurimage", &b"no picture"[..], 415),
         ("/blurimage", b"data:image/png;base64,!!!!", 400),
         ("/blurimage", b"data:image/png;base64,aGVsbG8=", 415),
         ("/enhanceimage", b"", 400),

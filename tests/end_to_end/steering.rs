@@ -37,7 +37,7 @@ fn a_broken_edit_is_reported_and_the_cluster_goes_on() {
         .flatten()
         .any(|entry| entry.file_name().to_string_lossy().starts_with("ASState.xml.broken-"));
     assert!(copy, "what was written is kept beside");
-    assert_eq!(cluster.send("/test", b"").unwrap().status, 200);
+    assert_eq!(cluster.get("/test").unwrap().status, 200);
     assert_eq!(cluster.running()[0].pid, before, "nothing was restarted");
 }
 
