@@ -207,3 +207,6 @@ impl Memory {
         Some(Share::saturating(sum / self.cpu.len() as f64))
     }
 }
+
+#[cfg(test)]
+mod tests;
