@@ -28,12 +28,14 @@ mod prometheus;
 mod proxy;
 mod record;
 mod report;
+mod strict;
 mod tape;
 mod target;
 mod totals;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -41,7 +43,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use hyper::service::service_fn;
 use jiff::Timestamp;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +59,7 @@ use fleet::{Fleet, Rules};
 use journal::Journal;
 use proxy::Proxy;
 use report::Identity;
+use strict::Strict;
 use target::Target;
 
 /// How the balancer behaves.
@@ -181,13 +184,13 @@ async fn serve(
     grace: Duration,
 ) -> bool {
     let proxy = Arc::new(proxy);
-    let open = |stream, peer| {
+    let open = |stream: TcpStream, peer: SocketAddr| {
         let proxy = proxy.clone();
         let service = service_fn(move |request| {
             let proxy = proxy.clone();
             async move { Ok::<_, Infallible>(proxy.serve(peer, request).await) }
         });
-        (stream, service)
+        (Strict::new(stream), service)
     };
     server::serve_each(listener, open, stop, grace).await
 }
