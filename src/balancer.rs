@@ -26,6 +26,7 @@ mod merged;
 mod probe;
 mod prometheus;
 mod proxy;
+mod queue;
 mod record;
 mod report;
 mod strict;
@@ -105,7 +106,7 @@ impl Default for Settings {
             attempts: 3,
             queue_length: 10_000,
             queue_deadline: Duration::from_secs(30),
-            request_deadline: Duration::from_secs(300),
+            request_deadline: Duration::from_mins(5),
             report_period: Duration::from_secs(5),
             print_requests: false,
             types: instance_type::built_in(),
@@ -256,8 +257,8 @@ async fn end_journal(journal: &Journal, writer: JoinHandle<()>) {
         journal.end();
         writer.join()
     });
-    match tokio::time::timeout(JOURNAL_PATIENCE, ended).await {
-        Ok(Ok(Ok(()))) => {}
-        _ => tracing::warn!("the last lines of the journal were not written"),
+    let ended = tokio::time::timeout(JOURNAL_PATIENCE, ended).await;
+    if !matches!(ended, Ok(Ok(Ok(())))) {
+        tracing::warn!("the last lines of the journal were not written");
     }
 }

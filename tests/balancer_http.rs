@@ -103,10 +103,9 @@ async fn requests_sent_ahead_are_answered_in_order() {
     let vm = FakeVm::start("vm-1").await;
     let cluster = Cluster::start(&[&vm]).await;
     let mut client = Client::open(cluster.address).await;
-    let requests: String = (0..5)
-        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{n}"))
-        .collect();
-    client.write(requests.as_bytes()).await;
+    let requests = [0, 1, 2, 3, 4]
+        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{n}"));
+    client.write(requests.concat().as_bytes()).await;
     for n in 0..5 {
         assert_eq!(client.answer().await.text(), format!("vm-1 {n}"));
     }

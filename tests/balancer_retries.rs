@@ -10,6 +10,7 @@ use std::time::Duration;
 use cluster::{Act, Client, Cluster, FakeVm, eventually, order, within};
 use cumulet::balancer::Settings;
 use cumulet::domain::decision::Action;
+use cumulet::domain::vm::VmState;
 
 const PARTIAL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this";
 const PARTIAL_CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nonly\r\n";
@@ -24,9 +25,10 @@ async fn one_fails_once(act: Act) -> (Cluster, [FakeVm; 2]) {
         vm.set_script(move |request| {
             // Asked twice about one request: with its head alone and with its body.
             let is_decisive = matches!(act, Act::CloseAtHead) || !request.body.is_empty();
-            match is_decisive && !failed.swap(true, Ordering::SeqCst) {
-                true => act.clone(),
-                false => Act::Echo,
+            if is_decisive && !failed.swap(true, Ordering::SeqCst) {
+                act.clone()
+            } else {
+                Act::Echo
             }
         });
     }
@@ -107,11 +109,49 @@ async fn a_post_of_unknown_meaning_goes_elsewhere_if_nobody_had_it() {
 }
 
 #[tokio::test]
+async fn a_vm_that_closes_every_connection_at_once_is_left_out() {
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    let cluster = Cluster::start(&[&vms[0], &vms[1]]).await;
+    vms[0].slam_the_door();
+    for _ in 0..4 {
+        assert_eq!(cluster.post("/blurimage", b"x").await.text(), "vm-2 x");
+    }
+    assert!(cluster.ask_admin("/metrics").await.text().contains("in_rotation{vm=\"vm-1\"} 0"));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_does_not_keep_a_request_for_ever() {
+    let well = FakeVm::start("vm-2").await;
+    let cluster = Cluster::start(&[]).await;
+    cluster.set_vms(vec![cluster::report("vm-1", VmState::Running, "127.0.0.1:0", 1)]);
+    cluster.until("/state", |answer| answer.text().contains("vm-1")).await;
+    let mut client = Client::open(cluster.address).await;
+    client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    cluster.until("/metrics", |answer| answer.text().contains("cumulet_queue_length 1\n")).await;
+    cluster.set_vms(vec![well.report()]);
+    assert_eq!(client.answer().await.text(), "vm-2 ");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_body_is_an_answer() {
+    let early = b"HTTP/1.1 415 No\r\nContent-Length: 2\r\n\r\nno".to_vec();
+    let vm = FakeVm::start_with("vm-1", move |_| Act::RawAtHead(early.clone())).await;
+    let cluster = Cluster::start(&[&vm]).await;
+    let answer = cluster.post("/blurimage", &vec![b'x'; 20_000_000]).await;
+    assert_eq!((answer.status(), answer.text().as_str(), answer.attempts()), (415, "no", 1));
+    assert_eq!(vm.seen().len(), 1);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_kept_connection_that_was_closed_meanwhile_is_nobodys_fault() {
     let vm = FakeVm::start("vm-1").await;
     let cluster = Cluster::start(&[&vm]).await;
     assert_eq!(cluster.post("/orders", b"1").await.status(), 200);
     vm.kill();
+    eventually(|| async { vm.open_connections() == 0 }).await;
     vm.revive().await;
     let answer = cluster.post("/orders", b"2").await;
     assert_eq!((answer.status(), answer.text().as_str()), (200, "vm-1 2"));
@@ -204,9 +244,8 @@ async fn an_answer_too_long_to_be_held_streams_and_is_visibly_cut_if_its_vm_dies
     };
     let whole = Act::Raw(long(50_000, 50_000));
     let cut = Act::RawThenClose(long(50_000, 20_000));
-    let vm = FakeVm::start_with("vm-1", move |request| match request.head.contains("/cut") {
-        true => cut.clone(),
-        false => whole.clone(),
+    let vm = FakeVm::start_with("vm-1", move |request| {
+        if request.head.contains("/cut") { cut.clone() } else { whole.clone() }
     })
     .await;
     let cluster = Cluster::start_with(settings, &[&vm]).await;

@@ -14,9 +14,8 @@ use cumulet::domain::vm::VmState;
 async fn the_vm_with_less_work_gets_the_next_request() {
     let (one, two) = (FakeVm::start("vm-1").await, FakeVm::start("vm-2").await);
     for vm in [&one, &two] {
-        vm.set_script(|request| match request.head.starts_with("POST /raytracer") {
-            true => Act::Wait,
-            false => Act::Echo,
+        vm.set_script(|request| {
+            if request.head.starts_with("POST /raytracer") { Act::Wait } else { Act::Echo }
         });
     }
     let cluster = Cluster::start(&[&one, &two]).await;

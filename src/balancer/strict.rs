@@ -184,9 +184,9 @@ impl State {
                 Self::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
             }
             (Self::Size { digits: 0, .. }, _) => return None,
-            (Self::Size { size, .. }, b';') => Self::Extension { size },
+            (Self::Size { size, .. }, b';')
+            | (Self::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => Self::Extension { size },
             (Self::Size { size, .. } | Self::Extension { size }, b'\r') => Self::SizeEnd { size },
-            (Self::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => Self::Extension { size },
             (Self::SizeEnd { size: 0 }, b'\n') => Self::Trailer { begun: false, after_cr: false },
             (Self::SizeEnd { size }, b'\n') => Self::Chunk(size),
             (Self::ChunkCr, b'\r') => Self::ChunkLf,
