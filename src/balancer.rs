@@ -26,14 +26,17 @@ mod merged;
 mod probe;
 mod prometheus;
 mod proxy;
+mod queue;
 mod record;
 mod report;
+mod strict;
 mod tape;
 mod target;
 mod totals;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -41,7 +44,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use hyper::service::service_fn;
 use jiff::Timestamp;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +60,7 @@ use fleet::{Fleet, Rules};
 use journal::Journal;
 use proxy::Proxy;
 use report::Identity;
+use strict::Strict;
 use target::Target;
 
 /// How the balancer behaves.
@@ -102,7 +106,7 @@ impl Default for Settings {
             attempts: 3,
             queue_length: 10_000,
             queue_deadline: Duration::from_secs(30),
-            request_deadline: Duration::from_secs(300),
+            request_deadline: Duration::from_mins(5),
             report_period: Duration::from_secs(5),
             print_requests: false,
             types: instance_type::built_in(),
@@ -181,13 +185,13 @@ async fn serve(
     grace: Duration,
 ) -> bool {
     let proxy = Arc::new(proxy);
-    let open = |stream, peer| {
+    let open = |stream: TcpStream, peer: SocketAddr| {
         let proxy = proxy.clone();
         let service = service_fn(move |request| {
             let proxy = proxy.clone();
             async move { Ok::<_, Infallible>(proxy.serve(peer, request).await) }
         });
-        (stream, service)
+        (Strict::new(stream), service)
     };
     server::serve_each(listener, open, stop, grace).await
 }
@@ -253,8 +257,8 @@ async fn end_journal(journal: &Journal, writer: JoinHandle<()>) {
         journal.end();
         writer.join()
     });
-    match tokio::time::timeout(JOURNAL_PATIENCE, ended).await {
-        Ok(Ok(Ok(()))) => {}
-        _ => tracing::warn!("the last lines of the journal were not written"),
+    let ended = tokio::time::timeout(JOURNAL_PATIENCE, ended).await;
+    if !matches!(ended, Ok(Ok(Ok(())))) {
+        tracing::warn!("the last lines of the journal were not written");
     }
 }

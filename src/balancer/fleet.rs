@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use super::lease::{Lease, Visits};
+use super::queue::{NoVm, Place};
 use super::target::{Tally, Target};
 use super::totals::Totals;
 use crate::domain::balancing::{self, Candidate, Policy, Reason, Standing};
@@ -40,6 +41,9 @@ pub(super) struct Rules {
     pub(super) cores: u32,
 }
 
+/// Who is told that a VM went out of rotation or came back.
+type Listener = dyn Fn(&Target, Change) + Send + Sync;
+
 /// All VMs that the files tell of.
 pub(super) struct Fleet {
     rules: Rules,
@@ -49,7 +53,7 @@ pub(super) struct Fleet {
     changed: watch::Sender<u64>,
     /// Wakes the prober.
     pub(super) probe_wanted: Notify,
-    heard: Box<dyn Fn(&Target, Change) + Send + Sync>,
+    heard: Box<Listener>,
 }
 
 #[derive(Default)]
@@ -59,19 +63,6 @@ struct Inner {
     as_state: Arc<AsStateFile>,
     choices: u64,
     totals: Totals,
-}
-
-/// Why a request gets no VM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NoVm {
-    /// None is there; this one comes, or comes back.
-    YetTo(String),
-    /// None is there and none is coming.
-    AtAll(String),
-    /// Too many wait already.
-    QueueFull(u64),
-    /// It has waited long enough.
-    WaitedTooLong(Duration),
 }
 
 /// A VM for a request.
@@ -202,6 +193,7 @@ impl Fleet {
                 }
             }
             Some(Change::Readmitted) => state.out_since = None,
+            None if event == Event::ReusedClosed => target.drop_idle(),
             None => {}
         }
         let is_due = state.health.next_probe().is_some();
@@ -289,9 +281,9 @@ impl Fleet {
                 return Err(NoVm::WaitedTooLong(waited));
             }
             if place.is_none() {
-                place = Some(Place::take(self.clone(), work)?);
+                place = Some(Place::take(self.clone(), self.rules.queue_length, work)?);
             }
-            let patience = ASK_AGAIN.min(self.rules.queue_deadline - waited);
+            let patience = ASK_AGAIN.min(self.rules.queue_deadline.saturating_sub(waited));
             // Time out or change, the answer is to ask again.
             let _ = tokio::time::timeout(patience, changed.changed()).await;
         }
@@ -363,36 +355,5 @@ fn candidate<'a>(target: &'a Target, visits: &Visits) -> Candidate<'a> {
         outstanding: state.outstanding,
         speed: target.speed,
         last_chosen: state.last_chosen,
-    }
-}
-
-/// A place in the queue, given back when dropped.
-struct Place {
-    fleet: Arc<Fleet>,
-    work: Work,
-}
-
-impl Place {
-    fn take(fleet: Arc<Fleet>, work: Work) -> Result<Self, NoVm> {
-        let limit = fleet.rules.queue_length;
-        let admitted = fleet.count(|totals| {
-            let admitted = totals.queued < limit;
-            if admitted {
-                totals.queued += 1;
-                totals.queued_work = totals.queued_work + work;
-            }
-            admitted
-        });
-        if admitted { Ok(Self { fleet, work }) } else { Err(NoVm::QueueFull(limit)) }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let work = self.work;
-        self.fleet.count(|totals| {
-            totals.queued = totals.queued.saturating_sub(1);
-            totals.queued_work = totals.queued_work - work;
-        });
     }
 }

@@ -1,10 +1,11 @@
 //! One attempt: a request to one VM and the head of its answer back.
 
+use std::io;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::RETRY_AFTER;
+use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -29,7 +30,15 @@ pub(super) enum ForwardError {
         /// Where it should listen.
         address: String,
         /// What the operating system said.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// This process has no means to connect: no file descriptor, no port, no memory.
+    #[error("cannot connect to {vm}: {source}")]
+    NoMeans {
+        /// The VM.
+        vm: VmId,
+        /// What the operating system said.
+        source: io::Error,
     },
     /// The connection was not taken up in time.
     #[error("{vm} at {address} did not take up a connection within {after:?}")]
@@ -125,9 +134,10 @@ impl ForwardError {
     pub(super) fn blame(&self) -> Blame {
         match self {
             Self::Body(_) => Blame::Client,
-            Self::Unsent { .. } | Self::ReusedClosed { .. } | Self::Declined { .. } => {
-                Blame::Nobody
-            }
+            Self::NoMeans { .. }
+            | Self::Unsent { .. }
+            | Self::ReusedClosed { .. }
+            | Self::Declined { .. } => Blame::Nobody,
             Self::Refused { .. }
             | Self::NotTakenUp { .. }
             | Self::CutShort { .. }
@@ -142,6 +152,7 @@ impl ForwardError {
         match self {
             Self::Body(_) | Self::TooLate { .. } => Again::No,
             Self::Refused { .. }
+            | Self::NoMeans { .. }
             | Self::NotTakenUp { .. }
             | Self::Unsent { .. }
             | Self::Declined { .. } => Again::Yes,
@@ -152,8 +163,10 @@ impl ForwardError {
         }
     }
 
-    /// Whether the VM may have begun with the request: only such attempts count against the limit.
-    pub(super) fn was_sent(&self) -> bool {
+    /// Whether the attempt counts against the limit: the VM may have begun with the request, or
+    /// nothing keeps the next attempt from ending in the same way. A VM that takes up no connection
+    /// is out of rotation afterwards.
+    pub(super) fn counts(&self) -> bool {
         !matches!(
             self,
             Self::Refused { .. } | Self::NotTakenUp { .. } | Self::Unsent { .. } | Self::Body(_)
@@ -167,7 +180,8 @@ impl ForwardError {
             Self::NotTakenUp { .. } => Some(Event::NotTakenUp),
             Self::ReusedClosed { .. } => Some(Event::ReusedClosed),
             Self::CutShort { .. } => Some(Event::CutShort),
-            Self::Unsent { .. }
+            Self::NoMeans { .. }
+            | Self::Unsent { .. }
             | Self::BadAnswer { .. }
             | Self::Declined { .. }
             | Self::Hangs { .. }
@@ -218,7 +232,10 @@ impl Attempt<'_> {
                 }
             }
             let connection = connect(target, self.connect_timeout).await?;
-            self.exchange(target, connection, false, number).await
+            match self.exchange(target, connection, false, number).await {
+                Err(ForwardError::Unsent { .. }) => Err(closed_at_once(target)),
+                outcome => outcome,
+            }
         };
         let answer = tokio::select! {
             biased;
@@ -247,6 +264,12 @@ impl Attempt<'_> {
         request.uri_mut().clone_from(&self.head.uri);
         request.headers_mut().clone_from(&self.head.headers);
         request.headers_mut().insert(X_CUMULET_ATTEMPTS, number.into());
+        if !request.headers().contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(&target.address)
+        {
+            // HTTP/1.0 knows no Host, and the VM is spoken to in HTTP/1.1, which demands it.
+            request.headers_mut().insert(HOST, host);
+        }
         let response = match connection.try_send_request(request).await {
             Ok(response) => response,
             Err(failure) if failure.message().is_some() => {
@@ -301,15 +324,8 @@ fn with_cause(error: &hyper::Error) -> String {
 }
 
 /// A fresh connection to a VM.
-pub(super) async fn connect(
-    target: &Target,
-    timeout: Duration,
-) -> Result<Connection, ForwardError> {
-    let refused = |source| ForwardError::Refused {
-        vm: target.id.clone(),
-        address: target.address.clone(),
-        source,
-    };
+async fn connect(target: &Target, timeout: Duration) -> Result<Connection, ForwardError> {
+    let failed = |source| not_connected(target, source);
     let stream = tokio::time::timeout(timeout, TcpStream::connect(&target.address))
         .await
         .map_err(|_| ForwardError::NotTakenUp {
@@ -317,26 +333,43 @@ pub(super) async fn connect(
             address: target.address.clone(),
             after: timeout,
         })?
-        .map_err(refused)?;
-    stream.set_nodelay(true).map_err(refused)?;
+        .map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| ForwardError::CutShort {
-            vm: target.id.clone(),
-            when: "at its beginning",
-            detail: with_cause(&error),
-        })?;
+        http1::handshake(TokioIo::new(stream)).await.map_err(|_| closed_at_once(target))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to a VM ended early");
         }
     });
     // The task above must have run once before the sender takes a request.
-    sender.ready().await.map_err(|error| ForwardError::CutShort {
-        vm: target.id.clone(),
-        when: "at its beginning",
-        detail: with_cause(&error),
-    })?;
+    sender.ready().await.map_err(|_| closed_at_once(target))?;
     Ok(sender)
+}
+
+fn not_connected(target: &Target, source: io::Error) -> ForwardError {
+    let vm = target.id.clone();
+    if is_own_lack(&source) {
+        ForwardError::NoMeans { vm, source }
+    } else {
+        ForwardError::Refused { vm, address: target.address.clone(), source }
+    }
+}
+
+/// Whoever listens there closed a fresh connection before anything was written to it.
+fn closed_at_once(target: &Target) -> ForwardError {
+    let source = io::Error::new(io::ErrorKind::ConnectionAborted, "it closed a fresh connection");
+    ForwardError::Refused { vm: target.id.clone(), address: target.address.clone(), source }
+}
+
+/// Whether a connection failed for want of something on this side, which says nothing about the
+/// other one.
+pub(super) fn is_own_lack(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error).is_some_and(|errno| {
+        [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM]
+            .contains(&errno)
+    })
 }
 
 #[cfg(test)]
@@ -364,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_never_sent_may_always_be_followed_by_another() {
+    fn an_attempt_that_does_not_count_may_always_be_followed_by_another() {
         let vm = || VmId::numbered(1);
         let errors = [
             ForwardError::NotTakenUp {
@@ -376,11 +409,11 @@ mod tests {
             ForwardError::ReusedClosed { vm: vm(), detail: String::new() },
             ForwardError::CutShort { vm: vm(), when: "amid its answer", detail: String::new() },
             ForwardError::Hangs { vm: vm() },
-            ForwardError::TooLate { after: Duration::from_secs(300) },
+            ForwardError::TooLate { after: Duration::from_mins(5) },
             ForwardError::Body(BodyFault::TooLong { limit: 1 }),
         ];
         for error in errors {
-            if !error.was_sent() && error.blame() != Blame::Client {
+            if !error.counts() && error.blame() != Blame::Client {
                 assert_eq!(error.again(), Again::Yes, "{error}");
             } else {
                 assert_ne!(error.again(), Again::Yes, "{error}");

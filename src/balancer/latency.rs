@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 /// How long a histogram fills before the next one takes its place. The percentiles are over the
 /// one that fills and the one before it: over 60 to 120 s.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// The longest time that is told apart, an hour in microseconds.
 const LONGEST_US: u64 = 3_600_000_000;
 /// Upper bounds of the cumulative histogram that goes to Prometheus, in milliseconds.

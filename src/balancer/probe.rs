@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::fleet::Fleet;
+use super::forward::is_own_lack;
 use super::target::Target;
 use crate::domain::health::Event;
 
@@ -46,8 +47,8 @@ pub(super) async fn run(fleet: Arc<Fleet>) {
 async fn probe(target: &Target) -> Event {
     let stream = match tokio::time::timeout(TIMEOUT, TcpStream::connect(&target.address)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(_)) => return Event::ProbeRefused,
-        Err(_) => return Event::ProbeUnanswered,
+        Ok(Err(error)) if !is_own_lack(&error) => return Event::ProbeRefused,
+        Ok(Err(_)) | Err(_) => return Event::ProbeUnanswered,
     };
     match tokio::time::timeout(TIMEOUT, ask(target, stream)).await {
         Ok(Ok(status)) if !status.is_server_error() => Event::ProbeAnswered,

@@ -25,15 +25,9 @@ pub(super) fn render(fleet: &Fleet) -> String {
         "Requests answered, by VM and class of status.",
     );
     for target in &targets {
-        for (class, count) in (1..).zip(target.state().tally.answered) {
-            let labels = format!("vm=\"{}\",class=\"{class}xx\"", target.id);
-            page.sample("cumulet_requests_total", &labels, count);
-        }
+        page.classes(target.id.as_str(), target.state().tally.answered);
     }
-    for (status, count) in &totals.own_answers {
-        let labels = format!("vm=\"-\",class=\"{}xx\",status=\"{status}\"", status / 100);
-        page.sample("cumulet_requests_total", &labels, count);
-    }
+    page.classes("-", totals.own_answers);
     page.whole("cumulet_taken_total", "counter", "Requests taken.", totals.requests);
     page.whole(
         "cumulet_cancelled_total",
@@ -49,7 +43,12 @@ pub(super) fn render(fleet: &Fleet) -> String {
         "Predicted work of the requests that wait, in seconds of one vCPU.",
         totals.queued_work.seconds(),
     );
-    page.whole("cumulet_in_flight_total", "gauge", "Requests in the balancer.", totals.in_flight);
+    page.whole(
+        "cumulet_requests_in_flight",
+        "gauge",
+        "Requests in the balancer.",
+        totals.in_flight,
+    );
     page.each(
         "cumulet_in_flight",
         "gauge",
@@ -94,6 +93,13 @@ impl Page {
 
     fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
         self.line(format_args!("{name}{{{labels}}} {value}"));
+    }
+
+    fn classes(&mut self, vm: &str, counts: [u64; 5]) {
+        for (class, count) in (1..).zip(counts) {
+            let labels = format!("vm=\"{vm}\",class=\"{class}xx\"");
+            self.sample("cumulet_requests_total", &labels, count);
+        }
     }
 
     fn whole(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {

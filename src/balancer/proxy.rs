@@ -17,11 +17,12 @@ use super::Settings;
 use super::answer::{self, AnswerBody, Held};
 use super::features;
 use super::finish::Finish;
-use super::fleet::{Assignment, Fleet, NoVm};
+use super::fleet::{Assignment, Fleet};
 use super::forward::{self, Again, Answer, Attempt, ForwardError};
 use super::headers;
 use super::journal::Journal;
 use super::lease::{Lease, Visits};
+use super::queue::NoVm;
 use super::record::Record;
 use super::tape::{Fault, Tape};
 use super::target::Connection;
@@ -125,7 +126,7 @@ impl Proxy {
                 Ok(taken) => return deliver(taken, record, id),
                 Err(failure) => failure,
             };
-            sent += u32::from(error.was_sent());
+            sent += u32::from(error.counts());
             let may = match error.again() {
                 Again::No => false,
                 Again::Yes => true,
@@ -305,12 +306,12 @@ async fn refuse(
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
     let text = answer::text_of(body).await;
-    let body = if !tape.is_over() {
+    let body = if tape.is_over() {
+        AnswerBody::text(text)
+    } else {
         // What follows on this connection is the rest of a body, so it takes no other request.
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         AnswerBody::refusal(text, tape)
-    } else {
-        AnswerBody::text(text)
     };
     if status == StatusCode::BAD_REQUEST {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -117,8 +117,12 @@ impl Record {
             totals.in_flight = totals.in_flight.saturating_sub(1);
             totals.failures += u64::from(status >= 500);
             totals.cancelled += u64::from(status == CLIENT_LEFT);
-            if !by_vm && status != CLIENT_LEFT {
-                *totals.own_answers.entry(status).or_default() += 1;
+            let class = usize::from(status / 100).saturating_sub(1);
+            if let Some(count) = totals.own_answers.get_mut(class)
+                && !by_vm
+                && status != CLIENT_LEFT
+            {
+                *count += 1;
             }
         });
         self.journal.request(account);

@@ -8,6 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+/// A body comes in at most so many pieces: each costs memory beside its bytes.
+const MOST_CHUNKS: usize = 1 << 20;
+
 /// A body from the client, played to one VM at a time, from its start each time.
 ///
 /// Holds the chunks as they came, without copying them. Asks the client for more only when the VM
@@ -140,6 +143,9 @@ impl Recording {
                     self.bytes += chunk.len() as u64;
                     if self.bytes > self.limit {
                         self.end = End::Failed(Fault::TooLong { limit: self.limit });
+                    } else if self.chunks.len() == MOST_CHUNKS {
+                        let sentence = format!("it comes in more than {MOST_CHUNKS} chunks");
+                        self.end = End::Failed(Fault::Broken(sentence));
                     } else if !chunk.is_empty() {
                         self.chunks.push(chunk);
                     } else {

@@ -25,8 +25,9 @@ pub(super) struct Totals {
     pub(super) failures: u64,
     /// Attempts beyond the first.
     pub(super) retries: u64,
-    /// Requests that the balancer answered by itself, by their status.
-    pub(super) own_answers: std::collections::BTreeMap<u16, u64>,
+    /// Requests that the balancer answered by itself, by the first digit of the status (index 0:
+    /// 1xx).
+    pub(super) own_answers: [u64; 5],
     /// Requests whose client left before the answer.
     pub(super) cancelled: u64,
     arrivals: VecDeque<Arrivals>,
@@ -89,7 +90,7 @@ mod tests {
         let (rate, load) = totals.rates(start + Duration::from_secs(19));
         assert!((rate - 5.0).abs() < 1e-9, "{rate}");
         assert!((load - 2.0).abs() < 1e-9, "{load}");
-        assert_eq!(totals.rates(start + Duration::from_secs(60)), (0.0, 0.0));
+        assert_eq!(totals.rates(start + Duration::from_mins(1)), (0.0, 0.0));
         assert_eq!(totals.requests, 100);
     }
 }

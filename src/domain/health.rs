@@ -182,12 +182,11 @@ impl Health {
                 self.pause = FIRST_PAUSE;
                 self.next_probe = None;
             }
-            Phase::Sound => {
-                if probed || before != Phase::Sound {
-                    self.pause = FIRST_PAUSE;
-                    self.next_probe = Some(now.saturating_add(LONGEST_PAUSE));
-                }
+            Phase::Sound if probed || before != Phase::Sound => {
+                self.pause = FIRST_PAUSE;
+                self.next_probe = Some(now.saturating_add(LONGEST_PAUSE));
             }
+            Phase::Sound => {}
             _ if probed => {
                 self.next_probe = Some(now.saturating_add(self.pause));
                 self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
@@ -276,7 +275,7 @@ mod tests {
             assert_eq!(health.next_probe(), None);
             health.on(Event::ProbeRefused, now);
             let next = health.next_probe().unwrap();
-            pauses.push((next - now).as_millis());
+            pauses.push(next.saturating_sub(now).as_millis());
             now = next;
         }
         assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 4000, 4000]);
