@@ -17,6 +17,7 @@
 mod accept;
 mod admission;
 mod body;
+mod complaint;
 mod job;
 mod ledger;
 mod life;

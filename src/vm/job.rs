@@ -70,13 +70,11 @@ fn picture(filter: Filter, head: &Parts, body: &[u8], run: &Run<'_>) -> Result<O
     let form = form(head, body).transpose()?;
     let file = form.as_deref().map_or(Ok(body), file)?;
     let mut done = imaging::apply(filter, file, OutputFormat::SameAsInput, run)?;
-    match done.refusal {
-        Some(refusal) => Err(Error::Unprocessable(refusal.to_string())),
-        None => {
-            let answer = std::mem::take(&mut done.bytes);
-            Ok(picture_output(done.input_format.media_type(), answer, &done))
-        }
+    if let Some(refusal) = done.refusal {
+        return Err(Error::Unprocessable(refusal.to_string()));
     }
+    let answer = std::mem::take(&mut done.bytes);
+    Ok(picture_output(done.input_format.media_type(), answer, &done))
 }
 
 fn picture_output(content_type: &'static str, answer: Vec<u8>, done: &Processed) -> Output {

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::complaint::Complaint;
 use crate::state::StateFolder;
 use crate::state::metrics::Metric;
 
@@ -47,7 +48,7 @@ pub(super) fn open(folder: StateFolder) -> (Ledger, JoinHandle<()>) {
 }
 
 async fn write(folder: StateFolder, mut taken: mpsc::Receiver<Metric>, closed: CancellationToken) {
-    let mut failing = false;
+    let mut complaint = Complaint::about("lines of metrics.txt");
     loop {
         let mut lines = Vec::new();
         tokio::select! {
@@ -60,13 +61,7 @@ async fn write(folder: StateFolder, mut taken: mpsc::Receiver<Metric>, closed: C
             lines.iter().try_for_each(|line| folder.append_metric(line))
         });
         match written.await {
-            Ok(Ok(())) => failing = false,
-            // Said once: the next lines are tried all the same.
-            Ok(Err(error)) if !failing => {
-                failing = true;
-                tracing::error!(%error, "metrics are not written");
-            }
-            Ok(Err(_)) => {}
+            Ok(written) => complaint.hear(&written),
             Err(error) => tracing::error!(%error, "writing metrics ended badly"),
         }
     }

@@ -99,7 +99,7 @@ impl Orders {
         }
         // Nobody watches any more: there will be no further change.
         self.view = None;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -7,6 +7,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::complaint::Complaint;
 use super::machine::Machine;
 use crate::domain::load::Load;
 use crate::domain::vm::VmState;
@@ -21,7 +22,8 @@ pub(super) async fn keep(machine: Arc<Machine>, folder: StateFolder, end: Cancel
     let period = machine.settings.report_every;
     let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reporter = Some(Reporter { folder, system: None, failing: false });
+    let mut reporter =
+        Some(Reporter { folder, system: None, complaint: Complaint::about("reports") });
     loop {
         let state = phase.borrow_and_update().state();
         reporter = write(&machine, state, reporter).await;
@@ -55,32 +57,20 @@ async fn write(
 struct Reporter {
     folder: StateFolder,
     system: Option<System>,
-    /// The last report could not be written.
-    failing: bool,
+    complaint: Complaint,
 }
 
 impl Reporter {
     fn write(&mut self, machine: &Machine, state: VmState) {
         let report = describe(machine, state, self.memory_bytes());
-        match self.put(&report) {
-            Ok(()) if self.failing => {
-                self.failing = false;
-                tracing::info!("reports are written again");
-            }
-            Ok(()) => {}
-            // Said once: the next report is tried all the same.
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::error!(%error, "the report is not written; serving goes on");
-            }
-            Err(_) => {}
-        }
+        let written = self.put(report);
+        self.complaint.hear(&written);
     }
 
-    fn put(&self, report: &VmReport) -> Result<(), Error> {
-        let element = report.clone();
-        self.folder.update_or(VmStateFile::default, |document| replace(document, element))?;
-        self.folder.append_sample(&Sample::from(report))
+    fn put(&self, report: VmReport) -> Result<(), Error> {
+        let sample = Sample::from(&report);
+        self.folder.update_or(VmStateFile::default, |document| replace(document, report))?;
+        self.folder.append_sample(&sample)
     }
 
     /// Resident memory of this process, 0 where the system does not tell.

@@ -206,11 +206,11 @@ async fn process(
     let job = Job { kind, head, body };
     let done = machine.work(job, place).await?;
     call.cpu = done.cpu;
-    done.result.map_err(problem)
+    done.result.map_err(|error| problem(&error))
 }
 
 /// What a failed job is to its client.
-fn problem(error: Error) -> Problem {
+fn problem(error: &Error) -> Problem {
     let status = match error {
         Error::Malformed(_) => StatusCode::BAD_REQUEST,
         Error::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -262,7 +262,7 @@ mod tests {
         let cancelled = CancellationToken::new();
         let pacer = JobPacer::new(cpu, cancelled.clone());
         let done = std::thread::scope(|scope| {
-            let work = scope.spawn(|| spin_until(&pacer, Duration::from_secs(3_600)));
+            let work = scope.spawn(|| spin_until(&pacer, Duration::from_hours(1)));
             cancelled.cancel();
             work.join()
         });

@@ -4,5 +4,6 @@ mod admission;
 mod bad_inputs;
 mod harness;
 mod life;
+mod page;
 mod reports;
 mod routes;
