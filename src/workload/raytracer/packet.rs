@@ -6,7 +6,7 @@
 
 use super::camera::OFFSET;
 use super::scene::{Geometry, Plane, Sphere, Triangle};
-use super::simd::{Doubles, LANES, Mask, Simd};
+use super::simd::{Doubles, LANES, Mask, Simd, each};
 use super::vector::Vector;
 
 /// Eight rays as they lie in memory: x, y and z of eight origins, and of eight directions.
@@ -45,30 +45,30 @@ impl<S: Simd> Rays<S> {
     #[inline(always)]
     pub(super) fn from_unit(simd: S, point: Vectors<S>, direction: Vectors<S>) -> Self {
         let offset = simd.splat(OFFSET);
-        let origin = std::array::from_fn(|i| point[i] + direction[i] * offset);
+        let origin = each!(axis => point[axis] + direction[axis] * offset);
         Self { origin, direction }
     }
 
     #[inline(always)]
     pub(super) fn load(simd: S, packet: &Packet) -> Self {
         Self {
-            origin: packet.origin.each_ref().map(|lanes| simd.load(lanes)),
-            direction: packet.direction.each_ref().map(|lanes| simd.load(lanes)),
+            origin: each!(axis => simd.load(&packet.origin[axis])),
+            direction: each!(axis => simd.load(&packet.direction[axis])),
         }
     }
 
     #[inline(always)]
     pub(super) fn store(&self) -> Packet {
         Packet {
-            origin: self.origin.map(Doubles::to_array),
-            direction: self.direction.map(Doubles::to_array),
+            origin: each!(axis => self.origin[axis].to_array()),
+            direction: each!(axis => self.direction[axis].to_array()),
         }
     }
 
     /// The points that so many times the direction lead to.
     #[inline(always)]
     pub(super) fn at(&self, root: S::D) -> Vectors<S> {
-        std::array::from_fn(|i| self.origin[i] + self.direction[i] * root)
+        each!(axis => self.origin[axis] + self.direction[axis] * root)
     }
 }
 
@@ -169,8 +169,8 @@ fn meet_triangle<S: Simd>(simd: S, rays: &Rays<S>, triangle: &Triangle) -> Optio
     let plane = meet_plane(simd, rays, &triangle.plane)?;
     let point = rays.at(plane.root);
     let m = subtract(point, splat(simd, triangle.corner));
-    let [u, w] = triangle.edges.map(|edge| splat(simd, edge));
-    let [uu, uw, ww] = triangle.products.map(|product| simd.splat(product));
+    let [u, w] = [splat(simd, triangle.edges[0]), splat(simd, triangle.edges[1])];
+    let [uu, uw, ww] = each!(product => simd.splat(triangle.products[product]));
     let denominator = simd.splat(triangle.denominator);
     let (mu, mw) = (dot(m, u), dot(m, w));
     let (zero, one) = (simd.splat(0.0), simd.splat(1.0));

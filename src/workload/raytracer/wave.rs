@@ -10,7 +10,7 @@ use super::packet::{Packet, Rays};
 use super::render::Counters;
 use super::scene::Rgb;
 use super::shade::{Hits, shade};
-use super::simd::{ALL, Doubles, LANES, Mask, Simd};
+use super::simd::{ALL, Doubles, LANES, Mask, Simd, Task};
 use super::world::World;
 use crate::workload::Error;
 
@@ -240,44 +240,53 @@ fn trace_stream<S: Simd>(
     for (batch, packets) in stream.packets.chunks(BATCH).enumerate() {
         let done = batch * BATCH * LANES;
         let rays = (packets.len() * LANES).min(stream.length - done);
-        simd.run(|| trace_batch(simd, world, packets, rays, start + done, &mut pending, sink))?;
+        let node = start + done;
+        simd.run(Batch { simd, world, packets, rays, node, pending: &mut pending, sink })?;
         pause(sink.counters)?;
     }
     shade(simd, world, &pending, sink)
 }
 
-/// Traces some packets that hold so many rays, whose nodes begin at `node`.
-#[inline(always)]
-fn trace_batch<S: Simd>(
+/// Some packets that hold so many rays, whose nodes begin at `node`.
+struct Batch<'a, 'b, S> {
     simd: S,
-    world: &World<'_>,
-    packets: &[Packet],
+    world: &'a World<'a>,
+    packets: &'a [Packet],
     rays: usize,
     node: usize,
-    pending: &mut Hits,
-    sink: &mut Sink<'_>,
-) -> Result<(), Error> {
-    for (number, packet) in packets.iter().enumerate() {
-        let first = number * LANES;
-        let active = ALL >> (LANES - (rays - first).min(LANES));
-        let rays = Rays::load(simd, packet);
-        let nearest = world.nearest(simd, &rays, active, sink.counters);
-        let hit = simd.splat(0.0).at_most(nearest.code).bits() & active;
-        if hit == 0 {
-            continue;
-        }
-        let hits = Hits::new(&rays, &nearest, node + first);
-        if hit == ALL {
-            shade(simd, world, &hits, sink)?;
-        } else {
-            for lane in set_bits(hit) {
-                if pending.is_full() {
-                    shade(simd, world, pending, sink)?;
-                    pending.clear();
+    /// Hits of packets of which not all rays hit: shaded as soon as there are eight.
+    pending: &'a mut Hits,
+    sink: &'a mut Sink<'b>,
+}
+
+impl<S: Simd> Task for Batch<'_, '_, S> {
+    type Output = Result<(), Error>;
+
+    #[inline(always)]
+    fn work(self) -> Result<(), Error> {
+        let Self { simd, world, packets, rays, node, pending, sink } = self;
+        for (number, packet) in packets.iter().enumerate() {
+            let first = number * LANES;
+            let active = ALL >> (LANES - (rays - first).min(LANES));
+            let rays = Rays::load(simd, packet);
+            let nearest = world.nearest(simd, &rays, active, sink.counters);
+            let hit = simd.splat(0.0).at_most(nearest.code).bits() & active;
+            if hit == 0 {
+                continue;
+            }
+            let hits = Hits::new(&rays, &nearest, node + first);
+            if hit == ALL {
+                shade(simd, world, &hits, sink)?;
+            } else {
+                for lane in set_bits(hit) {
+                    if pending.is_full() {
+                        shade(simd, world, pending, sink)?;
+                        pending.clear();
+                    }
+                    pending.push(&hits, lane);
                 }
-                pending.push(&hits, lane);
             }
         }
+        Ok(())
     }
-    Ok(())
 }
