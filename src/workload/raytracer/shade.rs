@@ -312,7 +312,7 @@ fn add_light<S: Simd>(
     if wanted == 0 {
         return;
     }
-    let lit = wanted & !world.blocked(simd, &shadow, limit, wanted, sink.counters);
+    let lit = wanted & !world.index.blocked(simd, &shadow, limit, wanted, sink.effort);
     if lit == 0 {
         return;
     }

@@ -161,7 +161,7 @@ impl Worker<'_> {
         loop {
             let number = job.next.fetch_add(1, Ordering::Relaxed);
             if number >= job.grid.tiles() || job.stop.load(Ordering::Relaxed) {
-                return Ok(waves.counters);
+                return Ok(waves.effort.counters);
             }
             let [first, end] = job.grid.tile(number);
             aim(simd, job.camera, pixels(first, end), waves.camera_rays());
@@ -295,7 +295,7 @@ impl Kernel for Probe<'_> {
             aim(simd, self.camera, pixels.iter().copied(), waves.camera_rays());
             waves.trace(simd, self.world, &mut |_| Ok(()))?;
         }
-        Ok(waves.counters)
+        Ok(waves.effort.counters)
     }
 }
 

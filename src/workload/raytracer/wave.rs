@@ -6,6 +6,7 @@
 //! ray has a [`Node`] for the colour that it sees. When the last wave is through, the colours are
 //! added up from the last node to the first.
 
+use super::index::Effort;
 use super::packet::{Packet, Rays};
 use super::render::Counters;
 use super::scene::Rgb;
@@ -112,7 +113,7 @@ pub(super) struct Waves {
     next: [Stream; 2],
     nodes: Vec<Node>,
     waves: Vec<Wave>,
-    pub(super) counters: Counters,
+    pub(super) effort: Effort,
 }
 
 /// What shading writes to.
@@ -120,7 +121,7 @@ pub(super) struct Sink<'a> {
     pub(super) nodes: &'a mut [Node],
     /// Streams for reflected and refracted rays, if there are to be any.
     pub(super) next: Option<&'a mut [Stream; 2]>,
-    pub(super) counters: &'a mut Counters,
+    pub(super) effort: &'a mut Effort,
 }
 
 impl Sink<'_> {
@@ -169,7 +170,7 @@ impl Waves {
         world: &World<'_>,
         pause: &mut impl FnMut(&Counters) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.counters.primary += self.streams[0].len() as u64;
+        self.effort.counters.primary += self.streams[0].len() as u64;
         for depth in 0..=LAST_DEPTH {
             let lengths = self.streams.each_ref().map(Stream::len);
             let start = self.nodes.len();
@@ -184,13 +185,14 @@ impl Waves {
                 let mut sink = Sink {
                     nodes: &mut self.nodes,
                     next: (depth < LAST_DEPTH).then_some(&mut self.next),
-                    counters: &mut self.counters,
+                    effort: &mut self.effort,
                 };
                 trace_stream(simd, world, stream, start, &mut sink, pause)?;
             }
             std::mem::swap(&mut self.streams, &mut self.next);
             self.next.iter_mut().for_each(Stream::clear);
-            self.counters.secondary += (self.streams[0].len() + self.streams[1].len()) as u64;
+            self.effort.counters.secondary +=
+                (self.streams[0].len() + self.streams[1].len()) as u64;
         }
         self.gather();
         Ok(())
@@ -242,7 +244,7 @@ fn trace_stream<S: Simd>(
         let rays = (packets.len() * LANES).min(stream.length - done);
         let node = start + done;
         simd.run(Batch { simd, world, packets, rays, node, pending: &mut pending, sink })?;
-        pause(sink.counters)?;
+        pause(&sink.effort.counters)?;
     }
     shade(simd, world, &pending, sink)
 }
@@ -269,7 +271,7 @@ impl<S: Simd> Task for Batch<'_, '_, S> {
             let first = number * LANES;
             let active = ALL >> (LANES - (rays - first).min(LANES));
             let rays = Rays::load(simd, packet);
-            let nearest = world.nearest(simd, &rays, active, sink.counters);
+            let nearest = world.index.nearest(simd, &rays, active, sink.effort);
             let hit = simd.splat(0.0).at_most(nearest.code).bits() & active;
             if hit == 0 {
                 continue;
