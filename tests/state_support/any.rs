@@ -76,7 +76,7 @@ fn foreign() -> impl Strategy<Value = Foreign> {
         element.children.extend(text.map(Node::Text));
         element
     });
-    let tree = (vec(comment(), 0..2), attributes(), vec(leaf.clone(), 0..3), vec(comment(), 0..2));
+    let tree = (vec(comment(), 0..2), attributes(), vec(leaf, 0..3), vec(comment(), 0..2));
     let tree = tree.prop_map(|(comments, attributes, children, ends)| {
         let mut element = element(comments, attributes);
         children.into_iter().for_each(|child| element.push(child));
