@@ -6,7 +6,7 @@
 
 use super::camera::OFFSET;
 use super::scene::{Geometry, Plane, Sphere, Triangle};
-use super::simd::{Doubles, LANES, Mask, Simd};
+use super::simd::{Doubles, LANES, Mask, Simd, each};
 use super::vector::Vector;
 
 /// Eight rays as they lie in memory: x, y and z of eight origins, and of eight directions.
@@ -45,30 +45,30 @@ impl<S: Simd> Rays<S> {
     #[inline(always)]
     pub(super) fn from_unit(simd: S, point: Vectors<S>, direction: Vectors<S>) -> Self {
         let offset = simd.splat(OFFSET);
-        let origin = std::array::from_fn(|i| point[i] + direction[i] * offset);
+        let origin = each!(axis => point[axis] + direction[axis] * offset);
         Self { origin, direction }
     }
 
     #[inline(always)]
     pub(super) fn load(simd: S, packet: &Packet) -> Self {
         Self {
-            origin: packet.origin.each_ref().map(|lanes| simd.load(lanes)),
-            direction: packet.direction.each_ref().map(|lanes| simd.load(lanes)),
+            origin: each!(axis => simd.load(&packet.origin[axis])),
+            direction: each!(axis => simd.load(&packet.direction[axis])),
         }
     }
 
     #[inline(always)]
     pub(super) fn store(&self) -> Packet {
         Packet {
-            origin: self.origin.map(Doubles::to_array),
-            direction: self.direction.map(Doubles::to_array),
+            origin: each!(axis => self.origin[axis].to_array()),
+            direction: each!(axis => self.direction[axis].to_array()),
         }
     }
 
     /// The points that so many times the direction lead to.
     #[inline(always)]
     pub(super) fn at(&self, root: S::D) -> Vectors<S> {
-        std::array::from_fn(|i| self.origin[i] + self.direction[i] * root)
+        each!(axis => self.origin[axis] + self.direction[axis] * root)
     }
 }
 
@@ -156,7 +156,17 @@ pub(super) fn sphere_roots<S: Simd>(
 #[inline(always)]
 fn meet_plane<S: Simd>(simd: S, rays: &Rays<S>, plane: &Plane) -> Option<Meeting<S>> {
     let coefficients = splat(simd, plane.coefficients);
-    let constant = simd.splat(plane.constant);
+    plane_roots(simd, rays, coefficients, simd.splat(plane.constant))
+}
+
+/// Where rays meet planes, lane by lane.
+#[inline(always)]
+fn plane_roots<S: Simd>(
+    simd: S,
+    rays: &Rays<S>,
+    coefficients: Vectors<S>,
+    constant: S::D,
+) -> Option<Meeting<S>> {
     // Parallel rays give infinities or NaN, which are never nearer than anything.
     let denominator = dot(coefficients, rays.direction);
     let root = -(dot(coefficients, rays.origin) + constant) / denominator;
@@ -166,18 +176,46 @@ fn meet_plane<S: Simd>(simd: S, rays: &Rays<S>, plane: &Plane) -> Option<Meeting
 
 #[inline(always)]
 fn meet_triangle<S: Simd>(simd: S, rays: &Rays<S>, triangle: &Triangle) -> Option<Meeting<S>> {
-    let plane = meet_plane(simd, rays, &triangle.plane)?;
+    let triangles = Triangles {
+        coefficients: splat(simd, triangle.plane.coefficients),
+        constant: simd.splat(triangle.plane.constant),
+        corner: splat(simd, triangle.corner),
+        edges: [splat(simd, triangle.edges[0]), splat(simd, triangle.edges[1])],
+        products: each!(product => simd.splat(triangle.products[product])),
+        denominator: simd.splat(triangle.denominator),
+    };
+    triangle_roots(simd, rays, &triangles)
+}
+
+/// Eight triangles, as in [`Triangle`].
+pub(super) struct Triangles<S: Simd> {
+    pub(super) coefficients: Vectors<S>,
+    pub(super) constant: S::D,
+    pub(super) corner: Vectors<S>,
+    pub(super) edges: [Vectors<S>; 2],
+    pub(super) products: [S::D; 3],
+    pub(super) denominator: S::D,
+}
+
+/// Where rays meet triangles, lane by lane.
+#[inline(always)]
+pub(super) fn triangle_roots<S: Simd>(
+    simd: S,
+    rays: &Rays<S>,
+    triangles: &Triangles<S>,
+) -> Option<Meeting<S>> {
+    let plane = plane_roots(simd, rays, triangles.coefficients, triangles.constant)?;
     let point = rays.at(plane.root);
-    let m = subtract(point, splat(simd, triangle.corner));
-    let [u, w] = triangle.edges.map(|edge| splat(simd, edge));
-    let [uu, uw, ww] = triangle.products.map(|product| simd.splat(product));
-    let denominator = simd.splat(triangle.denominator);
+    let m = subtract(point, triangles.corner);
+    let [u, w] = triangles.edges;
+    let [uu, uw, ww] = triangles.products;
     let (mu, mw) = (dot(m, u), dot(m, w));
     let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
-    let s = (uw * mw - ww * mu) / denominator;
-    let t = (uw * mu - uu * mw) / denominator;
-    let within = zero.at_most(s) & s.at_most(one) & zero.at_most(t) & (s + t).at_most(one);
-    let hit = plane.hit & within;
+    let s = (uw * mw - ww * mu) / triangles.denominator;
+    let t = (uw * mu - uu * mw) / triangles.denominator;
+    // NaN, which very thin triangles yield, is not outside.
+    let outside = s.less(zero) | one.less(s) | t.less(zero) | one.less(s + t);
+    let hit = plane.hit & !outside;
     if hit.bits() == 0 {
         return None;
     }

@@ -28,7 +28,7 @@ pub(super) fn powers<S: Simd>(simd: S, base: S::D, exponent: S::D, wanted: u32) 
     let (power, logarithm) = approximate(simd, base, exponent);
     let low = (power * simd.splat(1.0 - SLACK)).to_singles();
     let high = (power * simd.splat(1.0 + SLACK)).to_singles();
-    let [least, most] = NORMAL.map(|bound| simd.splat(bound));
+    let [least, most] = [simd.splat(NORMAL[0]), simd.splat(NORMAL[1])];
     let ordinary = simd.splat(f64::MIN_POSITIVE).at_most(base) & base.less(simd.splat(2.0));
     let normal = ordinary & least.less(logarithm) & logarithm.less(most);
     let vanishes = ordinary & logarithm.less(simd.splat(VANISHING));

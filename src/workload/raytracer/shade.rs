@@ -3,7 +3,7 @@
 use super::packet::{Nearest, Rays, Vectors, dot, scale, splat, subtract, unit};
 use super::power::powers;
 use super::scene::{Light, Pigment, Rgb};
-use super::simd::{ALL, Doubles, LANES, Mask, Simd, Singles};
+use super::simd::{ALL, Doubles, LANES, Mask, Simd, Singles, Task, each};
 use super::wave::{Sink, set_bits};
 use super::world::World;
 use crate::workload::Error;
@@ -32,12 +32,17 @@ impl Hits {
     )]
     pub(super) fn new<S: Simd>(rays: &Rays<S>, nearest: &Nearest<S>, node: usize) -> Self {
         Self {
-            point: rays.at(nearest.root).map(Doubles::to_array),
-            direction: rays.direction.map(Doubles::to_array),
+            point: Self::lanes::<S>(rays.at(nearest.root)),
+            direction: Self::lanes::<S>(rays.direction),
             code: nearest.code.to_array().map(|code| code as u32),
             node: std::array::from_fn(|lane| (node + lane) as u32),
             length: LANES,
         }
+    }
+
+    #[inline(always)]
+    fn lanes<S: Simd>(vectors: Vectors<S>) -> [[f64; LANES]; 3] {
+        each!(axis => vectors[axis].to_array())
     }
 
     pub(super) const fn is_full(&self) -> bool {
@@ -187,8 +192,28 @@ pub(super) fn shade<S: Simd>(
             "Index 0 out of bounds for length 0: the scene has no light.".to_owned(),
         ));
     };
-    simd.run(|| shade_lit(simd, world, hits, ambient, lights, sink));
+    simd.run(Shade { simd, world, hits, ambient, lights, sink });
     Ok(())
+}
+
+/// Arguments of [`shade_lit`].
+struct Shade<'a, 'b, S> {
+    simd: S,
+    world: &'a World<'a>,
+    hits: &'a Hits,
+    ambient: &'a Light,
+    lights: &'a [Light],
+    sink: &'a mut Sink<'b>,
+}
+
+impl<S: Simd> Task for Shade<'_, '_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn work(self) {
+        let Self { simd, world, hits, ambient, lights, sink } = self;
+        shade_lit(simd, world, hits, ambient, lights, sink);
+    }
 }
 
 #[inline(always)]
@@ -201,33 +226,32 @@ fn shade_lit<S: Simd>(
     sink: &mut Sink<'_>,
 ) {
     let looks = Looks::of(world, hits);
-    let point = hits.point.each_ref().map(|axis| simd.load(axis));
+    let point = each!(axis => simd.load(&hits.point[axis]));
     let zero = simd.splat_single(0.0);
-    let part = |part: usize| simd.load_single(&looks.finish[part]);
-    let specular = part(SPECULAR);
+    let specular = simd.load_single(&looks.finish[SPECULAR]);
     let shading = Shading {
         point,
-        direction: hits.direction.each_ref().map(|axis| simd.load(axis)),
+        direction: each!(axis => simd.load(&hits.direction[axis])),
         normal: normals(simd, point, &looks),
-        pigment: looks.pigment.each_ref().map(|channel| simd.load_single(channel)),
-        diffuse: part(DIFFUSE),
+        pigment: each!(channel => simd.load_single(&looks.pigment[channel])),
+        diffuse: simd.load_single(&looks.finish[DIFFUSE]),
         specular,
         shininess: simd.load(&looks.finish[SHININESS].map(f64::from)),
         glossy: zero.less(specular).bits(),
         active: hits.active(),
     };
-    let glow = part(AMBIENT);
+    let glow = simd.load_single(&looks.finish[AMBIENT]);
     let glows = zero.less(glow);
-    let mut color = std::array::from_fn(|channel| {
+    let mut color = each!(channel => {
         let light = simd.splat_single(ambient.color[channel]) * glow.clamp();
         S::S::select(glows, (zero + shading.pigment[channel] * light).clamp(), zero)
     });
     for light in lights {
         add_light(simd, world, &shading, light, &mut color, sink);
     }
-    let color = color.map(Singles::to_array);
+    let color = each!(channel => color[channel].to_array());
     for lane in set_bits(shading.active) {
-        sink.set_color(hits.node[lane], color.map(|channel| channel[lane]));
+        sink.set_color(hits.node[lane], each!(channel => color[channel][lane]));
     }
     if sink.next.is_some() {
         reflect(simd, &shading, hits, &looks, sink);
@@ -237,7 +261,7 @@ fn shade_lit<S: Simd>(
 
 #[inline(always)]
 fn normals<S: Simd>(simd: S, point: Vectors<S>, looks: &Looks) -> Vectors<S> {
-    let vector = looks.vector.each_ref().map(|axis| simd.load(axis));
+    let vector = each!(axis => simd.load(&looks.vector[axis]));
     if looks.sphere == 0 {
         return vector;
     }
@@ -245,14 +269,14 @@ fn normals<S: Simd>(simd: S, point: Vectors<S>, looks: &Looks) -> Vectors<S> {
     if looks.inside != 0 {
         let inside = simd.mask(looks.inside);
         let inward = subtract(vector, point);
-        radius = std::array::from_fn(|axis| S::D::select(inside, inward[axis], radius[axis]));
+        radius = each!(axis => S::D::select(inside, inward[axis], radius[axis]));
     }
     let normal = unit(simd, radius);
     if looks.sphere == ALL {
         return normal;
     }
     let sphere = simd.mask(looks.sphere);
-    std::array::from_fn(|axis| S::D::select(sphere, normal[axis], vector[axis]))
+    each!(axis => S::D::select(sphere, normal[axis], vector[axis]))
 }
 
 /// Adds what one light contributes.
@@ -270,7 +294,7 @@ fn add_light<S: Simd>(
     let direction = scale(to_light, simd.splat(1.0) / limit);
     let shadow = Rays::from_unit(simd, hit.point, direction);
     let falloff = falloff(simd, light, &shadow, limit);
-    let gain = light.color.map(|channel| simd.splat_single(channel) * falloff);
+    let gain = each!(channel => simd.splat_single(light.color[channel]) * falloff);
 
     let zero = simd.splat_single(0.0);
     let cosine = dot(hit.normal, direction).positive().to_singles();
@@ -279,7 +303,7 @@ fn add_light<S: Simd>(
     let gleam = dot(hit.normal, half).positive();
     let glossy = hit.glossy & !without_highlight(simd, hit, gleam);
     // As if there were no highlights.
-    let mut term: [S::S; 3] = std::array::from_fn(|channel| {
+    let mut term = each!(channel => {
         (gain[channel] * (hit.pigment[channel] * diffuse + zero)).clamp()
     });
     let dark = term[0].equal(zero) & term[1].equal(zero) & term[2].equal(zero);
@@ -288,7 +312,7 @@ fn add_light<S: Simd>(
     if wanted == 0 {
         return;
     }
-    let lit = wanted & !world.blocked(simd, &shadow, limit, wanted, sink.counters);
+    let lit = wanted & !world.index.blocked(simd, &shadow, limit, wanted, sink.effort);
     if lit == 0 {
         return;
     }
@@ -296,7 +320,7 @@ fn add_light<S: Simd>(
         let power = powers(simd, gleam, hit.shininess, lit & glossy);
         let glossy = simd.mask(glossy).narrow();
         let specular = S::S::select(glossy, hit.specular * power, zero);
-        term = std::array::from_fn(|channel| {
+        term = each!(channel => {
             (gain[channel] * (hit.pigment[channel] * diffuse + specular)).clamp()
         });
     }
@@ -319,7 +343,7 @@ fn without_highlight<S: Simd>(simd: S, hit: &Shading<S>, gleam: S::D) -> u32 {
 #[inline(always)]
 fn falloff<S: Simd>(simd: S, light: &Light, shadow: &Rays<S>, limit: S::D) -> S::S {
     let one = simd.splat_single(1.0);
-    let [a, b, c] = light.attenuation.map(|part| simd.splat(f64::from(part)));
+    let [a, b, c] = each!(part => simd.splat(f64::from(light.attenuation[part])));
     // Squares of such distances are finite, and times 0 they are 0.
     let near = limit.less(simd.splat(1e150)).bits() == ALL;
     if near && light.attenuation[1..] == [0.0, 0.0] {
@@ -352,7 +376,7 @@ fn refract<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks, sink:
         return;
     }
     let one = simd.splat(1.0);
-    let back = hit.direction.map(|axis| -axis);
+    let back = each!(axis => -hit.direction[axis]);
     let cosine = dot(back, hit.normal);
     let index = simd.load(&looks.finish[REFRACTIVE_INDEX].map(f64::from));
     let ratio = S::D::select(simd.mask(looks.inside), index, one / index);

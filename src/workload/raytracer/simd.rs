@@ -29,8 +29,8 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// Eight truths about singles.
     type N: Mask;
 
-    /// Calls a function compiled for this instruction set, with all that is inlined into it.
-    fn run<R>(self, work: impl FnOnce() -> R) -> R;
+    /// Does a task compiled for this instruction set.
+    fn run<T: Task>(self, task: T) -> T::Output;
 
     fn splat(self, value: f64) -> Self::D;
     fn load(self, values: &[f64; LANES]) -> Self::D;
@@ -99,6 +99,37 @@ pub(super) trait Singles: Arithmetic {
     /// `yes` where the mask is set, `no` elsewhere.
     fn select(mask: Self::M, yes: Self, no: Self) -> Self;
 }
+
+/// A piece of work to be compiled for one instruction set.
+///
+/// The compiler uses optional instructions only in functions that are marked so, and in what is
+/// inlined into them. Hence `work` and all that it calls must be `#[inline(always)]`, which
+/// closures cannot be; [`each`] stands in for `std::array::from_fn`.
+pub(super) trait Task {
+    type Output;
+    fn work(self) -> Self::Output;
+}
+
+/// An array of three, from an expression in the index: `each!(axis => a[axis] + b[axis])`.
+macro_rules! each {
+    ($index:ident => $value:expr) => {
+        [
+            {
+                let $index = 0;
+                $value
+            },
+            {
+                let $index = 1;
+                $value
+            },
+            {
+                let $index = 2;
+                $value
+            },
+        ]
+    };
+}
+pub(super) use each;
 
 /// Work that can be done with any instruction set.
 pub(super) trait Kernel {

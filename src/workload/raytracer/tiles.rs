@@ -11,7 +11,7 @@ use super::meter::CpuClock;
 use super::packet::{Rays, scale, splat, subtract};
 use super::render::Counters;
 use super::scene::Rgb;
-use super::simd::{ALL, Kernel, LANES, Level, Simd};
+use super::simd::{ALL, Kernel, LANES, Level, Simd, Task, each};
 use super::wave::{Stream, Waves};
 use super::world::World;
 use crate::workload::{Error, Pacer, Run};
@@ -161,7 +161,7 @@ impl Worker<'_> {
         loop {
             let number = job.next.fetch_add(1, Ordering::Relaxed);
             if number >= job.grid.tiles() || job.stop.load(Ordering::Relaxed) {
-                return Ok(waves.counters);
+                return Ok(waves.effort.counters);
             }
             let [first, end] = job.grid.tile(number);
             aim(simd, job.camera, pixels(first, end), waves.camera_rays());
@@ -197,32 +197,40 @@ fn aim<S: Simd>(
             places[1][filled] = camera.above(row, *up);
             filled += 1;
             if filled == LANES {
-                simd.run(|| launch(simd, camera, &places, ALL, stream));
+                simd.run(Launch { simd, camera, places: &places, lanes: ALL, stream });
                 filled = 0;
             }
         }
     }
     if filled > 0 {
-        simd.run(|| launch(simd, camera, &places, ALL >> (LANES - filled), stream));
+        let lanes = ALL >> (LANES - filled);
+        simd.run(Launch { simd, camera, places: &places, lanes, stream });
     }
 }
 
 /// Sends rays from the eye through places of the image plane.
-#[inline(always)]
-fn launch<S: Simd>(
+struct Launch<'a, S> {
     simd: S,
-    camera: &Camera,
-    places: &[[f64; LANES]; 2],
+    camera: &'a Camera,
+    /// Right of the middle of the image plane, and above it.
+    places: &'a [[f64; LANES]; 2],
     lanes: u32,
-    stream: &mut Stream,
-) {
-    let [right, up, back] = camera.axes.map(|axis| splat(simd, axis));
-    let eye = splat(simd, camera.eye);
-    let [across, above] = places.each_ref().map(|place| simd.load(place));
-    let (right, up) = (scale(right, across), scale(up, above));
-    let back = scale(back, simd.splat(-1.0));
-    let target = std::array::from_fn(|axis| right[axis] + up[axis] + back[axis] + eye[axis]);
-    stream.push(&Rays::new(simd, eye, subtract(target, eye)), lanes);
+    stream: &'a mut Stream,
+}
+
+impl<S: Simd> Task for Launch<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn work(self) {
+        let Self { simd, camera, places, lanes, stream } = self;
+        let eye = splat(simd, camera.eye);
+        let right = scale(splat(simd, camera.axes[0]), simd.load(&places[0]));
+        let up = scale(splat(simd, camera.axes[1]), simd.load(&places[1]));
+        let back = scale(splat(simd, camera.axes[2]), simd.splat(-1.0));
+        let target = each!(axis => right[axis] + up[axis] + back[axis] + eye[axis]);
+        stream.push(&Rays::new(simd, eye, subtract(target, eye)), lanes);
+    }
 }
 
 /// Writes the colours of a tile's pixels.
@@ -287,7 +295,7 @@ impl Kernel for Probe<'_> {
             aim(simd, self.camera, pixels.iter().copied(), waves.camera_rays());
             waves.trace(simd, self.world, &mut |_| Ok(()))?;
         }
-        Ok(waves.counters)
+        Ok(waves.effort.counters)
     }
 }
 

@@ -6,11 +6,12 @@
 //! ray has a [`Node`] for the colour that it sees. When the last wave is through, the colours are
 //! added up from the last node to the first.
 
+use super::index::Effort;
 use super::packet::{Packet, Rays};
 use super::render::Counters;
 use super::scene::Rgb;
 use super::shade::{Hits, shade};
-use super::simd::{ALL, Doubles, LANES, Mask, Simd};
+use super::simd::{ALL, Doubles, LANES, Mask, Simd, Task};
 use super::world::World;
 use crate::workload::Error;
 
@@ -112,7 +113,7 @@ pub(super) struct Waves {
     next: [Stream; 2],
     nodes: Vec<Node>,
     waves: Vec<Wave>,
-    pub(super) counters: Counters,
+    pub(super) effort: Effort,
 }
 
 /// What shading writes to.
@@ -120,7 +121,7 @@ pub(super) struct Sink<'a> {
     pub(super) nodes: &'a mut [Node],
     /// Streams for reflected and refracted rays, if there are to be any.
     pub(super) next: Option<&'a mut [Stream; 2]>,
-    pub(super) counters: &'a mut Counters,
+    pub(super) effort: &'a mut Effort,
 }
 
 impl Sink<'_> {
@@ -169,7 +170,7 @@ impl Waves {
         world: &World<'_>,
         pause: &mut impl FnMut(&Counters) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.counters.primary += self.streams[0].len() as u64;
+        self.effort.counters.primary += self.streams[0].len() as u64;
         for depth in 0..=LAST_DEPTH {
             let lengths = self.streams.each_ref().map(Stream::len);
             let start = self.nodes.len();
@@ -184,13 +185,14 @@ impl Waves {
                 let mut sink = Sink {
                     nodes: &mut self.nodes,
                     next: (depth < LAST_DEPTH).then_some(&mut self.next),
-                    counters: &mut self.counters,
+                    effort: &mut self.effort,
                 };
                 trace_stream(simd, world, stream, start, &mut sink, pause)?;
             }
             std::mem::swap(&mut self.streams, &mut self.next);
             self.next.iter_mut().for_each(Stream::clear);
-            self.counters.secondary += (self.streams[0].len() + self.streams[1].len()) as u64;
+            self.effort.counters.secondary +=
+                (self.streams[0].len() + self.streams[1].len()) as u64;
         }
         self.gather();
         Ok(())
@@ -240,44 +242,53 @@ fn trace_stream<S: Simd>(
     for (batch, packets) in stream.packets.chunks(BATCH).enumerate() {
         let done = batch * BATCH * LANES;
         let rays = (packets.len() * LANES).min(stream.length - done);
-        simd.run(|| trace_batch(simd, world, packets, rays, start + done, &mut pending, sink))?;
-        pause(sink.counters)?;
+        let node = start + done;
+        simd.run(Batch { simd, world, packets, rays, node, pending: &mut pending, sink })?;
+        pause(&sink.effort.counters)?;
     }
     shade(simd, world, &pending, sink)
 }
 
-/// Traces some packets that hold so many rays, whose nodes begin at `node`.
-#[inline(always)]
-fn trace_batch<S: Simd>(
+/// Some packets that hold so many rays, whose nodes begin at `node`.
+struct Batch<'a, 'b, S> {
     simd: S,
-    world: &World<'_>,
-    packets: &[Packet],
+    world: &'a World<'a>,
+    packets: &'a [Packet],
     rays: usize,
     node: usize,
-    pending: &mut Hits,
-    sink: &mut Sink<'_>,
-) -> Result<(), Error> {
-    for (number, packet) in packets.iter().enumerate() {
-        let first = number * LANES;
-        let active = ALL >> (LANES - (rays - first).min(LANES));
-        let rays = Rays::load(simd, packet);
-        let nearest = world.nearest(simd, &rays, active, sink.counters);
-        let hit = simd.splat(0.0).at_most(nearest.code).bits() & active;
-        if hit == 0 {
-            continue;
-        }
-        let hits = Hits::new(&rays, &nearest, node + first);
-        if hit == ALL {
-            shade(simd, world, &hits, sink)?;
-        } else {
-            for lane in set_bits(hit) {
-                if pending.is_full() {
-                    shade(simd, world, pending, sink)?;
-                    pending.clear();
+    /// Hits of packets of which not all rays hit: shaded as soon as there are eight.
+    pending: &'a mut Hits,
+    sink: &'a mut Sink<'b>,
+}
+
+impl<S: Simd> Task for Batch<'_, '_, S> {
+    type Output = Result<(), Error>;
+
+    #[inline(always)]
+    fn work(self) -> Result<(), Error> {
+        let Self { simd, world, packets, rays, node, pending, sink } = self;
+        for (number, packet) in packets.iter().enumerate() {
+            let first = number * LANES;
+            let active = ALL >> (LANES - (rays - first).min(LANES));
+            let rays = Rays::load(simd, packet);
+            let nearest = world.index.nearest(simd, &rays, active, sink.effort);
+            let hit = simd.splat(0.0).at_most(nearest.code).bits() & active;
+            if hit == 0 {
+                continue;
+            }
+            let hits = Hits::new(&rays, &nearest, node + first);
+            if hit == ALL {
+                shade(simd, world, &hits, sink)?;
+            } else {
+                for lane in set_bits(hit) {
+                    if pending.is_full() {
+                        shade(simd, world, pending, sink)?;
+                        pending.clear();
+                    }
+                    pending.push(&hits, lane);
                 }
-                pending.push(&hits, lane);
             }
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,9 +1,7 @@
 //! A scene laid out for tracing.
 
-use super::packet::{Nearest, Numbered, Rays, blocked, nearest};
-use super::render::Counters;
+use super::index::Index;
 use super::scene::{Geometry, Light, Pigment, Rgb, Scene};
-use super::simd::Simd;
 use super::texture::Texture;
 
 /// Everything that rays need to know.
@@ -15,7 +13,7 @@ pub(super) struct World<'a> {
     /// Of each drawn shape, in file order.
     pub(super) surfaces: Vec<Surface>,
     pub(super) finishes: Vec<FinishRow>,
-    shapes: Vec<Numbered>,
+    pub(super) index: &'a Index,
 }
 
 /// What shading needs of a shape.
@@ -32,7 +30,7 @@ pub(super) struct Surface {
 pub(super) type FinishRow = [f32; 7];
 
 impl<'a> World<'a> {
-    pub(super) fn new(scene: &'a Scene, texture: Option<&'a Texture>) -> Self {
+    pub(super) fn new(scene: &'a Scene, index: &'a Index, texture: Option<&'a Texture>) -> Self {
         let surface = |shape: &super::scene::Shape| {
             let (vector, sphere) = match &shape.geometry {
                 Geometry::Sphere(sphere) => (sphere.center, true),
@@ -53,45 +51,14 @@ impl<'a> World<'a> {
                 f.refractive_index,
             ]
         };
-        let numbered = |(number, shape): (u32, &super::scene::Shape)| Numbered {
-            number,
-            geometry: shape.geometry,
-        };
         Self {
             lights: &scene.lights,
             pigments: &scene.pigments,
             texture,
             surfaces: scene.shapes.iter().map(surface).collect(),
             finishes: scene.finishes.iter().map(finish).collect(),
-            shapes: (0..).zip(&scene.shapes).map(numbered).collect(),
+            index,
         }
-    }
-
-    /// The nearest shape of each of eight rays, of which those in `active` count.
-    #[inline(always)]
-    pub(super) fn nearest<S: Simd>(
-        &self,
-        simd: S,
-        rays: &Rays<S>,
-        active: u32,
-        counters: &mut Counters,
-    ) -> Nearest<S> {
-        counters.tests += u64::from(active.count_ones()) * self.shapes.len() as u64;
-        nearest(simd, rays, &self.shapes)
-    }
-
-    /// Which of eight rays, of those `wanted`, meet anything nearer than `limit`.
-    #[inline(always)]
-    pub(super) fn blocked<S: Simd>(
-        &self,
-        simd: S,
-        rays: &Rays<S>,
-        limit: S::D,
-        wanted: u32,
-        counters: &mut Counters,
-    ) -> u32 {
-        counters.shadow += u64::from(wanted.count_ones());
-        blocked(simd, rays, limit, wanted, &self.shapes, &mut counters.tests)
     }
 }
 

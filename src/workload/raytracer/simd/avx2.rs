@@ -6,11 +6,13 @@
 use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
-use super::{Arithmetic, Doubles, LANES, Mask, Simd, Singles};
+use super::{Arithmetic, Doubles, LANES, Mask, Simd, Singles, Task};
 
 /// Proof that this processor has AVX2.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Avx2(());
+
+const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
 
 #[derive(Clone, Copy)]
 pub(super) struct Wide64(__m256d, __m256d);
@@ -32,8 +34,8 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2")]
-fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
-    work()
+fn with_avx2<T: Task>(task: T) -> T::Output {
+    task.work()
 }
 
 impl Simd for Avx2 {
@@ -43,8 +45,8 @@ impl Simd for Avx2 {
     type N = Truths32;
 
     #[inline(always)]
-    fn run<R>(self, work: impl FnOnce() -> R) -> R {
-        unsafe { with_avx2(work) }
+    fn run<T: Task>(self, task: T) -> T::Output {
+        unsafe { with_avx2(task) }
     }
 
     #[inline(always)]
@@ -73,10 +75,10 @@ impl Simd for Avx2 {
     fn mask(self, bits: u32) -> Truths64 {
         unsafe {
             let bits = _mm256_set1_epi64x(i64::from(bits));
-            let set = |lanes| {
-                _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(bits, lanes), lanes))
-            };
-            Truths64(set(_mm256_setr_epi64x(1, 2, 4, 8)), set(_mm256_setr_epi64x(16, 32, 64, 128)))
+            let (low, high) = (_mm256_setr_epi64x(1, 2, 4, 8), _mm256_setr_epi64x(16, 32, 64, 128));
+            let low = _mm256_cmpeq_epi64(_mm256_and_si256(bits, low), low);
+            let high = _mm256_cmpeq_epi64(_mm256_and_si256(bits, high), high);
+            Truths64(_mm256_castsi256_pd(low), _mm256_castsi256_pd(high))
         }
     }
 }
@@ -214,8 +216,8 @@ impl Doubles for Wide64 {
             let zero = _mm256_setzero_pd();
             // `max` gives its second operand if that is NaN or both are zeros; adding +0 then
             // turns a negative zero into a positive one.
-            let positive = |half| _mm256_add_pd(_mm256_max_pd(zero, half), zero);
-            Self(positive(self.0), positive(self.1))
+            let (low, high) = (_mm256_max_pd(zero, self.0), _mm256_max_pd(zero, self.1));
+            Self(_mm256_add_pd(low, zero), _mm256_add_pd(high, zero))
         }
     }
 
@@ -250,29 +252,33 @@ impl Doubles for Wide64 {
     fn split(self) -> (Self, Self) {
         unsafe {
             let fraction = _mm256_castsi256_pd(_mm256_set1_epi64x(0x000f_ffff_ffff_ffff));
+            let fractions = (_mm256_and_pd(self.0, fraction), _mm256_and_pd(self.1, fraction));
             let one = _mm256_set1_pd(1.0);
-            let mantissa = |half| _mm256_or_pd(_mm256_and_pd(half, fraction), one);
-            // A number below 2^52 set into the low bits of 2^52 as a double is added to it.
-            let magic = _mm256_set1_pd(4_503_599_627_370_496.0);
-            let bias = _mm256_set1_pd(4_503_599_627_370_496.0 + 1023.0);
-            let exponent = |half| {
-                let bits = _mm256_srli_epi64::<52>(_mm256_castpd_si256(half));
-                _mm256_sub_pd(_mm256_or_pd(_mm256_castsi256_pd(bits), magic), bias)
-            };
-            (Self(mantissa(self.0), mantissa(self.1)), Self(exponent(self.0), exponent(self.1)))
+            let low = _mm256_srli_epi64::<52>(_mm256_castpd_si256(self.0));
+            let high = _mm256_srli_epi64::<52>(_mm256_castpd_si256(self.1));
+            // A whole number set into the low bits of 2^52 as a double is added to it.
+            let magic = _mm256_set1_pd(TWO_TO_52);
+            let low = _mm256_or_pd(_mm256_castsi256_pd(low), magic);
+            let high = _mm256_or_pd(_mm256_castsi256_pd(high), magic);
+            let bias = _mm256_set1_pd(TWO_TO_52 + 1023.0);
+            (
+                Self(_mm256_or_pd(fractions.0, one), _mm256_or_pd(fractions.1, one)),
+                Self(_mm256_sub_pd(low, bias), _mm256_sub_pd(high, bias)),
+            )
         }
     }
 
     #[inline(always)]
     fn power_of_two(self) -> Self {
         unsafe {
-            // Adding 2^52 leaves the biased exponent in the low bits.
-            let magic = _mm256_set1_pd(4_503_599_627_370_496.0 + 1023.0);
-            let power = |half| {
-                let bits = _mm256_castpd_si256(_mm256_add_pd(half, magic));
-                _mm256_castsi256_pd(_mm256_slli_epi64::<52>(bits))
-            };
-            Self(power(self.0), power(self.1))
+            // The sum has the biased exponent in its low bits.
+            let magic = _mm256_set1_pd(TWO_TO_52 + 1023.0);
+            let low = _mm256_castpd_si256(_mm256_add_pd(self.0, magic));
+            let high = _mm256_castpd_si256(_mm256_add_pd(self.1, magic));
+            Self(
+                _mm256_castsi256_pd(_mm256_slli_epi64::<52>(low)),
+                _mm256_castsi256_pd(_mm256_slli_epi64::<52>(high)),
+            )
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
-use super::{ALL, Arithmetic, Doubles, LANES, Mask, Simd, Singles};
+use super::{ALL, Arithmetic, Doubles, LANES, Mask, Simd, Singles, Task};
 
 /// Proof that this processor has AVX-512 F, VL and DQ.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +33,8 @@ impl Avx512 {
 }
 
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
-fn with_avx512<R>(work: impl FnOnce() -> R) -> R {
-    work()
+fn with_avx512<T: Task>(task: T) -> T::Output {
+    task.work()
 }
 
 impl Simd for Avx512 {
@@ -44,8 +44,8 @@ impl Simd for Avx512 {
     type N = Truths;
 
     #[inline(always)]
-    fn run<R>(self, work: impl FnOnce() -> R) -> R {
-        unsafe { with_avx512(work) }
+    fn run<T: Task>(self, task: T) -> T::Output {
+        unsafe { with_avx512(task) }
     }
 
     #[inline(always)]

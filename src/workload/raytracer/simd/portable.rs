@@ -3,7 +3,7 @@
 use std::array::from_fn;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
-use super::{Arithmetic, Doubles, LANES, Mask, Simd, Singles};
+use super::{Arithmetic, Doubles, LANES, Mask, Simd, Singles, Task};
 
 /// Whatever instructions every processor of this architecture has.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +23,8 @@ impl Simd for Portable {
     type N = Truths;
 
     #[inline(always)]
-    fn run<R>(self, work: impl FnOnce() -> R) -> R {
-        work()
+    fn run<T: Task>(self, task: T) -> T::Output {
+        task.work()
     }
 
     #[inline(always)]
