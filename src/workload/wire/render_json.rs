@@ -414,7 +414,7 @@ mod tests {
             };
             let read = read(&body.unwrap()).unwrap();
             prop_assert_eq!(read.scene, scene);
-            let bytes: Vec<u8> = numbers.iter().map(|number| number.rem_euclid(256) as u8).collect();
+            let bytes: Vec<u8> = numbers.iter().map(|number| number.to_le_bytes()[0]).collect();
             prop_assert_eq!(read.texmap, Some(bytes));
         }
 
