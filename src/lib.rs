@@ -1,6 +1,10 @@
 //! Cumulet, a pocket cloud.
 
 pub mod autoscaler;
+pub mod balancer;
+pub mod cli;
+pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod domain;
 pub mod http;
@@ -9,4 +13,5 @@ pub mod operator;
 pub mod process;
 pub mod state;
 pub mod units;
+pub mod vm;
 pub mod workload;

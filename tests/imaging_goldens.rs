@@ -1,6 +1,7 @@
 //! Every kind of picture gives what the widely used Java implementation made of it.
 //!
 //! `cargo test --test imaging_goldens -- --nocapture` prints the comparison file by file.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use cumulet::workload::imaging::{self, Filter, Format, OutputFormat, Picture, Refusal};
 use cumulet::workload::{FullSpeed, Limits, Run};
@@ -25,7 +26,7 @@ struct Golden {
     expected: Vec<u8>,
 }
 
-/// All files of `out/`, named INPUT_KIND_FILTER.LABEL.
+/// All files of `out/`, which are named like `input_png_blur.jpg`.
 fn goldens() -> Vec<Golden> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(folder("out")).unwrap().map(|entry| entry.unwrap().path()).collect();

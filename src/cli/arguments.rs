@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::send::Send;
 use super::{Usage, parse_setting};
 use crate::config::Flag;
 use crate::domain::vm::VmId;
@@ -57,16 +58,6 @@ pub(super) enum Command {
         /// Tell what happens line by line, even on a terminal.
         #[arg(long)]
         no_tui: bool,
-    },
-    /// Show a cluster.
-    #[command(after_help = "Example: cumulet top --once")]
-    Top {
-        /// Print it once and end.
-        #[arg(long)]
-        once: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Launch one more VM.
     #[command(after_help = "Example: cumulet launch c5.large")]
@@ -127,6 +118,11 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
         listen: SocketAddr,
     },
+    /// Send one request and write the picture that comes back.
+    #[command(
+        after_help = "Example: cumulet send raytrace workloads/scenes/glass.txt -o glass.png"
+    )]
+    Send(Send),
     /// Print the settings in force, and where each came from.
     #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
     Config {
@@ -151,7 +147,8 @@ impl Arguments {
     /// # Errors
     /// A `--set` without `=`.
     pub(super) fn flags(&self) -> Result<Vec<Flag>, Usage> {
-        let mut flags = self.set.iter().map(|set| parse_setting(set)).collect::<Result<Vec<_>, _>>()?;
+        let mut flags =
+            self.set.iter().map(|set| parse_setting(set)).collect::<Result<Vec<_>, _>>()?;
         let mut add = |key: &str, value: Option<String>| {
             let typed = format!("--{}", key.replace('_', "-"));
             flags.extend(value.map(|value| Flag { key: key.to_owned(), value, typed }));

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::absolute;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::operate::known_type;
 use crate::config::{Config, Settings};
+use crate::domain::instance_type::InstanceType;
 use crate::domain::scaling::TargetTracking;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
@@ -71,7 +72,7 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
             TcpListener::bind(loopback).with_context(|| format!("cannot listen on {loopback}"))?,
         )
     };
-    let role = balancer_settings(settings, !listeners_inherited)?;
+    let role = balancer_settings(settings, !listeners_inherited);
     run(move |stop, _| async move {
         balancer::run(role, folder, asynchronous(listener)?, asynchronous(admin)?, stop).await
     })
@@ -95,6 +96,10 @@ pub(super) fn vm(
     run(move |stop, _| async move { vm::run(role, folder, asynchronous(listener)?, stop).await })
 }
 
+/// Signals closer together than this are one wish: `timeout`, for one, sends SIGTERM to the process
+/// and again to its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
 /// Runs a role until SIGINT or SIGTERM; a second one cancels the second token.
 fn run<F: Future<Output = anyhow::Result<()>>>(
     role: impl FnOnce(CancellationToken, CancellationToken) -> F,
@@ -106,11 +111,18 @@ fn run<F: Future<Output = anyhow::Result<()>>>(
         let mut terminate = signal(SignalKind::terminate())?;
         let tokens = [stop.clone(), now.clone()];
         tokio::spawn(async move {
+            let mut before = None::<Instant>;
             for token in tokens {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                    if before.is_none_or(|before| before.elapsed() >= SAME_WISH) {
+                        break;
+                    }
                 }
+                before = Some(Instant::now());
                 token.cancel();
             }
         });
@@ -166,5 +178,37 @@ fn limits(settings: &Settings) -> workload::Limits {
         lights: limits.lights,
         texture_bytes: limits.texture_bytes,
         texture_pixels: limits.texture_pixels,
+    }
+}
+
+fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
+    let wanted = &settings.balancer;
+    balancer::Settings {
+        policy: wanted.policy,
+        grace: settings.drain_limit,
+        body_limit: settings.limits.body_bytes,
+        held_answer_limit: wanted.hold_answer_bytes,
+        attempts: wanted.max_attempts,
+        queue_length: wanted.queue_length.into(),
+        queue_deadline: wanted.queue_deadline,
+        request_deadline: wanted.request_deadline,
+        report_period: settings.report_every,
+        print_requests: prints,
+        types: settings.instance_types.clone(),
+        ..balancer::Settings::default()
+    }
+}
+
+fn vm_settings(settings: &Settings, id: VmId, instance_type: InstanceType) -> vm::Settings {
+    vm::Settings {
+        // A scale beyond all measure is a VM that never boots.
+        boot: Duration::try_from_secs_f64(instance_type.boot.as_secs_f64() * settings.boot_scale)
+            .unwrap_or(Duration::MAX),
+        report_every: settings.report_every,
+        drain_limit: settings.drain_limit,
+        limits: limits(settings),
+        body_bytes: settings.limits.body_bytes,
+        longest_queue: settings.limits.vm_queue_length,
+        ..vm::Settings::new(id, instance_type)
     }
 }

@@ -1,16 +1,20 @@
 //! Tells on stdout what happens, from the files, so that it makes no difference which process did
 //! it: requests from metrics.txt, everything else from events.log.
 
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Cluster;
-use crate::state::logfmt;
+use crate::state::events::Event;
+use crate::state::logfmt::Line;
+use crate::state::metrics::Metric;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -32,31 +36,18 @@ impl Narrator {
 }
 
 impl Cluster {
-    /// Starts telling, from the lines that are written from now on.
+    /// Starts telling, from the lines that are written from now on, if it is wanted at all.
     pub(super) fn narrate(&self) -> Narrator {
         let stop = CancellationToken::new();
         if self.settings.narrate {
             self.greet();
+        } else {
+            stop.cancel();
         }
-        let mut tails = [
-            Tail::from_end(&self.folder.events_path(), tell_event),
-            Tail::from_end(&self.folder.metrics_path(), tell_request),
-        ];
-        let (stopped, narrate) = (stop.clone(), self.settings.narrate);
-        let task = tokio::spawn(async move {
-            while narrate {
-                let last = stopped.is_cancelled();
-                tails.iter_mut().for_each(Tail::tell);
-                if last {
-                    return;
-                }
-                tokio::select! {
-                    () = stopped.cancelled() => {}
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
-                }
-            }
-        });
-        Narrator { task, stop }
+        let events = Tail::from_end(&self.folder.path().join(Event::FILE));
+        let requests = Tail::from_end(&self.folder.path().join(Metric::FILE));
+        let told = tell_until(stop.clone(), events, requests);
+        Narrator { task: tokio::spawn(told), stop }
     }
 
     fn greet(&self) {
@@ -73,21 +64,36 @@ impl Cluster {
     }
 }
 
-/// A file that grows, and how its lines are told.
+async fn tell_until(stop: CancellationToken, mut events: Tail, mut requests: Tail) {
+    loop {
+        let last = stop.is_cancelled();
+        events.read(|event| say(&tell_event(event)));
+        requests.read(|metric| say(&tell_request(metric)));
+        if last {
+            return;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// A file of lines that grows.
 struct Tail {
     path: PathBuf,
     position: u64,
-    tell: fn(&[(String, String)]) -> Option<String>,
 }
 
 impl Tail {
-    fn from_end(path: &Path, tell: fn(&[(String, String)]) -> Option<String>) -> Self {
+    fn from_end(path: &Path) -> Self {
         let position = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        Self { path: path.to_path_buf(), position, tell }
+        Self { path: path.to_path_buf(), position }
     }
 
-    /// Tells the whole lines that were added since. A file that is not there has none.
-    fn tell(&mut self) {
+    /// Hands on the whole lines that were added since, as far as they are understood. A file that
+    /// is not there has none.
+    fn read<L: Line>(&mut self, hand_on: impl Fn(&L)) {
         let Ok(mut file) = File::open(&self.path) else { return };
         if file.metadata().is_ok_and(|metadata| metadata.len() < self.position) {
             self.position = 0;
@@ -97,11 +103,12 @@ impl Tail {
         }
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) && line.ends_with(b"\n") {
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0)
+            && line.ends_with(b"\n")
+        {
             self.position += line.len() as u64;
-            let fields = logfmt::parse(String::from_utf8_lossy(&line).trim_end());
-            if let Some(told) = fields.ok().and_then(|fields| (self.tell)(&fields)) {
-                say(&told);
+            if let Ok(parsed) = String::from_utf8_lossy(&line).trim_end().parse::<L>() {
+                hand_on(&parsed);
             }
             line.clear();
         }
@@ -116,64 +123,74 @@ fn say(line: &str) {
     }
 }
 
-fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
-    fields.iter().find(|(key, _)| key == name).map_or("-", |(_, value)| value)
+/// `12:00:01  vm-4       launch    t3.micro, pid 4242: mean cpu …`
+fn tell_event(event: &Event) -> String {
+    let who = event.vm.as_ref().map_or(event.role.as_str(), |vm| vm.as_str());
+    format!("{}  {who:<10} {:<9} {}", clock(event.at), event.kind, event.detail)
 }
 
-/// `12:00:01  vm-4   launch  t3.micro, pid 4242: mean cpu …`
-fn tell_event(fields: &[(String, String)]) -> Option<String> {
-    let vm = field(fields, "vm");
-    let who = if vm == "-" { field(fields, "role") } else { vm };
-    let (event, detail) = (field(fields, "event"), field(fields, "detail"));
-    Some(format!("{}  {who:<10} {event:<9} {detail}", clock(fields)?))
-}
-
-/// `12:00:01  vm-2   blur  960x686  200 in 34 ms`
-fn tell_request(fields: &[(String, String)]) -> Option<String> {
-    let of = |name| field(fields, name);
-    let milliseconds = of("wall_us").parse::<f64>().ok()? / 1000.0;
-    let size = match (of("width"), of("height")) {
-        ("-" | "0", _) | (_, "-" | "0") => String::new(),
-        (width, height) => format!(" {width}x{height}"),
+/// `12:00:01  vm-2       blur      200 960x686 in 34.2 ms`
+fn tell_request(metric: &Metric) -> String {
+    let who = metric.vm.as_ref().map_or("balancer", |vm| vm.as_str());
+    let size = match (metric.width, metric.height) {
+        (Some(width), Some(height)) => format!(" {width}x{height}"),
+        _ => String::new(),
     };
-    let attempts = of("attempts");
-    let again = if attempts == "1" { String::new() } else { format!(", attempt {attempts}") };
-    let (vm, workload, status) = (of("vm"), of("workload"), of("status"));
-    let who = if vm == "-" { "balancer" } else { vm };
-    let at = clock(fields)?;
-    Some(format!("{at}  {who:<10} {workload:<9} {status}{size} in {milliseconds:.1} ms{again}"))
+    let milliseconds = metric.wall_us as f64 / 1000.0;
+    let again = match metric.attempts {
+        0 | 1 => String::new(),
+        attempts => format!(", attempt {attempts}"),
+    };
+    let (workload, status) = (&metric.workload, metric.status);
+    let at = clock(metric.at);
+    format!("{at}  {who:<10} {workload:<9} {status}{size} in {milliseconds:.1} ms{again}")
 }
 
-/// The local time of day of the line's `at`.
-fn clock(fields: &[(String, String)]) -> Option<String> {
-    let at = field(fields, "at").parse::<jiff::Timestamp>().ok()?;
-    Some(at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
+/// The time of day where the reader is.
+fn clock(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::events::EventKind;
+    use std::cell::Cell;
 
     #[test]
     fn a_file_that_grows_is_told_in_whole_lines_and_from_the_start_after_it_shrank() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
-        std::fs::write(&path, "at=1 a=old\n").unwrap();
-        let mut tail = Tail::from_end(&path, |_| None);
-        let start = tail.position;
-        std::fs::write(&path, "at=1 a=old\na=new\na=ha").unwrap();
-        tail.tell();
-        assert_eq!(tail.position - start, "a=new\n".len() as u64, "half a line is not told");
-        std::fs::write(&path, "a=x\n").unwrap();
-        tail.tell();
-        assert_eq!(tail.position, 4);
+        let path = folder.path().join("events.log");
+        let line = |detail: &str| {
+            format!("{}\n", Event::now(EventKind::Launch, "cluster", None, detail.to_owned()))
+        };
+        std::fs::write(&path, line("old")).unwrap();
+        let mut tail = Tail::from_end(&path);
+        let told = |tail: &mut Tail| {
+            let seen = Cell::new(Vec::new());
+            tail.read(|event: &Event| {
+                let mut so_far = seen.take();
+                so_far.push(event.detail.clone());
+                seen.set(so_far);
+            });
+            seen.into_inner()
+        };
+        assert!(told(&mut tail).is_empty());
+        let half = line("half");
+        std::fs::write(&path, line("old") + &line("new") + &half[..20]).unwrap();
+        assert_eq!(told(&mut tail), ["new"]);
+        std::fs::write(&path, line("old") + &line("new") + &half).unwrap();
+        assert_eq!(told(&mut tail), ["half"]);
+        std::fs::write(&path, line("fresh")).unwrap();
+        assert_eq!(told(&mut tail), ["fresh"]);
     }
 
     #[test]
     fn a_request_is_told_with_its_vm_size_and_time() {
         let line = "at=2026-11-21T22:41:05.130Z request=r1 workload=blur vm=vm-2 status=200 \
-                    width=960 height=686 wall_us=34210 attempts=2";
-        let told = tell_request(&logfmt::parse(line).unwrap()).unwrap();
+                    width=960 height=686 input_bytes=1 output_bytes=2 queue_us=3 cpu_us=4 \
+                    wall_us=34210 work=5 attempts=2";
+        let told = tell_request(&line.parse().unwrap());
         assert!(told.ends_with("vm-2       blur      200 960x686 in 34.2 ms, attempt 2"), "{told}");
     }
 }

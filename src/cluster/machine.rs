@@ -28,7 +28,7 @@ pub(super) enum Step {
     /// Ask its webserver how it is.
     AskHealth,
     /// Tell it to finish and leave (SIGTERM).
-    Stop(&'static str),
+    Stop,
     /// End it (SIGKILL).
     Kill(&'static str),
 }
@@ -39,14 +39,9 @@ pub(super) enum Phase {
     /// It is to stay.
     Live,
     /// It gets nothing new; `idle_since` is when it was first seen with nothing in flight.
-    Draining {
-        since: Instant,
-        idle_since: Option<Instant>,
-    },
+    Draining { since: Instant, idle_since: Option<Instant> },
     /// It was told to leave.
-    Stopping {
-        since: Instant,
-    },
+    Stopping { since: Instant, why: &'static str },
     /// It was killed.
     Killed,
 }
@@ -64,25 +59,24 @@ pub(super) struct Machine {
     pub(super) pid: u32,
     pub(super) launched: Instant,
     pub(super) phase: Phase,
+    /// It has reported that it serves.
+    pub(super) ready: bool,
     /// When it was last heard of: a new report or an answer.
     pub(super) heard: Instant,
 }
 
 impl Machine {
     pub(super) fn new(pid: u32, now: Instant) -> Self {
-        Self { pid, launched: now, phase: Phase::Live, heard: now }
+        Self { pid, launched: now, phase: Phase::Live, ready: false, heard: now }
     }
 
     /// What to do, given what ASState.xml wants of it (`None`: it is not in the file at all).
     pub(super) fn step(&mut self, order: Option<Action>, patience: Patience, now: Instant) -> Step {
         self.phase = match (self.phase, order) {
-            (Phase::Live, Some(Action::Delete)) => {
-                Phase::Draining { since: now, idle_since: None }
-            }
+            (Phase::Live, Some(Action::Delete)) => Phase::Draining { since: now, idle_since: None },
             (Phase::Draining { .. }, Some(Action::Keep | Action::Add)) => Phase::Live,
             (Phase::Live | Phase::Draining { .. }, None) => {
-                self.phase = Phase::Stopping { since: now };
-                return Step::Stop("ASState.xml does not list it");
+                return self.stop("ASState.xml does not list it", now);
             }
             (phase, _) => phase,
         };
@@ -97,15 +91,19 @@ impl Machine {
                 } else {
                     return Step::AskHealth;
                 };
-                self.phase = Phase::Stopping { since: now };
-                Step::Stop(reason)
+                self.stop(reason, now)
             }
-            Phase::Stopping { since } if now - since >= patience.drain_limit + STOP_GRACE => {
+            Phase::Stopping { since, .. } if now - since >= patience.drain_limit + STOP_GRACE => {
                 self.phase = Phase::Killed;
                 Step::Kill("it did not leave when told to")
             }
             Phase::Stopping { .. } | Phase::Killed => Step::Wait,
         }
+    }
+
+    fn stop(&mut self, why: &'static str, now: Instant) -> Step {
+        self.phase = Phase::Stopping { since: now, why };
+        Step::Stop
     }
 
     fn live_step(&mut self, patience: Patience, now: Instant) -> Step {
@@ -134,8 +132,10 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const PATIENCE: Patience =
-        Patience { drain_limit: Duration::from_secs(60), replace_silent_after: Duration::from_secs(30) };
+    const PATIENCE: Patience = Patience {
+        drain_limit: Duration::from_secs(60),
+        replace_silent_after: Duration::from_secs(30),
+    };
 
     fn machine() -> (Machine, Instant) {
         let now = Instant::now();
@@ -154,7 +154,7 @@ mod tests {
         vm.answered(false, start + 2 * SECOND + SECOND / 4);
         assert_eq!(vm.step(delete, PATIENCE, start + 3 * SECOND), Step::AskHealth, "busy again");
         vm.answered(true, start + 3 * SECOND);
-        assert_eq!(vm.step(delete, PATIENCE, start + 4 * SECOND), Step::Stop("nothing in flight"));
+        assert_eq!(vm.step(delete, PATIENCE, start + 4 * SECOND), Step::Stop);
         assert_eq!(vm.step(delete, PATIENCE, start + 5 * SECOND), Step::Wait);
     }
 
@@ -171,10 +171,7 @@ mod tests {
         let (mut vm, start) = machine();
         vm.step(Some(Action::Delete), PATIENCE, start);
         let limit = start + 60 * SECOND;
-        assert_eq!(
-            vm.step(Some(Action::Delete), PATIENCE, limit),
-            Step::Stop("the drain limit has passed")
-        );
+        assert_eq!(vm.step(Some(Action::Delete), PATIENCE, limit), Step::Stop);
         assert_eq!(vm.step(Some(Action::Keep), PATIENCE, limit + SECOND), Step::Wait, "too late");
         assert!(matches!(vm.step(None, PATIENCE, limit + 65 * SECOND), Step::Kill(_)));
         assert_eq!(vm.step(None, PATIENCE, limit + 999 * SECOND), Step::Wait);
@@ -183,7 +180,7 @@ mod tests {
     #[test]
     fn a_vm_that_nobody_wants_is_told_to_leave() {
         let (mut vm, start) = machine();
-        assert!(matches!(vm.step(None, PATIENCE, start), Step::Stop(_)));
+        assert_eq!(vm.step(None, PATIENCE, start), Step::Stop);
         assert_eq!(vm.step(None, PATIENCE, start), Step::Wait);
     }
 

@@ -11,7 +11,8 @@ use super::machine::{Machine, Patience, Phase, Step};
 use super::role::Role;
 use super::{Answer, Cluster, LOOK_EVERY, health};
 use crate::domain::decision::Action;
-use crate::domain::vm::VmId;
+use crate::domain::restart::Backoff;
+use crate::domain::vm::{VmId, VmState};
 use crate::process;
 use crate::state::as_state::VmOrder;
 use crate::state::events::EventKind;
@@ -28,7 +29,7 @@ impl Cluster {
                 Some(exit) = self.exits.1.recv() => self.bury(exit).await,
                 Some(answer) = self.answers.1.recv() => self.hear(&answer),
                 Ok(()) = self.as_state.changed() => {}
-                Ok(()) = self.vm_state.changed() => self.note_reports(),
+                Ok(()) = self.vm_state.changed() => self.note_reports().await,
                 _ = look.tick() => {}
             }
             self.start_roles().await;
@@ -38,9 +39,9 @@ impl Cluster {
         }
     }
 
-    /// A new report is a sign of life.
-    fn note_reports(&mut self) {
-        let now = Instant::now();
+    /// A new report is a sign of life, and the first one of a VM that runs is worth telling.
+    async fn note_reports(&mut self) {
+        let (now, mut ready) = (Instant::now(), Vec::new());
         let Some(file) = self.vm_state.borrow_and_update().document.clone() else { return };
         for report in &file.vms {
             let reported = self.reported.insert(report.id.clone(), report.reported_at);
@@ -49,9 +50,17 @@ impl Cluster {
                 && reported != Some(report.reported_at)
             {
                 machine.heard = now;
+                if report.state == VmState::Running && !std::mem::replace(&mut machine.ready, true)
+                {
+                    ready.push((report.id.clone(), now - machine.launched));
+                }
             }
         }
         self.reported.retain(|id, _| file.vm(id).is_some());
+        for (id, after) in ready {
+            let detail = format!("serves, {:.1} s after its launch", after.as_secs_f64());
+            self.record(EventKind::Ready, Some(&id), detail).await;
+        }
     }
 
     fn hear(&mut self, answer: &Answer) {
@@ -72,7 +81,8 @@ impl Cluster {
             let role = self.role(name);
             if role.pid() == Some(exit.pid) {
                 let pause = role.died(now);
-                let detail = format!("the {name} ended ({}); starting it again{}", exit.how, after(pause));
+                let detail =
+                    format!("the {name} ended ({}); starting it again{}", exit.how, after(pause));
                 self.record(EventKind::Crash, None, detail).await;
                 return;
             }
@@ -83,12 +93,13 @@ impl Cluster {
         };
         self.machines.remove(&id);
         self.forget(&id, exit.pid).await;
-        if matches!(machine.phase, Phase::Stopping { .. }) {
+        if let Phase::Stopping { why, .. } = machine.phase {
             self.deaths.remove(&id);
-            self.record(EventKind::Terminate, Some(&id), exit.how).await;
+            self.record(EventKind::Terminate, Some(&id), format!("{why}; {}", exit.how)).await;
             return;
         }
-        let (backoff, not_before) = self.deaths.entry(id.clone()).or_insert((Default::default(), now));
+        let (backoff, not_before) =
+            self.deaths.entry(id.clone()).or_insert((Backoff::default(), now));
         let pause = backoff.died_after(now.saturating_duration_since(machine.launched));
         *not_before = now + pause;
         let detail = format!("pid {} ended ({}); replacing it{}", exit.pid, exit.how, after(pause));
@@ -110,7 +121,8 @@ impl Cluster {
                 Ok(pid) => {
                     self.role(name).started(pid, now);
                     self.write_addresses();
-                    self.record(EventKind::Role, None, format!("the {name} started, pid {pid}")).await;
+                    self.record(EventKind::Role, None, format!("the {name} started, pid {pid}"))
+                        .await;
                 }
                 Err(error) => {
                     let pause = self.role(name).died(now);
@@ -165,7 +177,7 @@ impl Cluster {
             }
             Err(error) => {
                 let (backoff, not_before) =
-                    self.deaths.entry(id.clone()).or_insert((Default::default(), now));
+                    self.deaths.entry(id.clone()).or_insert((Backoff::default(), now));
                 let pause = backoff.died_after(Duration::ZERO).max(Duration::from_secs(1));
                 *not_before = now + pause;
                 let detail = format!("cannot be launched: {error}; trying again{}", after(pause));
@@ -201,13 +213,15 @@ impl Cluster {
     }
 
     async fn take(&mut self, id: &VmId, pid: u32, step: Step) {
-        let (signal, kind, why) = match step {
+        let signal = match step {
             Step::Wait => return,
             Step::AskHealth => return self.ask(id, pid),
-            Step::Stop(why) => (Signal::TERM, EventKind::Stop, why),
-            Step::Kill(why) => (Signal::KILL, EventKind::Kill, why),
+            Step::Stop => Signal::TERM,
+            Step::Kill(why) => {
+                self.record(EventKind::Terminate, Some(id), format!("killed: {why}")).await;
+                Signal::KILL
+            }
         };
-        self.record(kind, Some(id), why.to_owned()).await;
         // A process that is gone already reports its end by itself.
         if let Err(error) = process::signal(pid, signal, id.as_str()) {
             tracing::debug!(%error, vm = %id, "no signal sent");
@@ -233,9 +247,10 @@ impl Cluster {
     /// had, and whose process is dead. One that lives and is wanted becomes this cluster's.
     async fn forget_strangers(&mut self) {
         let Some(file) = self.vm_state.borrow().document.clone() else { return };
-        let strangers = file.vms.iter().filter(|vm| {
-            self.machines.get(&vm.id).is_none_or(|machine| machine.pid != vm.pid)
-        });
+        let strangers = file
+            .vms
+            .iter()
+            .filter(|vm| self.machines.get(&vm.id).is_none_or(|machine| machine.pid != vm.pid));
         let dead = strangers.filter(|vm| !process::is_alive(vm.pid));
         for (id, pid) in dead.map(|vm| (vm.id.clone(), vm.pid)).collect::<Vec<_>>() {
             self.forget(&id, pid).await;

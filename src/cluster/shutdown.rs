@@ -24,7 +24,7 @@ impl Cluster {
     /// # Errors
     /// If a process survives SIGKILL.
     pub(super) async fn shut_down(&mut self, now: &CancellationToken) -> anyhow::Result<()> {
-        self.record(EventKind::Cluster, None, "stopping".to_owned()).await;
+        self.record(EventKind::Role, None, "stopping".to_owned()).await;
         let roles = [self.autoscaler.pid(), self.balancer.pid()];
         self.front.close();
         for role in roles.into_iter().flatten() {
@@ -33,7 +33,7 @@ impl Cluster {
         let vms = self.machines.values().map(|machine| machine.pid).collect::<Vec<_>>();
         self.end(vms.clone(), now).await;
         self.sweep().await;
-        self.record(EventKind::Cluster, None, "stopped".to_owned()).await;
+        self.record(EventKind::Role, None, "stopped".to_owned()).await;
         let left = roles.into_iter().flatten().chain(vms).filter(|pid| process::is_alive(*pid));
         let left = left.map(|pid| pid.to_string()).collect::<Vec<_>>();
         anyhow::ensure!(left.is_empty(), "these processes survived SIGKILL: {}", left.join(", "));
@@ -59,7 +59,7 @@ impl Cluster {
         }
         for pid in &pids {
             let detail = format!("process {pid} did not leave in time: killed");
-            self.record(EventKind::Kill, None, detail).await;
+            self.record(EventKind::Terminate, None, detail).await;
             if let Err(error) = process::signal(*pid, Signal::KILL, "of this cluster") {
                 tracing::debug!(%error, "no signal sent");
             }

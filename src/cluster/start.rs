@@ -62,7 +62,7 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
     }
     if continued > 0 {
         let detail = format!("ASState.xml wants {continued} VMs already: carrying on from it");
-        cluster.record(EventKind::Cluster, None, detail).await;
+        cluster.record(EventKind::Role, None, detail).await;
     }
     cluster.start_roles().await;
     Ok(cluster)
@@ -168,8 +168,8 @@ impl Cluster {
         let RoleProcess { pid, role, vm, .. } = survivor;
         match (role.as_str(), vm) {
             ("vm", Some(id)) => {
-                self.record(EventKind::Cluster, Some(&id), format!("found running, pid {pid}")).await;
-                self.machines.insert(id, Machine::new(pid, now));
+                self.record(EventKind::Role, Some(&id), format!("found running, pid {pid}")).await;
+                self.machines.insert(id, Machine { ready: true, ..Machine::new(pid, now) });
             }
             ("balancer", _) if self.balancer.pid().is_none() => self.balancer.started(pid, now),
             ("autoscaler", _) if self.autoscaler.pid().is_none() => {

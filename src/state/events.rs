@@ -104,6 +104,13 @@ impl FromStr for EventKind {
     }
 }
 
+impl Event {
+    /// A thing that happens just now.
+    pub fn now(kind: EventKind, role: &str, vm: Option<VmId>, detail: String) -> Self {
+        Self { at: Timestamp::now(), kind, role: role.to_owned(), vm, detail }
+    }
+}
+
 impl Line for Event {
     const FILE: &'static str = "events.log";
 }

@@ -6,15 +6,28 @@
 //! instructions the machine has and however many threads work.
 
 mod bmp;
+mod bvh;
 mod camera;
+mod index;
 mod meter;
+mod packet;
 mod parse;
+mod power;
+#[cfg(test)]
 mod reference;
 mod render;
 mod scene;
+mod shade;
+mod simd;
 mod texture;
+mod tiles;
 mod vector;
+mod wave;
+mod world;
+
+#[cfg(test)]
+mod tests;
 
 pub use camera::View;
-pub use render::{Counters, Features, RenderRequest, Rendered, probe, render};
+pub use render::{Counters, Features, Prepared, RenderRequest, Rendered, render};
 pub use scene::Scene;

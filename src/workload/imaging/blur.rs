@@ -10,6 +10,7 @@
 //!
 //! Both passes use one routine, which filters down a block of [`LANES`] independent columns. For
 //! the pass along rows, [`transpose`](super::transpose) turns 64 rows into such a block.
+#![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
 use super::simd::{Kernel, run_widest};
 use super::ticker::Ticker;
@@ -260,4 +261,41 @@ pub(super) fn down_columns<'a>(
         ticker.spend(band.len() as u64)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_taps_are_the_known_kernel() {
+        assert_eq!(TAPS.iter().sum::<i32>(), 634);
+        for index in 1..=RADIUS {
+            let is_step = STEPS.contains(&index)
+                || RUNS.iter().any(|(first, behind)| (*first..*behind).contains(&index));
+            assert_eq!(TAPS[index] - TAPS[index - 1], i32::from(is_step), "tap {index}");
+        }
+    }
+
+    #[test]
+    fn division_is_exact_for_every_sum_and_weight() {
+        // Every number of taps inside, from either side or both.
+        let lengths =
+            (1..=2 * RADIUS + 1).flat_map(|length| (0..length).map(move |at| (at, length)));
+        let mut weights: Vec<i32> = lengths.map(|(at, length)| weight(at, length)).collect();
+        weights.sort_unstable();
+        weights.dedup();
+        for weight in weights {
+            let factor = factor(weight);
+            for sums in (0..=255 * weight).collect::<Vec<_>>().chunks(LANES) {
+                let mut totals = [0; LANES];
+                totals[..sums.len()].copy_from_slice(sums);
+                let mut target = [0; LANES];
+                round(&totals, factor, &mut target);
+                for (sum, result) in sums.iter().zip(target) {
+                    assert_eq!((sum + weight / 2) / weight, i32::from(result), "{sum} / {weight}");
+                }
+            }
+        }
+    }
 }

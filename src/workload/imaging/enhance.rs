@@ -8,6 +8,7 @@
 //! The window's histogram moves along the row by adding one column and taking one away: vector
 //! additions, the same for any picture. Beside the 256 levels each histogram counts the levels
 //! below each sixteenth of the range, so that a rank takes one such count and one vector of levels.
+#![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
 use super::simd::{Kernel, run_widest};
 use super::ticker::Ticker;

@@ -1,4 +1,5 @@
 //! Turns rows of bytes into blocks where a vector holds one byte of each of 64 rows, and back.
+#![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
 use super::simd::Kernel;
 
@@ -109,11 +110,11 @@ fn transpose(block: &mut Block) {
 #[inline(always)]
 fn exchange(block: &mut Block, distance: usize, shift: u32, lower: u64) {
     for row in (0..8).filter(|row| row & distance == 0) {
-        for square in 0..SQUARES {
-            let (above, below) = (block[row][square], block[row + distance][square]);
-            let changed = ((above >> shift) ^ below) & lower;
-            block[row][square] = above ^ (changed << shift);
-            block[row + distance][square] = below ^ changed;
+        let (above, below) = block.split_at_mut(row + distance);
+        for (above, below) in above[row].iter_mut().zip(&mut below[0]) {
+            let changed = ((*above >> shift) ^ *below) & lower;
+            *above ^= changed << shift;
+            *below ^= changed;
         }
     }
 }

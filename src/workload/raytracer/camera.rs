@@ -85,7 +85,7 @@ pub(super) const fn sample_offsets(antialias: bool) -> &'static [(f64, f64)] {
 /// A scene's camera, set up for a view.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Camera {
-    view: View,
+    pub(super) view: View,
     pub(super) eye: Vector,
     /// Right, up, and back towards the viewer.
     pub(super) axes: [Vector; 3],

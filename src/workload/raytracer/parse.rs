@@ -7,7 +7,6 @@
 mod words;
 
 use super::scene::{Finish, Geometry, Light, Pigment, Plane, Rgb, Scene, Shape, Sphere, Triangle};
-use super::vector::Vector;
 use crate::workload::{Error, Limits};
 use words::Words;
 

@@ -1,0 +1,9 @@
+//! One VM, from outside: real sockets, a state folder of its own, real work.
+
+mod admission;
+mod bad_inputs;
+mod harness;
+mod life;
+mod page;
+mod reports;
+mod routes;
