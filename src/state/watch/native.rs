@@ -46,7 +46,7 @@ impl Watch {
     }
 
     /// Watches the folder that is there now, unless that is done already.
-    fn arm(&mut self) {
+    pub(super) fn arm(&mut self) {
         let folder = fs::metadata(&self.path).ok().map(|metadata| file_number(&metadata));
         if folder.is_some() && folder == self.armed.as_ref().map(|(_, number)| *number) {
             return;
@@ -98,7 +98,7 @@ impl Watch {
 }
 
 /// Rings the bells of the files that a report is about.
-fn pass_on(report: &Event, folder: &Path, bells: &Bells) {
+pub(super) fn pass_on(report: &Event, folder: &Path, bells: &Bells) {
     // Reading a file is reported too. A reader that looks whenever somebody has looked would never
     // rest, and would keep all others awake.
     if matches!(report.kind, EventKind::Access(_)) {
