@@ -1,5 +1,5 @@
 //! The figures in docs/adr, to be measured again on any machine:
-//! `cargo test --release --test state_figures -- --ignored --nocapture`.
+//! `cargo test --test state_figures -- --ignored --nocapture`.
 //!
 //! What a program does itself is given as CPU time of its thread, so that a busy machine matters
 //! little; what it waits for is given by the clock.
