@@ -9,5 +9,6 @@ pub mod logging;
 pub mod operator;
 pub mod process;
 pub mod state;
+pub mod tui;
 pub mod units;
 pub mod workload;
