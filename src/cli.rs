@@ -54,6 +54,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Vm { id, instance_type, listen } => {
             roles::vm(&config, id, instance_type.as_deref(), listen)
         }
+        Command::Top(top) => observe::top(&config, &top),
         Command::Launch { instance_type } => operate::launch(&config, instance_type.as_deref()),
         Command::Terminate { id } => operate::terminate(&config, &id),
         Command::Kill { id } => operate::kill(&config, &id),

@@ -1,12 +1,16 @@
 //! The formats of the documents, frozen by files, and what is asked of every document.
 
-#[path = "state_support/any.rs"]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+#[path = "state_documents/any.rs"]
 mod any;
+#[path = "state_documents/hostile.rs"]
+mod hostile;
 
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use cumulet::domain::decision::{Action, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
@@ -261,14 +265,20 @@ fn a_problem_names_the_place_and_what_belongs_there() {
     }
 }
 
-/// Runs the independent judge of XML documents.
-fn assert_validates(schema: &str, document: &Path) {
+/// What the independent judge of XML documents says.
+fn xmllint(schema: &str, document: &Path) -> Output {
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/schema").join(schema);
-    let output = Command::new("xmllint")
+    Command::new("xmllint")
         .args(["--noout", "--schema"])
         .args([schema.as_path(), document])
         .output()
-        .expect("xmllint is needed here: install libxml2-utils (macOS has it)");
+        .unwrap_or_else(|error| {
+            panic!("xmllint is needed here ({error}): install libxml2-utils; macOS has it")
+        })
+}
+
+fn assert_validates(schema: &str, document: &Path) {
+    let output = xmllint(schema, document);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{}", fs::read_to_string(document).unwrap());
 }
@@ -304,12 +314,7 @@ fn the_schemas_refuse_what_the_program_refuses() {
         ("LBState.xsd", LB_STATE, "inRotation=\"true\"", "inRotation=\"maybe\""),
     ] {
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/schema").join(schema);
-        let output = Command::new("xmllint")
-            .args(["--noout", "--schema"])
-            .args([schema.as_path(), path.as_path()])
-            .output()
-            .expect("xmllint is needed here: install libxml2-utils (macOS has it)");
+        let output = xmllint(schema, &path);
         // 3 and 4: the document does not validate. 1 would be: it could not be read.
         assert!(matches!(output.status.code(), Some(3 | 4)), "{to}: {output:?}");
     }

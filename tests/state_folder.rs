@@ -1,6 +1,8 @@
 //! The folder as its users see it: what is kept, what is refused, and what many writers at once
 //! leave behind.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
@@ -443,7 +445,7 @@ fn temporary_files_of_the_dead_are_swept_and_those_of_the_living_are_not() {
     let new = folder.path().join(".VMState.xml.2.0.tmp");
     fs::write(&new, "").unwrap();
     fs::write(&old, "").unwrap();
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = std::time::Duration::from_hours(1);
     let modified = std::time::SystemTime::now().checked_sub(hour).unwrap();
     fs::File::options().write(true).open(&old).unwrap().set_modified(modified).unwrap();
     StateFolder::open(folder.path()).unwrap();

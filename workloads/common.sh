@@ -23,15 +23,19 @@ job_name=()  # what the answer's file is called, without an extension
 # Which job each request is, by its place in those arrays. If empty, they take turns.
 turns=()
 
-# shellcheck disable=SC2034 # the scripts that source this use it
-common_options_help='  -n N        how many requests to send (default: one for each input)
-  -c C        how many at once (default: 1)
-  -u URL      where the cluster is (default: http://127.0.0.1:8000)
-  -o FOLDER   where the pictures go (default: ./out)
-      --help  this text
+# common_options_help DEFAULT_COUNT
+common_options_help() {
+    cat <<EOF
+  -n N                  how many requests to send (default: $1)
+  -c C                  how many at once (default: 1)
+  -u URL                where the cluster is (default: http://127.0.0.1:8000)
+  -o FOLDER             where the pictures go (default: ./out)
+      --help            this text
 
 Beside bash, only curl and base64 need to be installed. The exit code is 0 if every request
-was answered well, 1 if one failed, 2 if the command was wrong.'
+was answered well, 1 if one failed, 2 if the command was wrong.
+EOF
+}
 
 wrong_usage() {
     printf '%s: %s\nTry %s --help.\n' "$program" "$1" "$0" >&2
@@ -65,7 +69,7 @@ open_workshop() {
     workshop=$(mktemp -d "${TMPDIR:-/tmp}/cumulet.XXXXXX")
     trap 'rm -rf "$workshop"' EXIT
     trap 'stop_senders; exit 130' INT
-    trap 'stop_senders; exit 143' TERM
+    trap 'stop_senders; exit 143' TERM HUP
     mkdir -p "$folder" || exit 1
     # GNU says -d; BSD said -D until macOS 13.
     if [ "$(printf 'b2s=' | base64 -d 2>/dev/null)" = ok ]; then
@@ -82,10 +86,12 @@ stop() {
 
 stop_senders() {
     local running
+    exec 2>/dev/null # nobody wants to know how long this took
     running=$(jobs -p)
     # Unquoted: one word for each process.
     # shellcheck disable=SC2086
-    [ -z "$running" ] || kill $running 2>/dev/null || true
+    [ -z "$running" ] || kill $running || true
+    wait || true
 }
 
 readable() {
@@ -196,7 +202,9 @@ run_senders() {
 
 # One of the senders: takes the next request that nobody has taken until there are none.
 send_some() {
-    local request
+    local request curl_process=''
+    # Bash would wait for a curl in the foreground before it heeds a signal.
+    trap '[ -z "$curl_process" ] || kill "$curl_process" 2>/dev/null; exit 143' TERM
     for ((request = 1; request <= count; request++)); do
         [ ! -e "$workshop/unreachable" ] || return 0
         if claim "$request"; then
@@ -217,27 +225,31 @@ claim() {
 send_one() {
     local request=$1 job=${turns[$1 - 1]}
     local answer=$workshop/answer-$1 head=$workshop/head-$1
-    local name=${job_name[job]} measured='' curl_exit=0
+    local measured=$workshop/measured-$1 name=${job_name[job]} curl_exit=0 figures=''
     [ "$count" -eq 1 ] || name=$name-$(printf '%03d' "$request")
     : >"$answer"
     : >"$head"
-    measured=$(curl --silent --max-time 600 --output "$answer" --dump-header "$head" \
+    curl --silent --max-time 600 --output "$answer" --dump-header "$head" \
         --write-out '%{http_code} %{time_total}' --header 'Content-Type: text/plain' \
-        --data-binary "@${job_body[job]}" "$url${job_route[job]}") || curl_exit=$?
+        --data-binary "@${job_body[job]}" "$url${job_route[job]}" >"$measured" &
+    curl_process=$!
+    wait "$curl_process" || curl_exit=$?
+    curl_process=
+    read -r figures <"$measured" || true # the line has no end
     case $curl_exit in
         0) ;;
         3 | 5 | 6 | 7)
             unreachable
             return 1
             ;;
-        28) report failed "$name" "$measured" "$head" "no answer came in time" ;;
-        *) report failed "$name" "$measured" "$head" \
+        28) report failed "$name" "$figures" "$head" "no answer came in time" ;;
+        *) report failed "$name" "$figures" "$head" \
             "the connection was lost before the whole answer had come (curl exit $curl_exit)" ;;
     esac
     if [ "$curl_exit" -eq 0 ]; then
-        keep_answer "$name" "$measured" "$answer" "$head"
+        keep_answer "$name" "$figures" "$answer" "$head"
     fi
-    rm -f "$answer" "$head"
+    rm -f "$answer" "$head" "$measured"
 }
 
 # Says it once, however many senders find it out.
@@ -250,9 +262,9 @@ unreachable() {
 
 # Decodes a good answer into the folder; explains a bad one.
 keep_answer() {
-    local name=$1 measured=$2 answer=$3 head=$4 prefix format file
-    if [ "${measured%% *}" != 200 ]; then
-        report failed "$name" "$measured" "$head" "$(explanation "$answer" "$head")"
+    local name=$1 figures=$2 answer=$3 head=$4 prefix format file
+    if [ "${figures%% *}" != 200 ]; then
+        report failed "$name" "$figures" "$head" "$(explanation "$answer" "$head")"
         return
     fi
     # NUL bytes would make bash complain: they are not part of any good answer.
@@ -260,7 +272,7 @@ keep_answer() {
     case $prefix in
         data:image/*';base64') ;;
         *)
-            report failed "$name" "$measured" "$head" "the answer is no data:image/…;base64 text"
+            report failed "$name" "$figures" "$head" "the answer is no data:image/…;base64 text"
             return
             ;;
     esac
@@ -268,10 +280,10 @@ keep_answer() {
     file=$folder/$name.${format%;base64}
     if tail -c "+$((${#prefix} + 2))" "$answer" | base64 "$base64_decode" >"$file" &&
         [ -s "$file" ]; then
-        report ok "$name" "$measured" "$head" "$file"
+        report ok "$name" "$figures" "$head" "$file"
     else
         rm -f "$file"
-        report failed "$name" "$measured" "$head" "the answer holds no picture"
+        report failed "$name" "$figures" "$head" "the answer holds no picture"
     fi
 }
 

@@ -12,7 +12,7 @@ Usage: $0 [OPTION]... [PICTURE]...
 Each PICTURE is a JPEG, PNG, GIF, BMP or TIFF file whose extension says which; without one,
 pictures/dusk.jpg beside this script is sent. With more requests than pictures they take turns.
 
-$common_options_help
+$(common_options_help "one for each PICTURE")
 
 Example: $0 -n 20 -c 4 holiday.jpg
 EOF

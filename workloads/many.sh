@@ -12,9 +12,9 @@ Usage: $0 [OPTION]...
 
       --mix MIX         how often each of them comes (default: blur=1,enhance=1,raytrace=1)
       --size WxH        size of the rendered pictures (default: 400x300)
-$common_options_help
+$(common_options_help "30")
 
-Without -n there are 30 requests. Example: $0 -n 200 -c 8 --mix blur=1,raytrace=3
+Example: $0 -n 200 -c 8 --mix blur=1,raytrace=3
 EOF
 }
 

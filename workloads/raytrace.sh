@@ -18,7 +18,7 @@ is sent. With more requests than scenes they take turns.
       --antialias       four rays a pixel instead of one
       --texmap FILE     the picture for texmap pigments (default: the one that the scene names,
                         if it is beside the scene or in textures/ beside this script)
-$common_options_help
+$(common_options_help "one for each SCENE")
 
 Example: $0 --size 960x640 --antialias $samples/scenes/fruit.txt
 EOF

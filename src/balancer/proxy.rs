@@ -293,7 +293,7 @@ fn no_vm_problem(no_vm: &NoVm, last: Option<&ForwardError>) -> Problem {
 
 fn too_long(length: &str, limit: u64) -> Problem {
     let detail = format!(
-        "the body is {length}, the limit `max-body` is {limit} bytes: send a smaller picture or scene"
+        "the body is {length}, the limit for a body is {limit} bytes: send a smaller picture or scene"
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }

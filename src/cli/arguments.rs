@@ -42,6 +42,26 @@ pub(super) struct Ports {
     admin_port: Option<String>,
 }
 
+/// How a cluster is shown.
+#[derive(Debug, Args)]
+pub(super) struct Top {
+    /// Print it once as text and end.
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Print it once as JSON and end.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Only look: no key changes anything.
+    #[arg(long)]
+    pub(super) read_only: bool,
+    /// Record everything that is shown.
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+    /// Show a recording instead of a cluster.
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    pub(super) replay: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Start a cluster: balancer, autoscaler and VMs. Ctrl-C drains and stops it whole.
@@ -59,6 +79,9 @@ pub(super) enum Command {
         #[arg(long)]
         no_tui: bool,
     },
+    /// Show a cluster: live on a terminal, once as text where the output goes elsewhere.
+    #[command(after_help = "Example: cumulet top --once")]
+    Top(Top),
     /// Launch one more VM.
     #[command(after_help = "Example: cumulet launch c5.large")]
     Launch {

@@ -1,6 +1,7 @@
 //! Commands that run a role, until a signal ends them.
 
 use std::future::Future;
+use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::absolute;
@@ -8,21 +9,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::observe::plain_screen;
 use super::operate::known_type;
 use crate::config::{Config, Settings};
 use crate::domain::instance_type::InstanceType;
 use crate::domain::scaling::TargetTracking;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
-use crate::{autoscaler, balancer, cluster, logging, process, vm, workload};
+use crate::{autoscaler, balancer, cluster, logging, process, tui, vm, workload};
 
-pub(super) fn up(config: &Config, _no_tui: bool) -> anyhow::Result<()> {
+pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
     let settings = &config.settings;
     let folder = StateFolder::open(&settings.state)?;
-    logging::start(Some(&folder.log_path("cluster.jsonl")), LevelFilter::WARN)?;
+    let on_screen = !no_tui && io::stdout().is_terminal() && io::stdin().is_terminal();
+    // What is written to stderr would stand in the middle of the screen.
+    let stderr = if on_screen { LevelFilter::OFF } else { LevelFilter::WARN };
+    logging::start(Some(&folder.log_path("cluster.jsonl")), stderr)?;
+    let (narrate, narrated) = watch::channel(!on_screen);
     let cluster = cluster::Settings {
         program: std::env::current_exe().context("cannot find the program's own file")?,
         handed_on: handed_on(config)?,
@@ -33,9 +40,28 @@ pub(super) fn up(config: &Config, _no_tui: bool) -> anyhow::Result<()> {
         bounds: (settings.autoscaler.minimum, settings.autoscaler.maximum),
         drain_limit: settings.drain_limit,
         replace_silent_after: settings.replace_silent_after.max(settings.report_every * 4),
-        narrate: true,
+        narrate: narrated,
     };
-    run(|stop, now| cluster::run(cluster, folder, stop, now))
+    let screen = on_screen.then(|| tui::Settings { in_up: true, ..plain_screen(config) });
+    run(|stop, now| async move {
+        let shown = stop.child_token();
+        let running = async {
+            let ended = cluster::run(cluster, folder.clone(), stop.clone(), now).await;
+            shown.cancel();
+            ended
+        };
+        let Some(screen) = screen else { return running.await };
+        let showing = async {
+            let outcome = tui::run(screen, folder.clone(), shown.clone()).await;
+            narrate.send_replace(true);
+            if outcome.as_ref().is_ok_and(|outcome| *outcome == tui::Outcome::StopCluster) {
+                stop.cancel();
+            }
+            outcome
+        };
+        let (ended, shown) = tokio::join!(running, showing);
+        ended.and(shown.map(drop))
+    })
 }
 
 pub(super) fn autoscaler(config: &Config) -> anyhow::Result<()> {
@@ -102,7 +128,7 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// Runs a role until SIGINT, SIGTERM or the end of its terminal; a second one cancels the second
 /// token.
-fn run<F: Future<Output = anyhow::Result<()>>>(
+pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     role: impl FnOnce(CancellationToken, CancellationToken) -> F,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -177,8 +203,7 @@ fn asynchronous(listener: TcpListener) -> anyhow::Result<tokio::net::TcpListener
 /// Somebody who runs a role by hand wants to see what it says; under `up`, stderr is a file that
 /// only takes what no log took.
 fn stderr_level() -> LevelFilter {
-    use std::io::IsTerminal;
-    if std::io::stderr().is_terminal() { LevelFilter::INFO } else { LevelFilter::ERROR }
+    if io::stderr().is_terminal() { LevelFilter::INFO } else { LevelFilter::ERROR }
 }
 
 fn limits(settings: &Settings) -> workload::Limits {

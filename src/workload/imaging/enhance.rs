@@ -126,15 +126,16 @@ impl Window {
     /// Moves along the row by one column.
     #[inline(always)]
     fn exchange(&mut self, entering: &Column, leaving: &Column) {
+        // Counts of a column are at most SIDE, so their differences fit eight bits with sign.
+        let change =
+            |entering: u8, leaving: u8| i16::from(entering.wrapping_sub(leaving).cast_signed());
         for level in 0..256 {
-            let change =
-                u16::from(entering.levels[level]).wrapping_sub(leaving.levels[level].into());
-            self.levels[level] = self.levels[level].wrapping_add(change);
+            let change = change(entering.levels[level], leaving.levels[level]);
+            self.levels[level] = self.levels[level].wrapping_add_signed(change);
         }
         for segment in 0..SEGMENTS {
-            let change =
-                u16::from(entering.below[segment]).wrapping_sub(leaving.below[segment].into());
-            self.below[segment] = self.below[segment].wrapping_add(change);
+            let change = change(entering.below[segment], leaving.below[segment]);
+            self.below[segment] = self.below[segment].wrapping_add_signed(change);
         }
     }
 

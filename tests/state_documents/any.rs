@@ -79,7 +79,9 @@ fn foreign() -> impl Strategy<Value = Foreign> {
     let tree = (vec(comment(), 0..2), attributes(), vec(leaf, 0..3), vec(comment(), 0..2));
     let tree = tree.prop_map(|(comments, attributes, children, ends)| {
         let mut element = element(comments, attributes);
-        children.into_iter().for_each(|child| element.push(child));
+        for child in children {
+            element.push(child);
+        }
         element.children.extend(ends.into_iter().map(Node::Comment));
         element
     });
