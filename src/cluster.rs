@@ -110,6 +110,8 @@ struct Cluster {
     reported: HashMap<VmId, Timestamp>,
     /// VMs whose answer is awaited.
     asked: HashSet<VmId>,
+    /// What was last told to be wrong with the files.
+    problems: Vec<String>,
     front: Front,
     balancer: Role,
     autoscaler: Role,

@@ -20,9 +20,6 @@ use crate::state::as_state::VmOrder;
 use crate::state::events::EventKind;
 use crate::state::vm_state::{VmReport, VmStateFile};
 
-/// A cluster that did not look for so long was stopped itself (Ctrl-Z in a terminal) and heard
-/// nothing meanwhile: that says nothing of its VMs.
-const STOOD_STILL: Duration = Duration::from_secs(5);
 /// VMs that are launched in one look, so that a thousand of them in a file do not keep the cluster
 /// from seeing the file corrected, or Ctrl-C.
 const LAUNCHES_PER_LOOK: usize = 10;
@@ -47,16 +44,35 @@ impl Cluster {
                 _ = look.tick() => {}
             }
             let now = Instant::now();
-            if now - looked >= STOOD_STILL {
-                self.machines.values_mut().for_each(|machine| machine.heard = now);
-            }
+            self.forgive_own_absence(now - looked, now);
             looked = now;
             self.keep_folder()?;
+            self.tell_problems().await;
             self.start_roles().await;
             self.meet_strangers().await;
             self.launch_missing().await;
             self.step_machines().await;
         }
+    }
+
+    /// A cluster that was stopped itself (Ctrl-Z in a terminal) heard nothing meanwhile: that says
+    /// nothing of its VMs.
+    fn forgive_own_absence(&mut self, absent: Duration, now: Instant) {
+        if absent >= self.settings.replace_silent_after / 2 {
+            self.machines.values_mut().for_each(|machine| machine.heard = now);
+        }
+    }
+
+    /// Tells once of a file that cannot be used as it stands: whoever edited it should know, and
+    /// the next writer replaces it.
+    async fn tell_problems(&mut self) {
+        let problems =
+            [self.as_state.borrow().problem.clone(), self.vm_state.borrow().problem.clone()];
+        let problems = problems.into_iter().flatten().map(|it| it.to_string()).collect::<Vec<_>>();
+        for problem in problems.iter().filter(|problem| !self.problems.contains(problem)) {
+            self.record(EventKind::Fault, None, problem.clone()).await;
+        }
+        self.problems = problems;
     }
 
     /// A new report is a sign of life, and the first one of a VM that runs is worth telling.

@@ -50,6 +50,7 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
         deaths: HashMap::new(),
         reported: HashMap::new(),
         asked: HashSet::new(),
+        problems: Vec::new(),
         front,
         balancer: Role::new("balancer", now),
         autoscaler: Role::new("autoscaler", now),

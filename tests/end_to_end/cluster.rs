@@ -71,6 +71,11 @@ impl Cluster {
         });
     }
 
+    /// The process of `cumulet up`.
+    pub(crate) fn pid(&self) -> u32 {
+        self.up.as_ref().unwrap().id()
+    }
+
     /// A command on this cluster's folder.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cumulet"));
@@ -151,8 +156,12 @@ impl Cluster {
 
     /// Asks the cluster to stop and waits for it. Returns its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
+        self.stop_by(Signal::TERM)
+    }
+
+    pub(crate) fn stop_by(&mut self, wish: Signal) -> Option<i32> {
         let mut child = self.up.take().unwrap();
-        signal(child.id(), Signal::TERM);
+        signal(child.id(), wish);
         until("the cluster stops", || child.try_wait().unwrap()).code()
     }
 

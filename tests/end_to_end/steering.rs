@@ -24,6 +24,37 @@ fn an_edit_by_hand_is_obeyed() {
 }
 
 #[test]
+fn a_whole_new_file_by_hand_is_obeyed() {
+    let cluster = Cluster::start(2, &[]);
+    let wish = "<ASState version=\"1\" paused=\"true\"><VM id=\"vm-1\" action=\"keep\"/>\
+                <VM id=\"mine\" action=\"add\"/></ASState>";
+    let beside = cluster.path().join("ASState.xml.new");
+    std::fs::write(&beside, wish).unwrap();
+    std::fs::rename(&beside, cluster.path().join("ASState.xml")).unwrap();
+    until("what it lists is what runs", || {
+        let mut ids = cluster.running().into_iter().map(|vm| vm.id.to_string()).collect::<Vec<_>>();
+        ids.sort();
+        (ids == ["mine", "vm-1"]).then_some(())
+    });
+    let orders = until("what it leaves open is filled in", || {
+        Some(cluster.orders()).filter(|orders| !orders.policy.is_empty())
+    });
+    assert!(orders.paused && orders.maximum == 20);
+    assert_eq!(orders.vms.len(), 2);
+}
+
+#[test]
+fn an_order_that_cannot_be_followed_is_told_with_its_reason() {
+    let cluster = Cluster::start(1, &[]);
+    let order = "<VM id=\"vm-9\" action=\"add\" instanceType=\"t9.huge\"/></ASState>";
+    cluster.edit("ASState.xml", "</ASState>", order);
+    until("the reason is told", || {
+        cluster.told().contains("no instance type is called `t9.huge`; there are").then_some(())
+    });
+    assert_eq!(cluster.get("/test").unwrap().status, 200);
+}
+
+#[test]
 fn a_broken_edit_is_reported_and_the_cluster_goes_on() {
     let cluster = Cluster::start(1, &[]);
     let before = cluster.running()[0].pid;
@@ -37,6 +68,9 @@ fn a_broken_edit_is_reported_and_the_cluster_goes_on() {
         .flatten()
         .any(|entry| entry.file_name().to_string_lossy().starts_with("ASState.xml.broken-"));
     assert!(copy, "what was written is kept beside");
+    until("it is told where the file is wrong", || {
+        cluster.told().contains("ASState.xml:1:").then_some(())
+    });
     assert_eq!(cluster.get("/test").unwrap().status, 200);
     assert_eq!(cluster.running()[0].pid, before, "nothing was restarted");
 }

@@ -79,6 +79,65 @@ fn roles_that_die_come_back_and_a_killed_cluster_is_taken_up_where_it_was() {
 }
 
 #[test]
+fn a_cluster_that_stood_still_itself_does_not_take_its_vms_for_dead() {
+    let fixed = ["--set", "autoscaler.minimum=2", "--set", "replace_silent_after=2s"];
+    let cluster = Cluster::start(2, &fixed);
+    let (before, seen) = (cluster.running(), cluster.vm("vm-1").unwrap().reported_at);
+    signal(cluster.pid(), Signal::STOP);
+    until("VMs were silent for longer than they may be", || {
+        let silent = cluster.vm("vm-1")?.reported_at.duration_since(seen);
+        (silent.as_secs() >= 3).then_some(())
+    });
+    signal(cluster.pid(), Signal::CONT);
+    assert!(cluster.cumulet(&["launch"]).status.success());
+    until("it acts again", || (cluster.running().len() == 3).then_some(()));
+    for vm in before {
+        assert_eq!(cluster.vm(vm.id.as_str()).unwrap().pid, vm.pid, "{} is as it was", vm.id);
+    }
+}
+
+#[test]
+fn a_folder_that_is_removed_is_made_again_and_still_held() {
+    let mut cluster = Cluster::start(2, &["--set", "autoscaler.minimum=2"]);
+    let pids = cluster.running().into_iter().map(|vm| vm.pid).collect::<Vec<_>>();
+    // Writers may put a file into it while it is being removed.
+    until("the folder is removed", || std::fs::remove_dir_all(cluster.path()).ok());
+    until("VMs report and the cluster is named", || {
+        let running = cluster.running();
+        let same = running.len() == 2 && running.iter().all(|vm| pids.contains(&vm.pid));
+        (same && cluster.state().read_cluster_file().ok()?.is_some()).then_some(())
+    });
+    assert_eq!(cluster.get("/test").unwrap().status, 200);
+    let second = cluster.cumulet(&["up", "--port", "0", "--admin-port", "0"]);
+    assert!(String::from_utf8_lossy(&second.stderr).contains("a cluster runs on"));
+    assert_eq!(cluster.stop(), Some(0));
+    assert_eq!(cluster.processes(), []);
+}
+
+#[test]
+fn a_balancer_that_nobody_can_find_any_more_is_replaced() {
+    let mut cluster = Cluster::start(1, &[]);
+    let lost = cluster.pid_of("balancer").unwrap();
+    cluster.kill_up();
+    std::fs::remove_file(cluster.path().join("cluster.toml")).unwrap();
+    cluster.up_again();
+    until("requests are answered", || cluster.get("/test").ok().filter(|it| it.status == 200));
+    let balancers = cluster.processes().into_iter().filter(|it| it.role == "balancer");
+    let pids = balancers.map(|it| it.pid).collect::<Vec<_>>();
+    assert!(pids.len() == 1 && pids[0] != lost, "{pids:?}, one of them {lost}");
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_the_cluster() {
+    if !process::hears_hangup() {
+        return;
+    }
+    let mut cluster = Cluster::start(1, &[]);
+    assert_eq!(cluster.stop_by(Signal::HUP), Some(0));
+    assert_eq!(cluster.processes(), []);
+}
+
+#[test]
 fn a_stop_under_load_finishes_what_was_begun_and_leaves_nothing_behind() {
     let mut cluster = Cluster::start(2, &[]);
     let address = cluster.address();
