@@ -199,6 +199,8 @@ pub(crate) struct Model {
     /// The chosen row fills the screen.
     pub(crate) opened: bool,
     pub(crate) places: Places,
+    /// The user has been told that the state is stale, and looks on.
+    pub(crate) stale_seen: bool,
     pub(crate) dialog: Option<Dialog>,
     pub(crate) notice: Option<Notice>,
     pub(crate) mouse: bool,
@@ -230,6 +232,7 @@ impl Model {
             window: 2,
             opened: false,
             places: Places { vm: None, vm_index: 0, act: None, event: None, request: None },
+            stale_seen: false,
             dialog: None,
             notice: None,
             mouse: false,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::data::Data;
+use super::data::{BALANCER_LATE, Data};
 use super::format::{duration, percent, since};
 use crate::domain::decision::Direction;
 
@@ -54,20 +54,29 @@ pub(crate) fn next(data: &Data) -> String {
     if document.paused {
         return "paused: it leaves the size of the fleet alone".to_owned();
     }
+    let spoke = document.decided_at.map(|at| since(data.now, at));
+    let late = data.known.late_after().max(BALANCER_LATE);
+    match spoke {
+        None => return "it has decided nothing yet".to_owned(),
+        Some(age) if age > late => {
+            return format!("unknown: it has said nothing for {}", duration(age));
+        }
+        Some(_) => {}
+    }
     let Cooldowns { out, into } = cooldowns(data);
     let wanted = document.wanted();
     let said = |time: Duration| {
         if time.is_zero() { "now".to_owned() } else { format!("in {}", duration(ceil(time))) }
     };
     let out = if wanted >= document.maximum {
-        format!("no more, {wanted} is the maximum")
+        format!("may not grow, {wanted} is the maximum")
     } else {
-        format!("more {}", said(out))
+        format!("may grow {}", said(out))
     };
     let into = if wanted <= document.minimum {
-        format!("no fewer, {wanted} is the minimum")
+        format!("may not shrink, {wanted} is the minimum")
     } else {
-        format!("fewer {}", said(into))
+        format!("may shrink {}", said(into))
     };
     format!("{out} · {into}")
 }

@@ -40,7 +40,7 @@ impl Scene<'_> {
                 .spacing(1)
                 .areas(inner);
         let mut lines = self.curves(row, left.width);
-        lines.extend(self.words(row));
+        lines.extend(self.words(row, usize::from(left.width)));
         let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
         show_lines(frame, left, lines);
         let below = Rect {
@@ -59,7 +59,13 @@ impl Scene<'_> {
         let kind = row.instance_type().unwrap_or(UNKNOWN);
         let mut lines = vec![Line::from(vec![
             self.span(format!("{} {}  ", row.status.glyph(), row.status), of_status(row.status)),
-            self.span(format!("{kind}  {}{age}", place.unwrap_or_default()), Role::Text),
+            self.span(
+                format::cut(
+                    &format!("{kind}  {}{age}", place.unwrap_or_default()),
+                    usize::from(width).saturating_sub(12),
+                ),
+                Role::Text,
+            ),
         ])];
         let columns = usize::from(width).saturating_sub(16).min(60);
         let late = self.data.known.late_after();
@@ -98,7 +104,8 @@ impl Scene<'_> {
         lines
     }
 
-    fn words(&self, row: &Row<'_>) -> Vec<Line<'static>> {
+    fn words(&self, row: &Row<'_>, width: usize) -> Vec<Line<'static>> {
+        let short = |text: &str| format::cut(text, width.saturating_sub(9));
         let mut lines = Vec::new();
         let due = duration(self.data.known.report_every);
         if let Some(silent) = row.silent_for {
@@ -111,7 +118,7 @@ impl Scene<'_> {
             if let Some(rate) = row.rate() {
                 text = format!("{text}, {} per second", format::rate(rate));
             }
-            lines.push(self.labelled("served", text, Role::Text));
+            lines.push(self.labelled("served", short(&text), Role::Text));
             if let Some(credits) = report.load.cpu_credits {
                 lines.push(self.labelled("credits", format!("{credits:.1} left"), Role::Text));
             }
@@ -122,16 +129,16 @@ impl Scene<'_> {
         });
         let role = if row.target.is_some_and(|t| !t.in_rotation) { Role::Warn } else { Role::Text };
         let rotation = rotation.unwrap_or_else(|| "the balancer does not know it".to_owned());
-        lines.push(self.labelled("balancer", rotation, role));
+        lines.push(self.labelled("balancer", short(&rotation), role));
         if let Some(order) = row.order {
             let by = order.by.as_deref().unwrap_or("somebody");
             let ago = order.since.map(|at| format!(" {} ago", duration(since(self.data.now, at))));
             let why = order.reason.as_deref().unwrap_or("no reason given");
             let text = format!("{} by {by}{}: {why}", order.action, ago.unwrap_or_default());
-            lines.push(self.labelled("wanted", text, Role::Text));
+            lines.push(self.labelled("wanted", short(&text), Role::Text));
         }
         if !row.note.is_empty() {
-            lines.push(self.labelled("note", row.note.clone(), Role::Warn));
+            lines.push(self.labelled("note", short(&row.note), Role::Warn));
         }
         lines
     }
@@ -174,8 +181,8 @@ impl Scene<'_> {
             let at = format::clock(metric.at, &self.data.known.zone);
             let took = format::milliseconds(metric.wall_us as f64 / 1000.0);
             let size = metric.width.zip(metric.height).map(|(w, h)| format!("{w}x{h}"));
-            let size = size.unwrap_or_default();
-            let text = format!("{:<9} {size:>9} {:>4} {took:>7}", metric.workload, metric.status);
+            let size = size.filter(|_| width >= 44).unwrap_or_default();
+            let text = format!("{:<9} {:>4} {took:>7} {size:>10}", metric.workload, metric.status);
             Line::from(vec![
                 self.span(format!("{at} "), Role::Faint),
                 self.span(text, if metric.status >= 500 { Role::Bad } else { Role::Text }),
