@@ -121,7 +121,7 @@ mod tests {
         };
         let member = Member {
             id: VmId::numbered(1),
-            running_for: Some(Duration::from_secs(60)),
+            running_for: Some(Duration::from_mins(1)),
             cpu: Some(Share::saturating(0.9)),
             in_flight: 0,
             disposable: true,

@@ -125,16 +125,14 @@ fn a_chosen_row_is_on_the_screen_however_far_down_it_is() {
     assert!(shown.contains("▌ vm-500"), "{shown}");
 }
 
-/// A frame of 500 VMs must stay well inside a tenth of a second, also in a debug build on a busy
-/// machine; the bench measures it properly.
 #[test]
-#[ignore = "measures time: run it alone"]
+#[ignore = "measures time: run it alone, optimised, on an idle machine"]
 fn a_frame_of_500_vms_takes_less_than_10_ms() {
+    const FRAMES: u32 = 50;
     let mut model = model(many(500));
     model.size = (160, 45);
     let mut terminal = Terminal::new(TestBackend::new(160, 45)).unwrap();
     let begin = Instant::now();
-    const FRAMES: u32 = 50;
     for _ in 0..FRAMES {
         press(&mut model, "j");
         terminal.draw(|frame| draw(&model, frame)).unwrap();
@@ -184,8 +182,13 @@ proptest! {
         [model.options.read_only, model.options.in_up] = options;
         press(&mut model, &keys);
         let backend = frame(&mut model, width, height);
-        // However small, the first word says how it is.
-        let first = backend.buffer()[(0, 0)].symbol().to_owned();
-        prop_assert!(height == 1 || first != "", "nothing was drawn");
+        // Unless something lies over it, the first line says how the cluster is.
+        if model.dialog.is_none() && width >= 12 {
+            let width = usize::from(width);
+            let cells = backend.buffer().content.iter().take(width);
+            let first = cells.map(ratatui::buffer::Cell::symbol).collect::<String>();
+            let word = crate::tui::verdict::judge(model.shown()).condition.as_str();
+            prop_assert!(first.contains(word), "{first}");
+        }
     }
 }
