@@ -9,7 +9,7 @@ use ratatui::text::Line;
 use super::widgets::{show_lines, sparkline};
 use super::{Scene, chart};
 use crate::tui::format::{self, UNKNOWN, duration, since};
-use crate::tui::history::Point;
+use crate::tui::history::{Point, column_ends};
 use crate::tui::rows::Row;
 use crate::tui::theme::{Role, of_status};
 
@@ -69,10 +69,9 @@ impl Scene<'_> {
         ])];
         let columns = usize::from(width).saturating_sub(16).min(60);
         let late = self.data.known.late_after();
-        let points = row
-            .track
-            .map(|track| track.sampled(self.data.now, Duration::from_mins(1), columns, late))
-            .unwrap_or_default();
+        let ends = column_ends(self.data.now, Duration::from_mins(1), columns);
+        let points = row.track.map(|track| track.sampled(&ends, late).collect::<Vec<_>>());
+        let points = points.unwrap_or_default();
         let curve = |of: fn(&Point) -> f64| {
             points.iter().map(|point| point.as_ref().map(of)).collect::<Vec<_>>()
         };
@@ -151,8 +150,8 @@ impl Scene<'_> {
         let window = self.model.window();
         let columns = chart::resolution(plot.width, self.theme.symbols);
         let late = self.data.known.late_after();
-        let values = track.sampled(self.data.now, window, columns, late);
-        let values = values.into_iter().map(|p| p.map(|p| p.cpu)).collect::<Vec<_>>();
+        let ends = column_ends(self.data.now, window, columns);
+        let values = track.sampled(&ends, late).map(|p| p.map(|p| p.cpu)).collect::<Vec<_>>();
         let labels = (0..area.height).map(|y| {
             let label = match y {
                 0 => "100%",
