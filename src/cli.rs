@@ -5,6 +5,7 @@ mod arguments;
 mod observe;
 mod operate;
 mod roles;
+mod send;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -53,12 +54,13 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Vm { id, instance_type, listen } => {
             roles::vm(&config, id, instance_type.as_deref(), listen)
         }
-        Command::Top { once, json } => observe::top(&config, once, json),
+        Command::Top(top) => observe::top(&config, &top),
         Command::Launch { instance_type } => operate::launch(&config, instance_type.as_deref()),
         Command::Terminate { id } => operate::terminate(&config, &id),
         Command::Kill { id } => operate::kill(&config, &id),
         Command::Pause { id } => operate::pause(&config, &id),
         Command::Resume { id } => operate::resume(&config, &id),
+        Command::Send(wanted) => send::send(&config, wanted),
         Command::Config { json } => observe::config(&config, json),
     }
 }

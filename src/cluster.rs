@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::sync::watch::Receiver;
+use tokio::sync::watch::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::restart::Backoff;
@@ -61,8 +61,8 @@ pub struct Settings {
     pub drain_limit: Duration,
     /// A VM that neither reports nor answers for this long is killed and replaced.
     pub replace_silent_after: Duration,
-    /// Print what happens to stdout.
-    pub narrate: bool,
+    /// Whether what happens is told on stdout; may change at any time.
+    pub narrate: watch::Receiver<bool>,
 }
 
 /// How often the cluster looks even if nothing tells it to.

@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
 use crate::units::Share;
 
@@ -77,7 +78,7 @@ pub struct Autoscaler {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Balancer {
     /// How it chooses a VM.
-    pub policy: String,
+    pub policy: Policy,
     /// How often a request may be tried, on different VMs.
     pub max_attempts: u32,
     /// How long a request waits for a VM before it is refused.
@@ -135,7 +136,7 @@ impl Default for Settings {
                 window: Duration::from_secs(15),
             },
             balancer: Balancer {
-                policy: "least-work".to_owned(),
+                policy: Policy::LeastWork,
                 max_attempts: 3,
                 queue_deadline: Duration::from_secs(30),
                 queue_length: 10_000,

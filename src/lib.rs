@@ -1,6 +1,9 @@
 //! Cumulet, a pocket cloud.
 
 pub mod autoscaler;
+pub mod balancer;
+pub mod cli;
+pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod domain;
@@ -11,4 +14,5 @@ pub mod process;
 pub mod state;
 pub mod tui;
 pub mod units;
+pub mod vm;
 pub mod workload;

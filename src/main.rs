@@ -1,2 +1,7 @@
 //! The `cumulet` binary: arguments to a role, and how an error is shown.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cumulet::cli::main()
+}

@@ -83,7 +83,7 @@ impl Fleet {
     }
 
     /// Asks the policy about the VMs that `file` wants.
-    pub(super) fn judge(&self, file: &AsStateFile, now: Instant) -> Verdict {
+    pub(super) fn judge(&self, file: &AsStateFile, now: Instant, wall: Timestamp) -> Verdict {
         let known = file.policy == scaling::TARGET_TRACKING;
         if !known {
             let wanted = file.wanted();
@@ -95,10 +95,10 @@ impl Fleet {
             let (direction, victims) = (Direction::Hold, Vec::new());
             return Verdict { direction, from: wanted, to: wanted, victims, reason };
         }
-        scaling::decide(&self.settings.tracking, &self.situation(file, now))
+        scaling::decide(&self.settings.tracking, &self.situation(file, now, wall))
     }
 
-    fn situation(&self, file: &AsStateFile, now: Instant) -> Situation {
+    fn situation(&self, file: &AsStateFile, now: Instant, wall: Timestamp) -> Situation {
         let wanted = file.vms.iter().filter(|order| order.action != Action::Delete);
         let members = wanted.map(|order| {
             let memory = self.vms.get(&order.id);
@@ -107,7 +107,8 @@ impl Fleet {
                 running_for: memory.and_then(|memory| memory.running_for(now)),
                 cpu: memory.and_then(|memory| memory.mean_cpu(now, &self.settings)),
                 in_flight: memory.map_or(0, |memory| memory.in_flight),
-                disposable: order.by.as_deref() == Some("autoscaler") || order.by.is_none(),
+                // What a person asked for stands until a person takes it back.
+                disposable: matches!(order.by.as_deref(), Some("autoscaler" | "cluster")),
             }
         });
         Situation {
@@ -115,19 +116,28 @@ impl Fleet {
             minimum: file.minimum,
             maximum: file.maximum,
             paused: file.paused,
-            since_out: self.since(self.last_out, file, Direction::Out, now),
-            since_in: self.since(self.last_in, file, Direction::In, now),
+            since_out: self.since_growth(file, now, wall),
+            since_in: self.since(self.last_in, file, Direction::In, now, wall),
         }
     }
 
-    /// Time since the last decision of a kind: this process's own, else what the file tells of an
-    /// earlier one. A decision from the future (the clock was set back) counts as made just now.
+    /// Time since the fleet last grew, by whoever's wish: a VM that has just been asked for is not
+    /// taken away for being idle.
+    fn since_growth(&self, file: &AsStateFile, now: Instant, wall: Timestamp) -> Option<Duration> {
+        let asked_for = file.vms.iter().filter(|order| order.action != Action::Delete);
+        let youngest = asked_for.filter_map(|order| order.since).max().map(|at| age(at, wall));
+        let decided = self.since(self.last_out, file, Direction::Out, now, wall);
+        youngest.into_iter().chain(decided).min()
+    }
+
+    /// Time since the last decision of a kind: this process's own, else what the file tells.
     fn since(
         &self,
         own: Option<Instant>,
         file: &AsStateFile,
         direction: Direction,
         now: Instant,
+        wall: Timestamp,
     ) -> Option<Duration> {
         if let Some(own) = own {
             return Some(now.saturating_duration_since(own));
@@ -136,9 +146,13 @@ impl Fleet {
             return None;
         }
         let decision = file.decisions.iter().rev().find(|d| d.action == direction)?;
-        let age = Timestamp::now().duration_since(decision.at);
-        Some(Duration::try_from(age).unwrap_or(Duration::ZERO))
+        Some(age(decision.at, wall))
     }
+}
+
+/// Time since a moment in a file; one that is still to come (the clock was set back) is just now.
+fn age(at: Timestamp, wall: Timestamp) -> Duration {
+    Duration::try_from(wall.duration_since(at)).unwrap_or(Duration::ZERO)
 }
 
 impl Memory {
@@ -174,9 +188,7 @@ impl Memory {
         if report.state != VmState::Running {
             return;
         }
-        let already = report.running_since.map_or(Duration::ZERO, |since| {
-            Duration::try_from(wall.duration_since(since)).unwrap_or(Duration::ZERO)
-        });
+        let already = report.running_since.map_or(Duration::ZERO, |since| age(since, wall));
         self.running_since.get_or_insert_with(|| now.checked_sub(already).unwrap_or(now));
         self.cpu.push_back((now, report.load.cpu));
     }
@@ -195,3 +207,6 @@ impl Memory {
         Some(Share::saturating(sum / self.cpu.len() as f64))
     }
 }
+
+#[cfg(test)]
+mod tests;

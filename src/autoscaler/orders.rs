@@ -98,3 +98,6 @@ fn unused_id(file: &mut AsStateFile, vms: &VmStateFile) -> VmId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::send::Send;
 use super::{Usage, parse_setting};
 use crate::config::Flag;
 use crate::domain::vm::VmId;
@@ -41,6 +42,26 @@ pub(super) struct Ports {
     admin_port: Option<String>,
 }
 
+/// How a cluster is shown.
+#[derive(Debug, Args)]
+pub(super) struct Top {
+    /// Print it once as text and end.
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Print it once as JSON and end.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Only look: no key changes anything.
+    #[arg(long)]
+    pub(super) read_only: bool,
+    /// Record everything that is shown.
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+    /// Show a recording instead of a cluster.
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    pub(super) replay: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Start a cluster: balancer, autoscaler and VMs. Ctrl-C drains and stops it whole.
@@ -58,16 +79,9 @@ pub(super) enum Command {
         #[arg(long)]
         no_tui: bool,
     },
-    /// Show a cluster.
+    /// Show a cluster: live on a terminal, once as text where the output goes elsewhere.
     #[command(after_help = "Example: cumulet top --once")]
-    Top {
-        /// Print it once and end.
-        #[arg(long)]
-        once: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Top(Top),
     /// Launch one more VM.
     #[command(after_help = "Example: cumulet launch c5.large")]
     Launch {
@@ -127,6 +141,11 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
         listen: SocketAddr,
     },
+    /// Send one request and write the picture that comes back.
+    #[command(
+        after_help = "Example: cumulet send raytrace workloads/scenes/glass.txt -o glass.png"
+    )]
+    Send(Send),
     /// Print the settings in force, and where each came from.
     #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
     Config {
@@ -151,7 +170,8 @@ impl Arguments {
     /// # Errors
     /// A `--set` without `=`.
     pub(super) fn flags(&self) -> Result<Vec<Flag>, Usage> {
-        let mut flags = self.set.iter().map(|set| parse_setting(set)).collect::<Result<Vec<_>, _>>()?;
+        let mut flags =
+            self.set.iter().map(|set| parse_setting(set)).collect::<Result<Vec<_>, _>>()?;
         let mut add = |key: &str, value: Option<String>| {
             let typed = format!("--{}", key.replace('_', "-"));
             flags.extend(value.map(|value| Flag { key: key.to_owned(), value, typed }));

@@ -1,9 +1,56 @@
 //! Commands that only look.
 
 use std::fmt::Write;
+use std::io::IsTerminal;
 
-use super::print;
+use jiff::Timestamp;
+
+use super::arguments::Top;
+use super::{operate, print, roles};
 use crate::config::Config;
+use crate::tui::{self, Theme, overview};
+
+/// The width of text that goes to a file or another program.
+const TEXT_WIDTH: usize = 120;
+
+pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<()> {
+    if let Some(file) = &top.replay {
+        let settings = screen(config, top);
+        return roles::run(|stop, _| async move {
+            tui::replay(settings, file, stop).await?;
+            Ok(())
+        });
+    }
+    let folder = operate::folder(config)?;
+    if !top.once && !top.json && std::io::stdout().is_terminal() {
+        let settings = screen(config, top);
+        return roles::run(|stop, _| async move {
+            tui::run(settings, folder, stop).await?;
+            Ok(())
+        });
+    }
+    let snapshot = overview::Snapshot::read(&folder, &config.settings, Timestamp::now())?;
+    if top.json {
+        return print(&format!("{:#}\n", snapshot.to_json()));
+    }
+    print(&overview::text(&snapshot, TEXT_WIDTH))
+}
+
+fn screen(config: &Config, top: &Top) -> tui::Settings {
+    let record = top.record.clone();
+    tui::Settings { read_only: top.read_only, record, ..plain_screen(config) }
+}
+
+/// The screen as it is without any wish.
+pub(super) fn plain_screen(config: &Config) -> tui::Settings {
+    tui::Settings {
+        config: config.settings.clone(),
+        read_only: false,
+        in_up: false,
+        theme: Theme::of_environment(|name| std::env::var(name).ok()),
+        record: None,
+    }
+}
 
 pub(super) fn config(config: &Config, json: bool) -> anyhow::Result<()> {
     if json {

@@ -1,27 +1,35 @@
 //! Commands that run a role, until a signal ends them.
 
 use std::future::Future;
+use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::absolute;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::observe::plain_screen;
 use super::operate::known_type;
 use crate::config::{Config, Settings};
+use crate::domain::instance_type::InstanceType;
 use crate::domain::scaling::TargetTracking;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
-use crate::{autoscaler, balancer, cluster, logging, vm, workload};
+use crate::{autoscaler, balancer, cluster, logging, tui, vm, workload};
 
-pub(super) fn up(config: &Config, _no_tui: bool) -> anyhow::Result<()> {
+pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
     let settings = &config.settings;
     let folder = StateFolder::open(&settings.state)?;
-    logging::start(Some(&folder.log_path("cluster.jsonl")), LevelFilter::WARN)?;
+    let on_screen = !no_tui && io::stdout().is_terminal() && io::stdin().is_terminal();
+    // What is written to stderr would stand in the middle of the screen.
+    let stderr = if on_screen { LevelFilter::OFF } else { LevelFilter::WARN };
+    logging::start(Some(&folder.log_path("cluster.jsonl")), stderr)?;
+    let (narrate, narrated) = watch::channel(!on_screen);
     let cluster = cluster::Settings {
         program: std::env::current_exe().context("cannot find the program's own file")?,
         handed_on: handed_on(config)?,
@@ -32,9 +40,28 @@ pub(super) fn up(config: &Config, _no_tui: bool) -> anyhow::Result<()> {
         bounds: (settings.autoscaler.minimum, settings.autoscaler.maximum),
         drain_limit: settings.drain_limit,
         replace_silent_after: settings.replace_silent_after.max(settings.report_every * 4),
-        narrate: true,
+        narrate: narrated,
     };
-    run(|stop, now| cluster::run(cluster, folder, stop, now))
+    let screen = on_screen.then(|| tui::Settings { in_up: true, ..plain_screen(config) });
+    run(|stop, now| async move {
+        let shown = stop.child_token();
+        let running = async {
+            let ended = cluster::run(cluster, folder.clone(), stop.clone(), now).await;
+            shown.cancel();
+            ended
+        };
+        let Some(screen) = screen else { return running.await };
+        let showing = async {
+            let outcome = tui::run(screen, folder.clone(), shown.clone()).await;
+            narrate.send_replace(true);
+            if outcome.as_ref().is_ok_and(|outcome| *outcome == tui::Outcome::StopCluster) {
+                stop.cancel();
+            }
+            outcome
+        };
+        let (ended, shown) = tokio::join!(running, showing);
+        ended.and(shown.map(drop))
+    })
 }
 
 pub(super) fn autoscaler(config: &Config) -> anyhow::Result<()> {
@@ -71,7 +98,7 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
             TcpListener::bind(loopback).with_context(|| format!("cannot listen on {loopback}"))?,
         )
     };
-    let role = balancer_settings(settings, !listeners_inherited)?;
+    let role = balancer_settings(settings, !listeners_inherited);
     run(move |stop, _| async move {
         balancer::run(role, folder, asynchronous(listener)?, asynchronous(admin)?, stop).await
     })
@@ -95,8 +122,12 @@ pub(super) fn vm(
     run(move |stop, _| async move { vm::run(role, folder, asynchronous(listener)?, stop).await })
 }
 
+/// Signals closer together than this are one wish: `timeout`, for one, sends SIGTERM to the process
+/// and again to its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
 /// Runs a role until SIGINT or SIGTERM; a second one cancels the second token.
-fn run<F: Future<Output = anyhow::Result<()>>>(
+pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     role: impl FnOnce(CancellationToken, CancellationToken) -> F,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -106,11 +137,18 @@ fn run<F: Future<Output = anyhow::Result<()>>>(
         let mut terminate = signal(SignalKind::terminate())?;
         let tokens = [stop.clone(), now.clone()];
         tokio::spawn(async move {
+            let mut before = None::<Instant>;
             for token in tokens {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                    if before.is_none_or(|before| before.elapsed() >= SAME_WISH) {
+                        break;
+                    }
                 }
+                before = Some(Instant::now());
                 token.cancel();
             }
         });
@@ -153,8 +191,7 @@ fn asynchronous(listener: TcpListener) -> anyhow::Result<tokio::net::TcpListener
 /// Somebody who runs a role by hand wants to see what it says; under `up`, stderr is a file that
 /// only takes what no log took.
 fn stderr_level() -> LevelFilter {
-    use std::io::IsTerminal;
-    if std::io::stderr().is_terminal() { LevelFilter::INFO } else { LevelFilter::ERROR }
+    if io::stderr().is_terminal() { LevelFilter::INFO } else { LevelFilter::ERROR }
 }
 
 fn limits(settings: &Settings) -> workload::Limits {
@@ -166,5 +203,37 @@ fn limits(settings: &Settings) -> workload::Limits {
         lights: limits.lights,
         texture_bytes: limits.texture_bytes,
         texture_pixels: limits.texture_pixels,
+    }
+}
+
+fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
+    let wanted = &settings.balancer;
+    balancer::Settings {
+        policy: wanted.policy,
+        grace: settings.drain_limit,
+        body_limit: settings.limits.body_bytes,
+        held_answer_limit: wanted.hold_answer_bytes,
+        attempts: wanted.max_attempts,
+        queue_length: wanted.queue_length.into(),
+        queue_deadline: wanted.queue_deadline,
+        request_deadline: wanted.request_deadline,
+        report_period: settings.report_every,
+        print_requests: prints,
+        types: settings.instance_types.clone(),
+        ..balancer::Settings::default()
+    }
+}
+
+fn vm_settings(settings: &Settings, id: VmId, instance_type: InstanceType) -> vm::Settings {
+    vm::Settings {
+        // A scale beyond all measure is a VM that never boots.
+        boot: Duration::try_from_secs_f64(instance_type.boot.as_secs_f64() * settings.boot_scale)
+            .unwrap_or(Duration::MAX),
+        report_every: settings.report_every,
+        drain_limit: settings.drain_limit,
+        limits: limits(settings),
+        body_bytes: settings.limits.body_bytes,
+        longest_queue: settings.limits.vm_queue_length,
+        ..vm::Settings::new(id, instance_type)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -36,17 +37,16 @@ impl Narrator {
 }
 
 impl Cluster {
-    /// Starts telling, from the lines that are written from now on, if it is wanted at all.
+    /// Starts telling, from the lines that are written from now on, while it is wanted.
     pub(super) fn narrate(&self) -> Narrator {
         let stop = CancellationToken::new();
-        if self.settings.narrate {
+        let wanted = self.settings.narrate.clone();
+        if *wanted.borrow() {
             self.greet();
-        } else {
-            stop.cancel();
         }
         let events = Tail::from_end(&self.folder.path().join(Event::FILE));
         let requests = Tail::from_end(&self.folder.path().join(Metric::FILE));
-        let told = tell_until(stop.clone(), events, requests);
+        let told = tell_until(stop.clone(), wanted, events, requests);
         Narrator { task: tokio::spawn(told), stop }
     }
 
@@ -64,7 +64,17 @@ impl Cluster {
     }
 }
 
-async fn tell_until(stop: CancellationToken, mut events: Tail, mut requests: Tail) {
+async fn tell_until(
+    stop: CancellationToken,
+    wanted: Receiver<bool>,
+    mut events: Tail,
+    mut requests: Tail,
+) {
+    let say = |line: &str| {
+        if *wanted.borrow() {
+            say(line);
+        }
+    };
     loop {
         let last = stop.is_cancelled();
         events.read(|event| say(&tell_event(event)));

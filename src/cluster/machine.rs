@@ -59,13 +59,15 @@ pub(super) struct Machine {
     pub(super) pid: u32,
     pub(super) launched: Instant,
     pub(super) phase: Phase,
+    /// It has reported that it serves.
+    pub(super) ready: bool,
     /// When it was last heard of: a new report or an answer.
     pub(super) heard: Instant,
 }
 
 impl Machine {
     pub(super) fn new(pid: u32, now: Instant) -> Self {
-        Self { pid, launched: now, phase: Phase::Live, heard: now }
+        Self { pid, launched: now, phase: Phase::Live, ready: false, heard: now }
     }
 
     /// What to do, given what ASState.xml wants of it (`None`: it is not in the file at all).
@@ -131,7 +133,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
     const PATIENCE: Patience = Patience {
-        drain_limit: Duration::from_secs(60),
+        drain_limit: Duration::from_mins(1),
         replace_silent_after: Duration::from_secs(30),
     };
 

@@ -12,7 +12,7 @@ use super::role::Role;
 use super::{Answer, Cluster, LOOK_EVERY, health};
 use crate::domain::decision::Action;
 use crate::domain::restart::Backoff;
-use crate::domain::vm::VmId;
+use crate::domain::vm::{VmId, VmState};
 use crate::process;
 use crate::state::as_state::VmOrder;
 use crate::state::events::EventKind;
@@ -29,7 +29,7 @@ impl Cluster {
                 Some(exit) = self.exits.1.recv() => self.bury(exit).await,
                 Some(answer) = self.answers.1.recv() => self.hear(&answer),
                 Ok(()) = self.as_state.changed() => {}
-                Ok(()) = self.vm_state.changed() => self.note_reports(),
+                Ok(()) = self.vm_state.changed() => self.note_reports().await,
                 _ = look.tick() => {}
             }
             self.start_roles().await;
@@ -39,9 +39,9 @@ impl Cluster {
         }
     }
 
-    /// A new report is a sign of life.
-    fn note_reports(&mut self) {
-        let now = Instant::now();
+    /// A new report is a sign of life, and the first one of a VM that runs is worth telling.
+    async fn note_reports(&mut self) {
+        let (now, mut ready) = (Instant::now(), Vec::new());
         let Some(file) = self.vm_state.borrow_and_update().document.clone() else { return };
         for report in &file.vms {
             let reported = self.reported.insert(report.id.clone(), report.reported_at);
@@ -50,9 +50,17 @@ impl Cluster {
                 && reported != Some(report.reported_at)
             {
                 machine.heard = now;
+                if report.state == VmState::Running && !std::mem::replace(&mut machine.ready, true)
+                {
+                    ready.push((report.id.clone(), now - machine.launched));
+                }
             }
         }
         self.reported.retain(|id, _| file.vm(id).is_some());
+        for (id, after) in ready {
+            let detail = format!("serves, {:.1} s after its launch", after.as_secs_f64());
+            self.record(EventKind::Ready, Some(&id), detail).await;
+        }
     }
 
     fn hear(&mut self, answer: &Answer) {

@@ -169,7 +169,7 @@ impl Cluster {
         match (role.as_str(), vm) {
             ("vm", Some(id)) => {
                 self.record(EventKind::Role, Some(&id), format!("found running, pid {pid}")).await;
-                self.machines.insert(id, Machine::new(pid, now));
+                self.machines.insert(id, Machine { ready: true, ..Machine::new(pid, now) });
             }
             ("balancer", _) if self.balancer.pid().is_none() => self.balancer.started(pid, now),
             ("autoscaler", _) if self.autoscaler.pid().is_none() => {

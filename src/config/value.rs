@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::domain::balancing::Policy;
 use crate::domain::instance_type::InstanceType;
+use crate::domain::vm::UnknownWord;
 use crate::units::Share;
 
 /// A type that a setting can have. A refusal is a sentence about what would be right.
@@ -62,6 +64,16 @@ impl Value for String {
 
     fn show(&self) -> String {
         self.clone()
+    }
+}
+
+impl Value for Policy {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: UnknownWord| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 

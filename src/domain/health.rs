@@ -1,1 +1,297 @@
-//! Placeholder.
+//! Whether a VM may be trusted with a request, from what happened to the last ones.
+//!
+//! ```text
+//!            a reused connection closed, a probe unanswered, reports late
+//!        ┌──────────────────────────────────────────────────────────────▶ suspect
+//!        │ ◀───────────────── a request or a probe answered ────────────────┘ │
+//!      sound                                                                  │
+//!        │ ◀── a probe answered ──┐                                           │
+//!        └────────────────────▶ out ◀─────────────────────────────────────────┘
+//!          connection refused or not taken up, a fresh connection closed early;
+//!          or a probe unanswered *and* reports late
+//! ```
+//!
+//! A busy CPU is not death. A VM whose vCPUs are taken by long requests may leave a probe waiting
+//! for seconds, and to eject it then would push its load onto the others until they all fail. So a
+//! probe without an answer makes a VM no worse than suspect while its reports still come: the
+//! report takes microseconds of CPU every few seconds, which a busy process finds and a stopped
+//! one does not. Only both together, or a sign that no load can give (the kernel refuses a
+//! connection only when nobody listens), put a VM out.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How long after a failed probe the next one comes; each pause is twice the one before.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two probes.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// What happened to a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It answered a request.
+    Answered,
+    /// It refused a connection.
+    Refused,
+    /// It did not take up a connection in time.
+    NotTakenUp,
+    /// It closed a fresh connection without a whole answer, or any connection amid an answer.
+    CutShort,
+    /// It closed a kept connection before any byte of an answer: it is dead, or it had just
+    /// closed what it thought idle.
+    ReusedClosed,
+    /// It answered a probe.
+    ProbeAnswered,
+    /// It did not answer a probe in time, though it took up the connection.
+    ProbeUnanswered,
+    /// Its last report is three periods old.
+    ReportsLate,
+    /// It refused the connection of a probe.
+    ProbeRefused,
+    /// It reported.
+    Reported,
+}
+
+/// Why a VM is not sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It refuses connections.
+    Refuses,
+    /// It takes up no connections.
+    TakesNone,
+    /// It closed a connection early.
+    ClosesEarly,
+    /// It left a probe without an answer.
+    Unanswered,
+    /// Its reports are late.
+    Silent,
+    /// It neither reports nor answers.
+    Hangs,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refuses => "it refuses connections",
+            Self::TakesNone => "it takes up no connections",
+            Self::ClosesEarly => "it closed a connection before its answer was whole",
+            Self::Unanswered => "it left a probe without an answer",
+            Self::Silent => "its reports are late",
+            Self::Hangs => "its reports are late and it answers no probe",
+        })
+    }
+}
+
+/// Where a VM stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing is wrong.
+    Sound,
+    /// Something is odd; it gets requests only if no sound VM is there.
+    Suspect(Cause),
+    /// It gets no requests until a probe is answered.
+    Out(Cause),
+}
+
+/// A change that people should hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It went out of rotation.
+    Ejected(Cause),
+    /// It came back into rotation.
+    Readmitted,
+}
+
+/// The health of one life of one VM. Times are since any fixed moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    phase: Phase,
+    silent: bool,
+    next_probe: Option<Duration>,
+    pause: Duration,
+}
+
+impl Default for Health {
+    /// A VM that says it runs is believed.
+    fn default() -> Self {
+        Self { phase: Phase::Sound, silent: false, next_probe: None, pause: FIRST_PAUSE }
+    }
+}
+
+impl Health {
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When it is to be probed next; none if there is no need.
+    pub fn next_probe(&self) -> Option<Duration> {
+        self.next_probe
+    }
+
+    /// A probe is under way: no other one until its outcome is known.
+    pub fn probing(&mut self) {
+        self.next_probe = None;
+    }
+
+    /// Takes in what happened at `now`. That reports are late may be said again and again; only the
+    /// first time counts, until the next report.
+    pub fn on(&mut self, event: Event, now: Duration) -> Option<Change> {
+        if event == Event::ReportsLate && self.silent {
+            return None;
+        }
+        let before = self.phase;
+        self.silent = match event {
+            Event::ReportsLate => true,
+            Event::Reported => false,
+            _ => self.silent,
+        };
+        self.phase = self.phase_after(event);
+        self.schedule(event, before, now);
+        match (before, self.phase) {
+            (Phase::Out(_), Phase::Out(_)) => None,
+            (_, Phase::Out(cause)) => Some(Change::Ejected(cause)),
+            (Phase::Out(_), _) => Some(Change::Readmitted),
+            _ => None,
+        }
+    }
+
+    fn phase_after(&self, event: Event) -> Phase {
+        use Phase::{Out, Sound, Suspect};
+        match (self.phase, event) {
+            (_, Event::Refused | Event::ProbeRefused) => Out(Cause::Refuses),
+            (_, Event::NotTakenUp) => Out(Cause::TakesNone),
+            (_, Event::CutShort) => Out(Cause::ClosesEarly),
+            (_, Event::ProbeAnswered)
+            | (Suspect(_), Event::Answered)
+            | (Suspect(Cause::Silent), Event::Reported) => Sound,
+            (Sound | Suspect(_), Event::ProbeUnanswered) if self.silent => Out(Cause::Hangs),
+            (Sound | Suspect(_), Event::ProbeUnanswered) => Suspect(Cause::Unanswered),
+            (Sound, Event::ReusedClosed) => Suspect(Cause::ClosesEarly),
+            (Sound, Event::ReportsLate) => Suspect(Cause::Silent),
+            (phase, _) => phase,
+        }
+    }
+
+    fn schedule(&mut self, event: Event, before: Phase, now: Duration) {
+        let probed =
+            matches!(event, Event::ProbeAnswered | Event::ProbeUnanswered | Event::ProbeRefused);
+        let was_out = matches!(before, Phase::Out(_));
+        match self.phase {
+            Phase::Sound if !self.silent => {
+                self.pause = FIRST_PAUSE;
+                self.next_probe = None;
+            }
+            Phase::Sound if probed || before != Phase::Sound => {
+                self.pause = FIRST_PAUSE;
+                self.next_probe = Some(now.saturating_add(LONGEST_PAUSE));
+            }
+            Phase::Sound => {}
+            _ if probed => {
+                self.next_probe = Some(now.saturating_add(self.pause));
+                self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+            }
+            Phase::Suspect(_) if before == Phase::Sound => self.probe_at_once(now),
+            Phase::Out(_) if !was_out => self.probe_at_once(now),
+            _ => {}
+        }
+    }
+
+    fn probe_at_once(&mut self, now: Duration) {
+        self.pause = FIRST_PAUSE;
+        self.next_probe = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn after(events: &[Event]) -> Health {
+        let mut health = Health::default();
+        for &event in events {
+            health.on(event, NOW);
+        }
+        health
+    }
+
+    #[test]
+    fn the_whole_table() {
+        use Cause::{ClosesEarly, Hangs, Refuses, Silent, TakesNone, Unanswered};
+        use Phase::{Out, Sound, Suspect};
+        let suspect = [Event::ReusedClosed];
+        let out = [Event::CutShort];
+        let rows = [
+            (Event::Answered, Sound, Sound, Out(ClosesEarly)),
+            (Event::Refused, Out(Refuses), Out(Refuses), Out(Refuses)),
+            (Event::ProbeRefused, Out(Refuses), Out(Refuses), Out(Refuses)),
+            (Event::NotTakenUp, Out(TakesNone), Out(TakesNone), Out(TakesNone)),
+            (Event::CutShort, Out(ClosesEarly), Out(ClosesEarly), Out(ClosesEarly)),
+            (Event::ReusedClosed, Suspect(ClosesEarly), Suspect(ClosesEarly), Out(ClosesEarly)),
+            (Event::ProbeAnswered, Sound, Sound, Sound),
+            (Event::ProbeUnanswered, Suspect(Unanswered), Suspect(Unanswered), Out(ClosesEarly)),
+            (Event::ReportsLate, Suspect(Silent), Suspect(ClosesEarly), Out(ClosesEarly)),
+            (Event::Reported, Sound, Suspect(ClosesEarly), Out(ClosesEarly)),
+        ];
+        for (event, from_sound, from_suspect, from_out) in rows {
+            let phase = |before: &[Event]| after(&[before, &[event]].concat()).phase();
+            assert_eq!(phase(&[]), from_sound, "sound, {event:?}");
+            assert_eq!(phase(&suspect), from_suspect, "suspect, {event:?}");
+            assert_eq!(phase(&out), from_out, "out, {event:?}");
+        }
+        let hung = after(&[Event::ReportsLate, Event::ProbeUnanswered]);
+        assert_eq!(hung.phase(), Out(Hangs));
+    }
+
+    #[test]
+    fn a_busy_vm_that_still_reports_is_never_ejected_for_its_probes() {
+        let mut health = Health::default();
+        for _ in 0..50 {
+            assert_eq!(health.on(Event::ProbeUnanswered, NOW), None);
+            assert_eq!(health.on(Event::Reported, NOW), None);
+        }
+        assert_eq!(health.phase(), Phase::Suspect(Cause::Unanswered));
+    }
+
+    #[test]
+    fn ejection_and_return_are_told_once() {
+        let mut health = Health::default();
+        assert_eq!(health.on(Event::Refused, NOW), Some(Change::Ejected(Cause::Refuses)));
+        assert_eq!(health.on(Event::CutShort, NOW), None);
+        assert_eq!(health.on(Event::ProbeAnswered, NOW), Some(Change::Readmitted));
+        assert_eq!(health.on(Event::ProbeAnswered, NOW), None);
+    }
+
+    #[test]
+    fn what_went_wrong_is_probed_at_once_and_then_ever_more_slowly() {
+        let mut health = after(&[Event::Refused]);
+        assert_eq!(health.next_probe(), Some(NOW));
+        let mut now = NOW;
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            health.probing();
+            assert_eq!(health.next_probe(), None);
+            health.on(Event::ProbeRefused, now);
+            let next = health.next_probe().unwrap();
+            pauses.push(next.saturating_sub(now).as_millis());
+            now = next;
+        }
+        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 4000, 4000]);
+        health.on(Event::ProbeAnswered, now);
+        assert_eq!(health.next_probe(), None);
+    }
+
+    #[test]
+    fn a_silent_vm_is_probed_until_it_reports() {
+        let mut health = after(&[Event::ReportsLate]);
+        assert_eq!(health.next_probe(), Some(NOW));
+        health.on(Event::ProbeAnswered, NOW);
+        assert_eq!(health.phase(), Phase::Sound);
+        assert_eq!(health.on(Event::ReportsLate, NOW), None);
+        assert_eq!(health.next_probe(), Some(NOW + LONGEST_PAUSE));
+        health.on(Event::Reported, NOW);
+        assert_eq!(health.next_probe(), None);
+    }
+}

@@ -1,6 +1,7 @@
 //! An accept loop: takes connections until told to stop, then lets those that are busy finish.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
@@ -8,12 +9,15 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// A client that has not sent its request's head after this time is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest head of a request, in bytes; a longer one is answered with 431.
+const HEAD_BYTES: usize = 64 << 10;
 /// After a failed accept (no file descriptors left) the loop rests, so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,6 +39,27 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    serve_each(listener, |stream, _| (stream, service.clone()), stop, grace).await
+}
+
+/// As [`serve`], for a service that wants to know who is at the other end, or to look at the bytes
+/// before they are understood as HTTP: `open` makes of each connection the stream to be read and
+/// its service.
+pub async fn serve_each<F, I, S, B>(
+    listener: TcpListener,
+    open: F,
+    stop: CancellationToken,
+    grace: Duration,
+) -> bool
+where
+    F: Fn(TcpStream, SocketAddr) -> (I, S),
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -43,8 +68,12 @@ where
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, service.clone(), stop.clone()));
+            Ok((stream, peer)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection without TCP_NODELAY");
+                }
+                let (stream, service) = open(stream, peer);
+                connections.spawn(connection(stream, service, stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; trying again");
@@ -58,20 +87,19 @@ where
 }
 
 /// One connection, until it ends, or until `stop` and the end of the request it is busy with.
-async fn connection<S, B>(stream: TcpStream, service: S, stop: CancellationToken)
+async fn connection<I, S, B>(stream: I, service: S, stop: CancellationToken)
 where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection without TCP_NODELAY");
-    }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_header_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);

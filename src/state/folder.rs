@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
@@ -56,6 +56,8 @@ struct Inner {
 struct Seen {
     /// The highest number of a write.
     seq: u64,
+    /// When its lock was last let go of.
+    unlocked: Option<Instant>,
     /// The last good document, an `Arc<D>`.
     good: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -190,8 +192,20 @@ impl StateFolder {
         change: impl FnOnce(&mut D) -> R,
         always: bool,
     ) -> Result<R, Error> {
+        let lock = self.lock::<D>()?;
+        let answer = self.replace_locked(fallback, change, always);
+        drop(lock);
+        self.seen(|seen| seen.unlocked = Some(Instant::now()), D::FILE);
+        answer
+    }
+
+    fn replace_locked<D: Document, R>(
+        &self,
+        fallback: Option<impl FnOnce() -> D>,
+        change: impl FnOnce(&mut D) -> R,
+        always: bool,
+    ) -> Result<R, Error> {
         let path = self.file::<D>();
-        let _lock = self.lock::<D>()?;
         let (mut document, before) = match self.look_patiently::<D>()? {
             Found::Missing => (D::default(), Some(D::default().render())),
             Found::Good(document) => {
@@ -232,7 +246,8 @@ impl StateFolder {
 
     fn lock<D: Document>(&self) -> Result<Lock, Error> {
         let path = self.path().join(format!("{}.lock", D::FILE));
-        self.again_in_a_new_folder(|| Lock::take(&path))
+        let last_had = self.seen(|seen| seen.unlocked, D::FILE);
+        self.again_in_a_new_folder(|| Lock::take(&path, last_had))
     }
 
     /// Does it, and does it again if the folder was gone, in a new one.

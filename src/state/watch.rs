@@ -131,3 +131,129 @@ impl Watcher {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use futures_util::FutureExt;
+    use notify::event::{AccessKind, AccessMode, DataChange, Event, EventKind, Flag, ModifyKind};
+
+    use super::*;
+    use crate::state::as_state::AsStateFile;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn folder() -> (tempfile::TempDir, StateFolder) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::open(&folder.path().join("state")).unwrap();
+        (folder, state)
+    }
+
+    #[test]
+    fn only_what_may_have_changed_the_file_rings() {
+        let bells = Bells::default();
+        let bell = bells.hang("ASState.xml");
+        let rings = |event: Event| {
+            native::pass_on(&event, std::path::Path::new("/s"), &bells);
+            bell.notified().now_or_never().is_some()
+        };
+        let modified = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert!(rings(Event::new(modified).add_path("/s/ASState.xml".into())));
+        assert!(rings(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        assert!(!rings(Event::new(modified).add_path("/s/VMState.xml".into())));
+        assert!(!rings(Event::new(modified).add_path("/s/ASState.xml.lock".into())));
+        for access in [
+            AccessKind::Read,
+            AccessKind::Open(AccessMode::Any),
+            AccessKind::Close(AccessMode::Write),
+            AccessKind::Close(AccessMode::Read),
+        ] {
+            let event = Event::new(EventKind::Access(access));
+            assert!(!rings(event.add_path("/s/ASState.xml".into())), "{access:?}");
+        }
+    }
+
+    #[test]
+    fn a_system_at_its_limit_is_told_which_limit_to_raise() {
+        let advice =
+            |code| native::advice(&notify::Error::io(std::io::Error::from_raw_os_error(code)));
+        assert!(advice(24).contains("max_user_instances"));
+        assert!(advice(28).contains("max_user_watches"));
+        assert_eq!(advice(2), "");
+        let many = notify::Error::new(notify::ErrorKind::MaxFilesWatch);
+        assert!(native::advice(&many).contains("max_user_watches"));
+    }
+
+    #[tokio::test]
+    async fn reports_alone_suffice_also_after_the_folder_was_made_again() {
+        let (_folder, state) = folder();
+        let bells = Arc::<Bells>::default();
+        let mut watch = native::Watch::start(state.path(), Arc::clone(&bells));
+        let bell = bells.hang("ASState.xml");
+        for _ in 0..3 {
+            // Nothing polls here: only a report can ring.
+            state.update(|_: &mut AsStateFile| ()).unwrap();
+            tokio::time::timeout(LONG, bell.notified()).await.unwrap();
+            fs::remove_dir_all(state.path()).unwrap();
+            tokio::time::timeout(LONG, bells.folder.notified()).await.unwrap();
+            watch.arm();
+            assert_eq!(bells.poll_every(), FAST_POLL);
+            StateFolder::open(state.path()).unwrap();
+            watch.arm();
+            assert_eq!(bells.poll_every(), SLOW_POLL);
+            while bell.notified().now_or_never().is_some() {}
+        }
+    }
+
+    #[tokio::test]
+    async fn polling_alone_suffices() {
+        let (_folder, state) = folder();
+        let watcher = Watcher::without_reports(&state).unwrap();
+        let mut views = watcher.follow::<AsStateFile>();
+        for seq in 1..4 {
+            state.update(|_: &mut AsStateFile| ()).unwrap();
+            let seen = views.wait_for(|view| view.document.as_ref().is_some_and(|d| d.seq == seq));
+            tokio::time::timeout(LONG, seen).await.unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_caught_while_it_is_written_is_given_a_moment() {
+        let (_folder, state) = folder();
+        let path = state.path().join(AsStateFile::FILE);
+        fs::write(&path, "<ASState version=\"1\" seq=\"1\"/>").unwrap();
+        let mut follower = Follower::<AsStateFile>::new(state.clone());
+        follower.look(true);
+        let before = follower.view();
+        fs::write(&path, "").unwrap();
+        follower.look(true);
+        assert_eq!(follower.view(), before);
+        fs::write(&path, "<ASState version=\"1\" seq=\"2\"/>").unwrap();
+        follower.look(true);
+        assert_eq!(follower.view().document.unwrap().seq, 2);
+        let copies = fs::read_dir(state.path()).unwrap().flatten();
+        let is_copy = |name: std::ffi::OsString| name.to_string_lossy().contains("broken");
+        assert!(!copies.map(|entry| entry.file_name()).any(is_copy));
+    }
+
+    #[test]
+    fn a_file_that_looks_untouched_is_read_now_and_then_all_the_same() {
+        let (_folder, state) = folder();
+        let path = state.path().join(AsStateFile::FILE);
+        fs::write(&path, "<ASState version=\"1\" seq=\"1\"/>").unwrap();
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut follower = Follower::<AsStateFile>::new(state);
+        follower.look(true);
+        // The same length, the same time, the same file: only reading it tells.
+        fs::write(&path, "<ASState version=\"1\" seq=\"2\"/>").unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        let mut looks = 0;
+        while follower.view().document.unwrap().seq == 1 {
+            follower.look(false);
+            looks += 1;
+            assert!(looks <= 5);
+        }
+        assert!(looks > 1);
+    }
+}

@@ -109,7 +109,7 @@ pub fn apply(
     run: &Run,
 ) -> Result<Processed, Error> {
     let start = thread_cpu_time();
-    let header = read_header(input, run.limits.picture_pixels)?;
+    let header = read_header(input, run.limits.picture_pixels, "picture_pixels")?;
     run.pacer.checkpoint()?;
     let output_format = match output {
         OutputFormat::SameAsInput => Some(header.format),
@@ -135,8 +135,7 @@ pub fn apply(
     processed.usage.work =
         nominal_work(filter, header.pixels(), layout.channels, header.format, Some(output_format));
     let result = Layout { channels: filters::result_channels(filter, layout.channels), ..layout };
-    let holds_alpha = !matches!(output_format, Format::Jpeg | Format::Bmp);
-    if result.channels == Channels::Rgba && !holds_alpha {
+    if result.channels == Channels::Rgba && !holds_alpha(output_format) {
         processed.refusal = Some(Refusal::Alpha(output_format));
         processed.output_format = None;
         processed.usage.cpu = thread_cpu_time().saturating_sub(start);
@@ -150,12 +149,12 @@ pub fn apply(
     Ok(processed)
 }
 
-/// Reads a picture file whole, as [`apply`] does: for textures.
+/// Reads a picture file, as [`apply`] does, without filtering it: for textures.
 ///
 /// # Errors
-/// As for [`apply`]; `pixels` is the most that the header may announce.
+/// As for [`apply`], with the limit on textures.
 pub fn decode(input: &[u8], limits: &Limits) -> Result<Picture, Error> {
-    let header = read_header(input, limits.texture_pixels)?;
+    let header = read_header(input, limits.texture_pixels, "texture_pixels")?;
     let mut source = open(input, header)?;
     let layout = source.layout();
     let mut samples = vec![0; layout.stride() * layout.height];
@@ -164,8 +163,31 @@ pub fn decode(input: &[u8], limits: &Limits) -> Result<Picture, Error> {
     Ok(Picture { width, height, channels: layout.channels, samples })
 }
 
+/// Writes a picture file.
+///
+/// # Errors
+/// [`Error::Unprocessable`] if files of this format cannot hold the picture: they cannot be so
+/// large, or, for JPEG and BMP, have no alpha.
+pub fn encode(picture: &Picture, format: Format) -> Result<Vec<u8>, Error> {
+    let layout = Layout {
+        width: picture.width as usize,
+        height: picture.height as usize,
+        channels: picture.channels,
+    };
+    if layout.channels == Channels::Rgba && !holds_alpha(format) {
+        return Err(Error::Unprocessable(Refusal::Alpha(format).to_string()));
+    }
+    let mut sink = create(format, layout)?;
+    sink.write(&picture.samples, &mut Ticker::new(&FullSpeed))?;
+    sink.finish()
+}
+
+const fn holds_alpha(format: Format) -> bool {
+    !matches!(format, Format::Jpeg | Format::Bmp)
+}
+
 /// The header of a picture that is not larger than allowed.
-fn read_header(input: &[u8], pixels: u64) -> Result<PictureHeader, Error> {
+fn read_header(input: &[u8], pixels: u64, limit: &'static str) -> Result<PictureHeader, Error> {
     let Some(format) = Format::sniff(input) else {
         let what = match format::name_unreadable(input) {
             Some(name) => format!("it looks like {name}"),
@@ -190,7 +212,7 @@ fn read_header(input: &[u8], pixels: u64) -> Result<PictureHeader, Error> {
         return Err(Error::TooLarge {
             what: "the picture's number of pixels",
             actual: header.pixels(),
-            limit: "picture_pixels",
+            limit,
             allowed: pixels,
         });
     }

@@ -4,17 +4,34 @@
 //! planes and triangles; mirrors, glass, checkers and textures), and promises its pictures to the
 //! last bit: every expression is rounded as in the widely used Java implementation, whichever
 //! instructions the machine has and however many threads work.
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined is compiled for optional instructions; see `simd::Task`"
+)]
 
 mod bmp;
+mod bvh;
 mod camera;
+mod index;
 mod meter;
+mod packet;
 mod parse;
+mod power;
+#[cfg(test)]
 mod reference;
 mod render;
 mod scene;
+mod shade;
+mod simd;
 mod texture;
+mod tiles;
 mod vector;
+mod wave;
+mod world;
+
+#[cfg(test)]
+mod tests;
 
 pub use camera::View;
-pub use render::{Counters, Features, RenderRequest, Rendered, probe, render};
+pub use render::{Counters, Features, Prepared, RenderRequest, Rendered, render};
 pub use scene::Scene;

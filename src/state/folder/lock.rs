@@ -14,7 +14,7 @@ use crate::state::Error;
 /// whoever waits this long waits for a process that was stopped in the middle.
 const PATIENCE: Duration = Duration::from_secs(2);
 const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
 /// The right to replace a document, until dropped.
 #[derive(Debug)]
@@ -23,12 +23,17 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits for the lock.
+    /// Waits for the lock. Who had it a moment ago steps back first: waiting is by trying again,
+    /// so a process that took the lock again at once, over and over, would leave no gap in which
+    /// another's try could succeed.
     ///
     /// # Errors
     /// [`Error::Locked`] after two seconds, [`Error::Io`] if the lock file cannot be made.
-    pub(super) fn take(path: &Path) -> Result<Self, Error> {
+    pub(super) fn take(path: &Path, last_had: Option<Instant>) -> Result<Self, Error> {
         let start = Instant::now();
+        if last_had.is_some_and(|last_had| last_had.elapsed() < LONGEST_PAUSE) {
+            rest(LONGEST_PAUSE);
+        }
         let mut pause = SHORTEST_PAUSE;
         loop {
             let file = OpenOptions::new()
@@ -41,8 +46,7 @@ impl Lock {
                 Ok(()) if is_still_at(&file, path) => return Ok(Self { _file: file }),
                 // The folder was removed and made again meanwhile: the lock is on a file that
                 // nobody else will ever open.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {}
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => {
                     return Err(Error::io("lock", path)(error));
                 }
@@ -51,11 +55,15 @@ impl Lock {
             if waited >= PATIENCE {
                 return Err(Error::Locked { path: path.to_owned(), waited });
             }
-            // Uneven pauses, so that writers who met once do not meet at each try.
-            std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0));
+            rest(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
+}
+
+/// Sleeps for about so long: unevenly, so that writers who met once do not meet at each try.
+fn rest(pause: Duration) {
+    std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()));
 }
 
 #[cfg(unix)]

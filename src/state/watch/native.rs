@@ -46,7 +46,7 @@ impl Watch {
     }
 
     /// Watches the folder that is there now, unless that is done already.
-    fn arm(&mut self) {
+    pub(super) fn arm(&mut self) {
         let folder = fs::metadata(&self.path).ok().map(|metadata| file_number(&metadata));
         if folder.is_some() && folder == self.armed.as_ref().map(|(_, number)| *number) {
             return;
@@ -79,16 +79,7 @@ impl Watch {
         if std::mem::replace(&mut self.said, true) {
             return;
         }
-        let advice = match &error.kind {
-            ErrorKind::MaxFilesWatch => "; raise the sysctl fs.inotify.max_user_watches",
-            ErrorKind::Io(error) => match error.raw_os_error() {
-                // EMFILE and ENOSPC, the same numbers on every Linux.
-                Some(24) => "; raise the sysctl fs.inotify.max_user_instances, or `ulimit -n`",
-                Some(28) => "; raise the sysctl fs.inotify.max_user_watches",
-                _ => "",
-            },
-            _ => "",
-        };
+        let advice = advice(error);
         tracing::warn!(
             folder = %self.path.display(),
             "the system does not report changes of files ({error}), so they are looked at four \
@@ -97,8 +88,22 @@ impl Watch {
     }
 }
 
+/// What can be changed so that the system reports again.
+pub(super) fn advice(error: &notify::Error) -> &'static str {
+    match &error.kind {
+        ErrorKind::MaxFilesWatch => "; raise the sysctl fs.inotify.max_user_watches",
+        ErrorKind::Io(error) => match error.raw_os_error() {
+            // EMFILE and ENOSPC, the same numbers on every Linux.
+            Some(24) => "; raise the sysctl fs.inotify.max_user_instances, or `ulimit -n`",
+            Some(28) => "; raise the sysctl fs.inotify.max_user_watches",
+            _ => "",
+        },
+        _ => "",
+    }
+}
+
 /// Rings the bells of the files that a report is about.
-fn pass_on(report: &Event, folder: &Path, bells: &Bells) {
+pub(super) fn pass_on(report: &Event, folder: &Path, bells: &Bells) {
     // Reading a file is reported too. A reader that looks whenever somebody has looked would never
     // rest, and would keep all others awake.
     if matches!(report.kind, EventKind::Access(_)) {

@@ -10,6 +10,7 @@
 //!
 //! Both passes use one routine, which filters down a block of [`LANES`] independent columns. For
 //! the pass along rows, [`transpose`](super::transpose) turns 64 rows into such a block.
+#![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
 use super::simd::{Kernel, run_widest};
 use super::ticker::Ticker;
@@ -98,10 +99,12 @@ pub(super) struct Slide<'a> {
 impl Kernel for Slide<'_> {
     #[inline(always)]
     fn run(mut self) {
-        match self.step {
-            1 => self.channel::<1>(0),
-            3 => (0..3).for_each(|channel| self.channel::<3>(channel)),
-            _ => (0..4).for_each(|channel| self.channel::<4>(channel)),
+        for channel in 0..self.step {
+            match self.step {
+                1 => self.channel::<1>(channel),
+                3 => self.channel::<3>(channel),
+                _ => self.channel::<4>(channel),
+            }
         }
     }
 }
@@ -162,6 +165,8 @@ fn advance<const STEP: usize>(
             difference += i16::from(fall[lane]) - i16::from(rise[lane]);
         }
         differences[lane] = difference;
+    }
+    for lane in 0..LANES {
         for ((rise_out, fall_in), (rise_in, fall_out)) in first.iter().zip(&behind) {
             runs[lane] += i16::from(rise_out[lane]) - i16::from(rise_in[lane]);
             runs[lane] += i16::from(fall_in[lane]) - i16::from(fall_out[lane]);
@@ -174,12 +179,14 @@ fn advance<const STEP: usize>(
 
 /// Divides and rounds: adding 2^23 leaves the nearest whole number in the lowest bits of an `f32`.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the lowest byte is what is wanted")]
+#[expect(clippy::cast_sign_loss, reason = "clamped to a byte")]
 fn round(totals: &[i32; LANES], factor: f32, target: &mut Lanes) {
-    const SHIFT_TO_LOWEST_BITS: f32 = 8_388_608.0;
+    const SHIFT: f32 = 8_388_608.0;
+    const SHIFTED_ZERO: i32 = SHIFT.to_bits().cast_signed();
     for lane in 0..LANES {
-        let quotient = totals[lane] as f32 * factor + SHIFT_TO_LOWEST_BITS;
-        target[lane] = quotient.to_bits() as u8;
+        let quotient = totals[lane] as f32 * factor + SHIFT;
+        // The clamp changes nothing; the compiler has an instruction for it that narrows as well.
+        target[lane] = (quotient.to_bits().cast_signed() - SHIFTED_ZERO).clamp(0, 255) as u8;
     }
 }
 
@@ -260,4 +267,41 @@ pub(super) fn down_columns<'a>(
         ticker.spend(band.len() as u64)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_taps_are_the_known_kernel() {
+        assert_eq!(TAPS.iter().sum::<i32>(), 634);
+        for index in 1..=RADIUS {
+            let is_step = STEPS.contains(&index)
+                || RUNS.iter().any(|(first, behind)| (*first..*behind).contains(&index));
+            assert_eq!(TAPS[index] - TAPS[index - 1], i32::from(is_step), "tap {index}");
+        }
+    }
+
+    #[test]
+    fn division_is_exact_for_every_sum_and_weight() {
+        // Every number of taps inside, from either side or both.
+        let lengths =
+            (1..=2 * RADIUS + 1).flat_map(|length| (0..length).map(move |at| (at, length)));
+        let mut weights: Vec<i32> = lengths.map(|(at, length)| weight(at, length)).collect();
+        weights.sort_unstable();
+        weights.dedup();
+        for weight in weights {
+            let factor = factor(weight);
+            for sums in (0..=255 * weight).collect::<Vec<_>>().chunks(LANES) {
+                let mut totals = [0; LANES];
+                totals[..sums.len()].copy_from_slice(sums);
+                let mut target = [0; LANES];
+                round(&totals, factor, &mut target);
+                for (sum, result) in sums.iter().zip(target) {
+                    assert_eq!((sum + weight / 2) / weight, i32::from(result), "{sum} / {weight}");
+                }
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::ticker::Ticker;
 use crate::workload::Error;
 
 /// Bytes of the file header and the information header.
-const HEADERS: usize = 14 + 40;
+const HEADERS: u32 = 14 + 40;
 
 /// A file being written, from its last row, which stands first, to its first.
 struct Writer {
@@ -19,25 +19,25 @@ struct Writer {
 
 /// Starts to write a BMP file: 24 bits for RGB, 8 bits with a grey palette for grey.
 pub(super) fn create(layout: Layout) -> Result<Box<dyn RowSink>, Error> {
-    let palette = match layout.channels {
-        Channels::Grey => 256 * 4,
-        _ => 0,
+    let (bits, colours) = match layout.channels {
+        Channels::Grey => (8u16, 256u32),
+        _ => (24, 0),
     };
+    let start = HEADERS + colours * 4;
     let padded = layout.stride().next_multiple_of(4);
     let pixels = padded * layout.height;
-    let size = HEADERS + palette + pixels;
+    let size = start as usize + pixels;
     let refused = |_| Error::Unprocessable("a BMP file cannot hold more than 4 GiB".to_owned());
     let mut file = Vec::with_capacity(size);
     file.extend(b"BM");
-    for number in [u32::try_from(size).map_err(refused)?, 0, (HEADERS + palette) as u32, 40] {
+    for number in [u32::try_from(size).map_err(refused)?, 0, start, 40] {
         file.extend(number.to_le_bytes());
     }
     for side in [layout.width, layout.height] {
         file.extend(u32::try_from(side).map_err(refused)?.to_le_bytes());
     }
     file.extend(1u16.to_le_bytes());
-    file.extend((layout.channels.count() as u16 * 8).to_le_bytes());
-    let colours = (palette / 4) as u32;
+    file.extend(bits.to_le_bytes());
     for number in [0, u32::try_from(pixels).map_err(refused)?, 0, 0, colours, colours] {
         file.extend(number.to_le_bytes());
     }

@@ -31,7 +31,7 @@ pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Decoded, Error> {
 }
 
 /// Encodes a picture: grey exactly, colours through a palette of 256 chosen for it.
-pub(super) fn encode(layout: Layout, mut samples: Vec<u8>) -> Result<Vec<u8>, Error> {
+pub(super) fn encode(layout: Layout, samples: &mut [u8]) -> Result<Vec<u8>, Error> {
     /// How coarsely colours are sampled to choose the palette, from 1 (all) to 30.
     const SPEED: i32 = 10;
     let refused = |reason: &dyn std::fmt::Display| {
@@ -44,10 +44,10 @@ pub(super) fn encode(layout: Layout, mut samples: Vec<u8>) -> Result<Vec<u8>, Er
     let frame = match layout.channels {
         Channels::Grey => {
             let greys: Vec<u8> = (0..=255).flat_map(|level| [level; 3]).collect();
-            gif::Frame::from_palette_pixels(width, height, samples, greys, None)
+            gif::Frame::from_palette_pixels(width, height, &*samples, greys, None)
         }
-        Channels::Rgb => gif::Frame::from_rgb_speed(width, height, &samples, SPEED),
-        Channels::Rgba => gif::Frame::from_rgba_speed(width, height, &mut samples, SPEED),
+        Channels::Rgb => gif::Frame::from_rgb_speed(width, height, samples, SPEED),
+        Channels::Rgba => gif::Frame::from_rgba_speed(width, height, samples, SPEED),
     };
     let mut file = Vec::new();
     let mut encoder =

@@ -78,7 +78,7 @@ fn png(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from_be_bytes(array(bytes, 16)?), u32::from_be_bytes(array(bytes, 20)?)))
 }
 
-/// The first frame's own size (GIF89a, section 20); the whole screen's if it is not in `bytes`.
+/// The first frame's own size (`GIF89a`, section 20); the whole screen's if it is not in `bytes`.
 fn gif(bytes: &[u8]) -> Option<(u32, u32)> {
     let screen = (little16(bytes, 6)?, little16(bytes, 8)?);
     Some(gif_frame(bytes).unwrap_or(screen))

@@ -98,7 +98,7 @@ fn to_big_endian(mut samples: Vec<u8>) -> Vec<u8> {
 }
 
 /// Encodes a TIFF picture, uncompressed.
-pub(super) fn encode_tiff(layout: Layout, samples: Vec<u8>) -> Result<Vec<u8>, Error> {
+pub(super) fn encode_tiff(layout: Layout, samples: &mut [u8]) -> Result<Vec<u8>, Error> {
     let colours = match layout.channels {
         Channels::Grey => ExtendedColorType::L8,
         Channels::Rgb => ExtendedColorType::Rgb8,
@@ -107,7 +107,7 @@ pub(super) fn encode_tiff(layout: Layout, samples: Vec<u8>) -> Result<Vec<u8>, E
     let side = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     let mut file = Cursor::new(Vec::with_capacity(samples.len() + 4096));
     TiffEncoder::new(&mut file)
-        .write_image(&samples, side(layout.width), side(layout.height), colours)
+        .write_image(samples, side(layout.width), side(layout.height), colours)
         .map_err(|error| {
             Error::Unprocessable(format!("a TIFF file cannot hold the result: {error}"))
         })?;

@@ -1,17 +1,17 @@
 //! From a request to a picture: checks, threads, tiles, and the account of what it cost.
 
 use std::ops::AddAssign;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::bmp::{Bitmap, rgb_rows};
 use super::camera::{Camera, View};
+use super::index::LEAST;
 use super::meter::CpuClock;
-use super::reference;
-use super::scene::Scene;
+use super::scene::{Finish, Lens, Scene, Shape};
+use super::simd::Level;
 use super::texture::{self, Texture};
-use crate::workload::{Error, Limits, Run, Usage};
+use super::tiles;
+use super::world::World;
+use crate::workload::{Cancelled, Error, Limits, Pacer, Run, Usage};
 
 /// A picture to be made.
 #[derive(Debug, Clone, Copy)]
@@ -73,23 +73,28 @@ pub struct Features {
 impl Features {
     /// The features of rendering a view of a scene, whose texture has so many pixels.
     pub fn new(scene: &Scene, view: &View, texture_pixels: u64) -> Self {
-        let window = [view.window_columns, view.window_rows];
-        let count = |property: fn(&super::scene::Finish) -> bool| {
-            let has = |shape: &&super::scene::Shape| {
-                scene.finishes.get(shape.finish as usize).is_some_and(property)
-            };
+        let count = |property: fn(&Finish) -> bool| {
+            let has =
+                |shape: &&Shape| scene.finishes.get(shape.finish as usize).is_some_and(property);
             scene.shapes.iter().filter(has).count() as u64
         };
         Self {
-            pixels: window.map(|size| u64::try_from(size).unwrap_or(0)).iter().product(),
-            antialias: view.antialias,
             primitives: scene.primitives() as u64,
             lights: scene.lights.len() as u64,
             scene_bytes: scene.text_bytes as u64,
             texture_pixels,
             reflecting: count(|finish| finish.reflection > 0.0),
             transmitting: count(|finish| finish.transmission > 0.0),
+            ..Self::default()
         }
+        .of(view)
+    }
+
+    /// The same scene's features for another view.
+    fn of(self, view: &View) -> Self {
+        let window = [view.window_columns, view.window_rows];
+        let pixels = window.map(|size| u64::try_from(size).unwrap_or(0)).iter().product();
+        Self { pixels, antialias: view.antialias, ..self }
     }
 }
 
@@ -125,24 +130,101 @@ impl AddAssign for Counters {
     }
 }
 
+/// A scene read, its texture decoded and its shapes arranged: ready for any view.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    lens: Lens,
+    world: World,
+    features: Features,
+}
+
+impl Prepared {
+    /// Reads a scene and the encoded picture for its `texmap` pigments, if it has any.
+    ///
+    /// # Errors
+    /// Those of [`Scene::parse`]; [`Error::Unprocessable`] for a texture that is missing or
+    /// unreadable; [`Error::TooLarge`] for one beyond the limits; [`Error::Cancelled`].
+    pub fn new(scene: &[u8], texmap: Option<&[u8]>, run: &Run<'_>) -> Result<Self, Error> {
+        let scene = Scene::parse(scene, run.limits)?;
+        run.pacer.checkpoint()?;
+        let texture = load_texture(&scene, texmap, run.limits)?;
+        Ok(Self::arrange(scene, texture, LEAST, run.pacer)?)
+    }
+
+    pub(super) fn arrange(
+        scene: Scene,
+        texture: Option<Texture>,
+        least: usize,
+        pacer: &dyn Pacer,
+    ) -> Result<Self, Cancelled> {
+        let texels = texture.as_ref().map_or(0, Texture::pixels) as u64;
+        let features = Features::new(&scene, &View::full(0, 0), texels);
+        Ok(Self { lens: scene.lens, features, world: World::new(scene, texture, least, pacer)? })
+    }
+
+    /// What is known of rendering a view before it is done.
+    pub fn features(&self, view: &View) -> Features {
+        self.features.of(view)
+    }
+
+    /// Traces about `points` pixels spread evenly over the window and counts what their rays do.
+    /// Scaled up by the pixels of the window per pixel traced, the counters foretell those of the
+    /// whole view; `primary` says how many rays were traced.
+    ///
+    /// # Errors
+    /// [`Error::Unprocessable`] if something is hit and the scene has no light.
+    pub fn probe(&self, view: &View, points: u32) -> Result<Counters, Error> {
+        let camera = Camera::new(&self.lens, view);
+        tiles::probe(&self.world, &camera, Level::best(), points)
+    }
+
+    /// Renders a view on up to `run.threads` threads. The usage leaves preparing out.
+    ///
+    /// # Errors
+    /// Those of [`View::size`]; [`Error::Unprocessable`] if something is hit and the scene has no
+    /// light; [`Error::Cancelled`].
+    pub fn render(&self, view: &View, run: &Run<'_>) -> Result<Rendered, Error> {
+        self.render_at(Level::best(), view, run)
+    }
+
+    pub(super) fn render_at(
+        &self,
+        level: Level,
+        view: &View,
+        run: &Run<'_>,
+    ) -> Result<Rendered, Error> {
+        let clock = CpuClock::start();
+        let (width, height) = view.size(run.limits)?;
+        let mut bitmap = Bitmap::new(width, height)?;
+        let camera = Camera::new(&self.lens, view);
+        let (counters, others) = tiles::render(&self.world, &camera, run, level, &mut bitmap)?;
+        let bmp = bitmap.into_file();
+        let usage = Usage { work: counters.work(), cpu: clock.elapsed() + others };
+        Ok(Rendered { width, height, bmp, usage, features: self.features(view), counters })
+    }
+
+    /// What preparing is charged for, in nominal nanoseconds: per byte of text, per shape that
+    /// went into a hierarchy, and per texel.
+    fn work(&self) -> u64 {
+        let Features { scene_bytes, texture_pixels, .. } = self.features;
+        10 * scene_bytes + 400 * self.world.index.arranged() + 4 * texture_pixels
+    }
+}
+
 /// Renders a request on up to `run.threads` threads.
 ///
 /// # Errors
-/// Those of [`View::size`] and [`Scene::parse`]; [`Error::Unprocessable`] for a texture that is
-/// missing or unreadable and for a scene without any light of which something is seen;
-/// [`Error::TooLarge`] for a texture beyond the limits; [`Error::Cancelled`].
+/// Those of [`Prepared::new`] and [`Prepared::render`].
 pub fn render(request: &RenderRequest<'_>, run: &Run<'_>) -> Result<Rendered, Error> {
     let clock = CpuClock::start();
-    let (width, height) = request.view.size(run.limits)?;
-    let scene = Scene::parse(request.scene, run.limits)?;
-    run.pacer.checkpoint()?;
-    let texture = load_texture(&scene, request.texmap, run.limits)?;
-    let mut bitmap = Bitmap::new(width, height)?;
-    let texture_pixels = texture.as_ref().map_or(0, Texture::pixels) as u64;
-    let features = Features::new(&scene, &request.view, texture_pixels);
-    let (counters, others) = trace(&scene, texture.as_ref(), &request.view, run, &mut bitmap)?;
-    let usage = Usage { work: counters.work(), cpu: clock.elapsed() + others };
-    Ok(Rendered { width, height, bmp: bitmap.into_file(), usage, features, counters })
+    // Refused before anything else is done.
+    request.view.size(run.limits)?;
+    let prepared = Prepared::new(request.scene, request.texmap, run)?;
+    let preparing = clock.elapsed();
+    let mut rendered = prepared.render(&request.view, run)?;
+    rendered.usage.work += prepared.work();
+    rendered.usage.cpu += preparing;
+    Ok(rendered)
 }
 
 fn load_texture(
@@ -163,26 +245,5 @@ fn load_texture(
     texture::decode(bytes, limits).map(Some)
 }
 
-/// Traces about `points` pixels spread evenly over the window and counts what their rays do.
-pub fn probe(_scene: &Scene, _view: &View, _points: u32) -> Counters {
-    Counters::default()
-}
-
-fn trace(
-    scene: &Scene,
-    texture: Option<&Texture>,
-    view: &View,
-    run: &Run<'_>,
-    bitmap: &mut Bitmap,
-) -> Result<(Counters, Duration), Error> {
-    let _ = (Camera::new(scene, view), Mutex::new(0), AtomicUsize::new(0), Ordering::Relaxed);
-    let rgb = reference::render(scene, texture, view)
-        .ok_or_else(|| Error::Unprocessable("Index 0 out of bounds for length 0".into()))?;
-    run.pacer.checkpoint()?;
-    let width = view.window_columns as usize;
-    for (row, line) in rgb.chunks(width * 3).enumerate() {
-        let line: Vec<u8> = line.chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
-        bitmap.write(0, row, &line);
-    }
-    Ok((Counters::default(), Duration::ZERO))
-}
+#[cfg(test)]
+mod tests;

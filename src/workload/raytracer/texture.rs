@@ -16,10 +16,18 @@ pub(super) struct Texture {
 
 impl Texture {
     /// The texel at texture coordinates of any size; the picture repeats.
+    #[inline(always)]
     pub(super) fn texel(&self, across: f64, down: f64) -> [u8; 3] {
         let column = position(wrap(across), self.width);
         let row = position(wrap(down), self.height);
         self.texels[row * self.width + column]
+    }
+
+    #[cfg(test)]
+    pub(super) fn from_fn(width: u8, height: u8, color: impl Fn(u8, u8) -> [u8; 3]) -> Self {
+        let color = &color;
+        let texels = (0..height).flat_map(|y| (0..width).map(move |x| color(x, y))).collect();
+        Self { width: width.into(), height: height.into(), texels }
     }
 
     /// Width times height.
@@ -32,6 +40,7 @@ impl Texture {
 /// subtracted while it is 1 or more: below 2⁵³ each of those steps is exact, except the one that
 /// crosses 0. Larger numbers are whole (those steps would never end): 0. NaN and infinities
 /// give NaN.
+#[inline(always)]
 fn wrap(coordinate: f64) -> f64 {
     let fraction = coordinate - coordinate.trunc();
     let positive = if fraction < 0.0 { 1.0 + fraction } else { fraction };
@@ -44,6 +53,7 @@ fn wrap(coordinate: f64) -> f64 {
     clippy::cast_sign_loss,
     reason = "the value is at least 0 or NaN, which becomes 0, and is bounded on the same line"
 )]
+#[inline(always)]
 fn position(wrapped: f64, size: usize) -> usize {
     ((wrapped * size as f64).floor() as usize).min(size - 1)
 }
@@ -71,7 +81,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Texture, Error> {
     });
     let format =
         format.ok_or_else(|| unreadable(&"it is not a BMP, PNG, GIF, JPEG or TIFF picture"))?;
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
+    let decoder = ImageReader::with_format(Cursor::new(bytes), format)
         .into_decoder()
         .map_err(|error| unreadable(&error))?;
     let (width, height) = decoder.dimensions();

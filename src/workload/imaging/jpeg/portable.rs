@@ -28,7 +28,7 @@ pub(super) fn create(layout: Layout) -> Result<Gather, Error> {
     Ok(Gather::new(layout, encode))
 }
 
-fn encode(layout: Layout, samples: Vec<u8>) -> Result<Vec<u8>, Error> {
+fn encode(layout: Layout, samples: &mut [u8]) -> Result<Vec<u8>, Error> {
     let refused = || Error::Unprocessable("JPEG holds at most 65535 × 65535 pixels".to_owned());
     let width = u32::try_from(layout.width).map_err(|_| refused())?;
     let height = u32::try_from(layout.height).map_err(|_| refused())?;
@@ -38,6 +38,6 @@ fn encode(layout: Layout, samples: Vec<u8>) -> Result<Vec<u8>, Error> {
     };
     let mut file = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut file, QUALITY);
-    encoder.encode(&samples, width, height, colours).map_err(|_| refused())?;
+    encoder.encode(samples, width, height, colours).map_err(|_| refused())?;
     Ok(file)
 }

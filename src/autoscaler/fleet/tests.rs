@@ -1,0 +1,123 @@
+use super::*;
+use crate::autoscaler::tests::{report, settings};
+use crate::state::as_state::VmOrder;
+use crate::state::xml::Foreign;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A fleet of one VM, its file, and both clocks.
+struct Story {
+    fleet: Fleet,
+    orders: AsStateFile,
+    start: Instant,
+    wall: Timestamp,
+}
+
+impl Story {
+    fn new() -> Self {
+        let orders = AsStateFile {
+            policy: scaling::TARGET_TRACKING.to_owned(),
+            minimum: 1,
+            maximum: 20,
+            vms: vec![VmOrder {
+                id: VmId::numbered(1),
+                action: Action::Keep,
+                instance_type: None,
+                by: Some("autoscaler".to_owned()),
+                since: None,
+                reason: None,
+                foreign: Foreign::default(),
+            }],
+            ..AsStateFile::default()
+        };
+        let fleet = Fleet::new(settings());
+        Self { fleet, orders, start: Instant::now(), wall: Timestamp::now() }
+    }
+
+    /// VMState.xml is seen `at` seconds after the start; it was written `written` seconds after.
+    fn sees(&mut self, at: u32, written: i32, cpu: f64) {
+        let vms = vec![report("vm-1", VmState::Running, cpu, written)];
+        let file = VmStateFile { vms, ..VmStateFile::default() };
+        self.fleet.observe(&file, self.start + at * SECOND, self.wall);
+    }
+
+    fn judges(&self, at: u32) -> Verdict {
+        self.fleet.judge(&self.orders, self.start + at * SECOND, self.wall)
+    }
+}
+
+#[test]
+fn shares_are_averaged_over_the_window() {
+    let mut story = Story::new();
+    for (at, cpu) in [(0, 0.0), (5, 0.0), (10, 0.0), (15, 0.6), (20, 0.6), (25, 0.6)] {
+        story.sees(at, i32::try_from(at).unwrap(), cpu);
+    }
+    // 25 − 15 s: the shares seen at 10, 15, 20 and 25 s are within the window.
+    let verdict = story.judges(25);
+    assert!(verdict.reason.starts_with("mean cpu 0.45 of 1 warm"), "{}", verdict.reason);
+}
+
+#[test]
+fn a_report_that_does_not_change_grows_old_by_the_readers_clock() {
+    let mut story = Story::new();
+    story.sees(0, 0, 1.0);
+    story.sees(14, 0, 1.0);
+    assert!(story.judges(15).reason.starts_with("mean cpu 1.00"));
+    assert_eq!(story.judges(16).reason, "no VM has run long enough and reported");
+    story.sees(17, 1, 1.0);
+    assert!(story.judges(17).reason.starts_with("mean cpu 1.00"), "it is back");
+}
+
+#[test]
+fn a_replaced_process_starts_from_nothing() {
+    let mut story = Story::new();
+    story.sees(0, 0, 1.0);
+    let mut reborn = report("vm-1", VmState::Booting, 0.0, 1);
+    reborn.pid += 1;
+    let file = VmStateFile { vms: vec![reborn], ..VmStateFile::default() };
+    story.fleet.observe(&file, story.start + SECOND, story.wall);
+    assert_eq!(story.judges(1).reason, "no VM has run long enough and reported");
+    assert_eq!(story.fleet.census(), (0, 1, 0));
+}
+
+#[test]
+fn cooldowns_survive_a_restart_and_a_clock_set_back() {
+    let mut story = Story::new();
+    story.sees(0, 0, 1.0);
+    for (seconds_ago, action) in [(3, "hold"), (-3600, "hold"), (11, "out")] {
+        story.orders.decisions = vec![crate::domain::decision::Decision {
+            at: story.wall - jiff::SignedDuration::from_secs(seconds_ago),
+            action: Direction::Out,
+            from: 1,
+            to: 1,
+            reason: String::new(),
+        }];
+        let verdict = story.judges(0);
+        assert_eq!(verdict.direction.as_str(), action, "{seconds_ago}: {}", verdict.reason);
+    }
+}
+
+#[test]
+fn a_vm_just_asked_for_is_not_taken_away_for_being_idle() {
+    let mut story = Story::new();
+    let mut second = story.orders.vms[0].clone();
+    second.id = VmId::numbered(2);
+    second.since = Some(story.wall);
+    story.orders.vms.push(second);
+    let vms = ["vm-1", "vm-2"].map(|id| report(id, VmState::Running, 0.0, 0)).to_vec();
+    story.fleet.observe(&VmStateFile { vms, ..VmStateFile::default() }, story.start, story.wall);
+    let verdict = story.judges(0);
+    assert_eq!(verdict.direction, Direction::Hold);
+    assert!(verdict.reason.contains("cooling down"), "{}", verdict.reason);
+    story.orders.vms[1].since = Some(story.wall - jiff::SignedDuration::from_mins(2));
+    assert_eq!(story.judges(0).direction, Direction::In);
+}
+
+#[test]
+fn an_unknown_policy_holds_and_names_the_one_there_is() {
+    let mut story = Story::new();
+    story.orders.policy = "magic".to_owned();
+    let verdict = story.judges(0);
+    assert_eq!(verdict.direction, Direction::Hold);
+    assert_eq!(verdict.reason, "there is no policy called `magic`; there is target-tracking");
+}

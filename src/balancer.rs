@@ -1,0 +1,264 @@
+//! The balancer: takes requests, chooses a VM for each, forwards, repeats what may be repeated.
+//!
+//! ```text
+//!  client ─▶ proxy ── heads checked, cost predicted ─▶ fleet ── which VM, or wait for one
+//!              │  ▲                                      ▲ ▲
+//!              │  └─ again, elsewhere ─┐   VMState.xml,  │ │  probes of VMs
+//!              ▼                       │   ASState.xml ──┘ └─ that seem dead
+//!           forward ── pooled connection ─▶ VM
+//! ```
+//!
+//! It knows of VMs what two files say, [`VmStateFile`] and [`AsStateFile`], and what it has seen of
+//! them itself; it tells of them in LBState.xml. When a request may be repeated is written down in
+//! `docs/adr/0004-the-retry-rule.md`.
+
+mod admin;
+mod answer;
+mod features;
+mod finish;
+mod fleet;
+mod forward;
+mod headers;
+mod journal;
+mod latency;
+mod lease;
+mod merged;
+mod probe;
+mod prometheus;
+mod proxy;
+mod queue;
+mod record;
+mod report;
+mod strict;
+mod tape;
+mod target;
+mod totals;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use hyper::service::service_fn;
+use jiff::Timestamp;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::balancing::Policy;
+use crate::domain::health::Change;
+use crate::domain::instance_type::{self, InstanceType};
+use crate::http::server;
+use crate::state::as_state::AsStateFile;
+use crate::state::events::{Event, EventKind};
+use crate::state::vm_state::VmStateFile;
+use crate::state::{StateFolder, View, Watcher};
+use fleet::{Fleet, Rules};
+use journal::Journal;
+use proxy::Proxy;
+use report::Identity;
+use strict::Strict;
+use target::Target;
+
+/// How the balancer behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How a VM is chosen.
+    pub policy: Policy,
+    /// For how long the requests in progress may go on after a stop.
+    pub grace: Duration,
+    /// For how long a VM may leave a connection waiting to be taken up.
+    pub connect_timeout: Duration,
+    /// The longest body of a request, in bytes. Bodies are kept while they are sent on, so that
+    /// they can be sent again.
+    pub body_limit: u64,
+    /// The longest answer that is held until it is whole, in bytes; a longer one streams, and is
+    /// cut off if its VM dies.
+    pub held_answer_limit: u64,
+    /// To how many VMs a request may be sent, one after the other. VMs that take up no connection
+    /// do not count.
+    pub attempts: u32,
+    /// How many requests may wait for a VM at once.
+    pub queue_length: u64,
+    /// For how long a request may wait for a VM.
+    pub queue_deadline: Duration,
+    /// How long a request may take, from its arrival to the whole answer.
+    pub request_deadline: Duration,
+    /// How often VMs report. After three periods of silence a VM is suspect.
+    pub report_period: Duration,
+    /// Whether to print a line for each request to standard output.
+    pub print_requests: bool,
+    /// The instance types there are, by name: a VM's type tells its speed.
+    pub types: BTreeMap<String, InstanceType>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::LeastWork,
+            grace: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(2),
+            body_limit: 64 << 20,
+            held_answer_limit: 8 << 20,
+            attempts: 3,
+            queue_length: 10_000,
+            queue_deadline: Duration::from_secs(30),
+            request_deadline: Duration::from_mins(5),
+            report_period: Duration::from_secs(5),
+            print_requests: false,
+            types: instance_type::built_in(),
+        }
+    }
+}
+
+/// For how long lines may still be written after the last request.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves requests on `listener` and questions about itself on `admin` until `stop`, then lets the
+/// requests in progress finish.
+///
+/// # Errors
+/// If the state folder cannot be watched, or a socket has no address.
+pub async fn run(
+    settings: Settings,
+    folder: StateFolder,
+    listener: TcpListener,
+    admin: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("asking for the balancer's own address")?;
+    let (journal, writer) = Journal::start(folder.clone(), settings.print_requests)
+        .context("starting the thread that writes the journal")?;
+    let events = journal.clone();
+    let fleet = Arc::new(Fleet::new(rules(&settings), move |target, change| {
+        events.event(event_of(target, change));
+    }));
+    let watcher = Watcher::start(&folder).context("watching the state folder")?;
+    let vm_states = watcher.follow::<VmStateFile>();
+    let as_states = watcher.follow::<AsStateFile>();
+    take_in(&fleet, &vm_states, &as_states);
+
+    let background = CancellationToken::new();
+    let _cancels_background = background.clone().drop_guard();
+    let upkeep = [
+        tokio::spawn(background.clone().run_until_cancelled_owned(follow(
+            fleet.clone(),
+            vm_states,
+            as_states,
+        ))),
+        tokio::spawn(background.clone().run_until_cancelled_owned(probe::run(fleet.clone()))),
+    ];
+    let identity = Identity { address: address.to_string(), pid: std::process::id() };
+    let reports = tokio::spawn(report::run(
+        fleet.clone(),
+        folder.clone(),
+        identity.clone(),
+        background.clone(),
+    ));
+    let questions = tokio::spawn(admin::serve(admin, fleet.clone(), identity, background.clone()));
+
+    let grace = settings.grace;
+    let finished = serve(Proxy::new(settings, fleet, journal.clone()), listener, stop, grace).await;
+    if !finished {
+        tracing::warn!(
+            "some requests were cut off: they took longer than {grace:?} after the stop"
+        );
+    }
+    background.cancel();
+    for task in upkeep {
+        task.await.context("a task of the balancer's upkeep")?;
+    }
+    reports.await.context("the task that writes LBState.xml")?;
+    questions.await.context("the admin listener")?;
+    drop(watcher);
+    end_journal(&journal, writer).await;
+    Ok(())
+}
+
+async fn serve(
+    proxy: Proxy,
+    listener: TcpListener,
+    stop: CancellationToken,
+    grace: Duration,
+) -> bool {
+    let proxy = Arc::new(proxy);
+    let open = |stream: TcpStream, peer: SocketAddr| {
+        let proxy = proxy.clone();
+        let service = service_fn(move |request| {
+            let proxy = proxy.clone();
+            async move { Ok::<_, Infallible>(proxy.serve(peer, request).await) }
+        });
+        (Strict::new(stream), service)
+    };
+    server::serve_each(listener, open, stop, grace).await
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Rules {
+        policy: settings.policy,
+        report_period: settings.report_period,
+        queue_length: settings.queue_length,
+        queue_deadline: settings.queue_deadline,
+        types: settings.types.clone(),
+        cores: u32::try_from(cores).unwrap_or(1),
+    }
+}
+
+/// Keeps the fleet as the files say.
+async fn follow(
+    fleet: Arc<Fleet>,
+    mut vm_states: watch::Receiver<View<VmStateFile>>,
+    mut as_states: watch::Receiver<View<AsStateFile>>,
+) {
+    loop {
+        let changed = tokio::select! {
+            changed = vm_states.changed() => changed,
+            changed = as_states.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        vm_states.mark_unchanged();
+        as_states.mark_unchanged();
+        take_in(&fleet, &vm_states, &as_states);
+    }
+}
+
+fn take_in(
+    fleet: &Fleet,
+    vm_states: &watch::Receiver<View<VmStateFile>>,
+    as_states: &watch::Receiver<View<AsStateFile>>,
+) {
+    let (vms, orders) = (vm_states.borrow().clone(), as_states.borrow().clone());
+    for problem in [&vms.problem, &orders.problem].into_iter().flatten() {
+        tracing::warn!(%problem, "the last good view stays in force");
+    }
+    fleet.update(vms.document, orders.document, Instant::now());
+}
+
+fn event_of(target: &Target, change: Change) -> Event {
+    let (kind, detail) = match change {
+        Change::Ejected(cause) => (EventKind::Eject, format!("out of rotation: {cause}")),
+        Change::Readmitted => {
+            (EventKind::Readmit, "back in rotation: it answered a probe".to_owned())
+        }
+    };
+    let vm = Some(target.id.clone());
+    Event { at: Timestamp::now(), kind, role: "balancer".to_owned(), vm, detail }
+}
+
+async fn end_journal(journal: &Journal, writer: JoinHandle<()>) {
+    let journal = journal.clone();
+    let ended = tokio::task::spawn_blocking(move || {
+        journal.end();
+        writer.join()
+    });
+    let ended = tokio::time::timeout(JOURNAL_PATIENCE, ended).await;
+    if !matches!(ended, Ok(Ok(Ok(())))) {
+        tracing::warn!("the last lines of the journal were not written");
+    }
+}

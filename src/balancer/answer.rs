@@ -1,0 +1,167 @@
+//! The bodies that go to clients.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::Sleep;
+
+use super::finish::Finish;
+use super::tape::Tape;
+
+/// The body of an answer.
+pub(super) enum AnswerBody {
+    /// All of it is here.
+    Held(VecDeque<Bytes>),
+    /// The first part is here, the rest is on its way.
+    Streamed(Box<Streamed>),
+    /// All of it is here; then the rest of the request is read and thrown away.
+    Early(Early),
+}
+
+/// An answer too long to be held.
+pub(super) struct Streamed {
+    first: VecDeque<Bytes>,
+    rest: Incoming,
+    /// What is to be done when it has all gone out.
+    finish: Option<Finish>,
+}
+
+/// An answer to a request whose body nobody wants.
+pub(super) struct Early {
+    chunks: VecDeque<Bytes>,
+    unwanted: Tape,
+    most: u64,
+    patience: Pin<Box<Sleep>>,
+}
+
+/// So much of an unwanted body is read, so that its sender comes to look at the answer.
+const UNWANTED_BYTES: u64 = 256 << 20;
+/// And for so long.
+const UNWANTED_TIME: Duration = Duration::from_secs(10);
+
+impl AnswerBody {
+    /// An answer that streams.
+    pub(super) fn streamed(first: VecDeque<Bytes>, rest: Incoming, finish: Finish) -> Self {
+        Self::Streamed(Box::new(Streamed { first, rest, finish: Some(finish) }))
+    }
+
+    /// An answer to a client that still sends. It goes out at once, but its end does not, so the
+    /// head must not declare its length.
+    pub(super) fn early(chunks: VecDeque<Bytes>, unwanted: Tape) -> Self {
+        let patience = Box::pin(tokio::time::sleep(UNWANTED_TIME));
+        Self::Early(Early { chunks, unwanted, most: UNWANTED_BYTES, patience })
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Held(chunks) => Poll::Ready(chunks.pop_front().map(|c| Ok(Frame::data(c)))),
+            Self::Streamed(streamed) => streamed.poll(cx),
+            Self::Early(early) => match early.chunks.pop_front() {
+                Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                None if early.patience.as_mut().poll(cx).is_ready() => Poll::Ready(None),
+                None => early.unwanted.poll_discard(cx, &mut early.most).map(|()| None),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Held(chunks) => chunks.is_empty(),
+            Self::Streamed(_) | Self::Early(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Held(chunks) => SizeHint::with_exact(length(chunks)),
+            Self::Streamed(streamed) => {
+                let rest = streamed.rest.size_hint().exact();
+                rest.map_or_else(SizeHint::default, |rest| {
+                    SizeHint::with_exact(rest + length(&streamed.first))
+                })
+            }
+            Self::Early(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Streamed {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(chunk) = self.first.pop_front() {
+            self.sent(chunk.len());
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        let frame = loop {
+            match ready!(Pin::new(&mut self.rest).poll_frame(cx)) {
+                Some(Ok(frame)) if frame.is_trailers() => {}
+                frame => break frame,
+            }
+        };
+        match &frame {
+            Some(Ok(frame)) => self.sent(frame.data_ref().map_or(0, Bytes::len)),
+            Some(Err(error)) => self.finish.take().into_iter().for_each(|f| f.cut_short(error)),
+            None => self.finish.take().into_iter().for_each(Finish::whole),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        if let Some(finish) = &mut self.finish {
+            finish.sent(bytes as u64);
+        }
+        // A body of declared length is not asked for its end after its last byte.
+        if self.first.is_empty() && self.rest.is_end_stream() {
+            self.finish.take().into_iter().for_each(Finish::whole);
+        }
+    }
+}
+
+/// Bytes of all chunks together.
+pub(super) fn length(chunks: &VecDeque<Bytes>) -> u64 {
+    chunks.iter().map(|chunk| chunk.len() as u64).sum()
+}
+
+/// An answer's body as far as it was to be held.
+pub(super) enum Held {
+    /// All of it.
+    Whole(VecDeque<Bytes>),
+    /// It is longer; this much was held.
+    Part(VecDeque<Bytes>, Incoming),
+}
+
+/// Takes an answer's body until it is whole or longer than `limit` bytes.
+pub(super) async fn hold(mut body: Incoming, limit: u64) -> Result<Held, hyper::Error> {
+    let mut chunks = VecDeque::new();
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        // Trailers are dropped, as a proxy may (RFC 9110, section 6.5.1).
+        let Ok(chunk) = frame?.into_data() else { continue };
+        bytes += chunk.len() as u64;
+        chunks.push_back(chunk);
+        if bytes > limit {
+            return Ok(Held::Part(chunks, body));
+        }
+    }
+    Ok(Held::Whole(chunks))
+}
+
+/// The whole text of a short body.
+pub(super) async fn text_of(body: Full<Bytes>) -> Bytes {
+    match body.collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(never) => match never {},
+    }
+}

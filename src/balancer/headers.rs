@@ -1,0 +1,296 @@
+//! What a proxy must do to the heads of messages, and which heads it must refuse.
+
+use std::net::IpAddr;
+
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use hyper::http::request::Parts;
+use hyper::http::uri::{Authority, PathAndQuery};
+use hyper::{Method, StatusCode, Uri, Version};
+
+use crate::http::{Problem, X_REQUEST_ID};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
+/// Who this proxy is in `Via` (RFC 9110, section 7.6.3).
+const VIA_CUMULET: HeaderValue = HeaderValue::from_static("1.1 cumulet");
+/// A longer request id is not kept: it goes into every log line.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// Headers that concern one connection only (RFC 9110, section 7.6.1, and the older ones that
+/// RFC 2616, section 13.5.1 listed). `Transfer-Encoding` is set anew for the next hop.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Refuses a request that two servers could understand differently, and those that a balancer
+/// does not serve.
+pub(super) fn check(head: &Parts) -> Result<(), Problem> {
+    if head.method == Method::CONNECT {
+        return Err(not_allowed("CONNECT: this is a balancer, not a tunnel to anywhere"));
+    }
+    if head.method == Method::TRACE {
+        return Err(not_allowed("TRACE: it would show headers that others added"));
+    }
+    check_framing(&head.headers)?;
+    check_host(head)
+}
+
+fn check_framing(headers: &HeaderMap) -> Result<(), Problem> {
+    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return match lengths {
+            0 | 1 => Ok(()),
+            _ => Err(bad("several Content-Length headers: send one")),
+        };
+    };
+    if lengths > 0 {
+        return Err(bad("both Content-Length and Transfer-Encoding: send one of them"));
+    }
+    let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if !is_chunked || codings.next().is_some() {
+        return Err(Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "the only transfer coding that is understood here is one `chunked`",
+        ));
+    }
+    Ok(())
+}
+
+fn check_host(head: &Parts) -> Result<(), Problem> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("several Host headers: send one"));
+    }
+    match host {
+        None if head.version >= Version::HTTP_11 => {
+            return Err(bad("no Host header, which HTTP/1.1 asks for"));
+        }
+        Some(host) if !host.is_empty() && !is_authority(host.as_bytes()) => {
+            return Err(bad("the Host header is not a host name with an optional port"));
+        }
+        _ => {}
+    }
+    let foreign_scheme = head.uri.scheme_str().is_some_and(|scheme| scheme != "http");
+    let has_user = head.uri.authority().is_some_and(|a| a.as_str().contains('@'));
+    if foreign_scheme || has_user {
+        return Err(bad("the target is a URI that is not `http://HOST[:PORT]/PATH`"));
+    }
+    Ok(())
+}
+
+fn is_authority(host: &[u8]) -> bool {
+    !host.contains(&b'@') && Authority::try_from(host).is_ok()
+}
+
+fn bad(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+fn not_allowed(detail: &str) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("no {detail}"))
+}
+
+/// Whether a request's body comes in chunks, of a length that nobody has declared.
+pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Whether the message comes to its end here: it was to be forwarded zero times (RFC 9110, section
+/// 7.6.2).
+pub(super) fn ends_here(head: &Parts) -> bool {
+    head.method == Method::OPTIONS
+        && head.headers.get(MAX_FORWARDS).is_some_and(|left| left.as_bytes() == b"0")
+}
+
+/// The client's name for its request, or a new one.
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let usable = |id: &&HeaderValue| {
+        (1..=LONGEST_REQUEST_ID).contains(&id.len())
+            && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    headers.get(X_REQUEST_ID).filter(usable).cloned().unwrap_or_else(new_request_id)
+}
+
+/// 12 characters of base 32, 60 random bits: two in a million million requests are the same.
+fn new_request_id() -> HeaderValue {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let id: [u8; 12] = std::array::from_fn(|_| DIGITS[fastrand::usize(..DIGITS.len())]);
+    HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("request"))
+}
+
+/// Makes of the client's head the one that a VM gets.
+pub(super) fn towards_vm(head: &mut Parts, peer: IpAddr, id: &HeaderValue) {
+    let chunked = is_chunked(&head.headers);
+    let authority = head.uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
+    remove_hop_by_hop(&mut head.headers);
+    let headers = &mut head.headers;
+    // The answer `100 Continue` was given, or will be, when the body is asked for.
+    headers.remove(EXPECT);
+    if chunked {
+        // Said aloud because a client of GET with a body gets no body sent otherwise.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if let Some(authority) = authority {
+        // RFC 9112, section 3.2.2: a target that names the host overrides the header.
+        headers.insert(HOST, authority);
+    }
+    head.uri = origin_form(&head.uri);
+    count_down_forwards(headers);
+    append_forwarded_for(headers, peer);
+    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    headers.append(VIA, VIA_CUMULET);
+    headers.insert(X_REQUEST_ID, id.clone());
+    head.version = Version::HTTP_11;
+}
+
+/// The path and query alone, which is what a server, unlike a proxy, is asked for.
+fn origin_form(uri: &Uri) -> Uri {
+    let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    Uri::from(path)
+}
+
+fn count_down_forwards(headers: &mut HeaderMap) {
+    let left = headers.get(MAX_FORWARDS).and_then(|v| v.to_str().ok()?.parse::<u32>().ok());
+    if let Some(left) = left {
+        headers.insert(MAX_FORWARDS, left.saturating_sub(1).into());
+    }
+}
+
+fn append_forwarded_for(headers: &mut HeaderMap, peer: IpAddr) {
+    let before: Vec<&str> =
+        headers.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).collect();
+    let line = before.into_iter().chain([peer.to_string().as_str()]).collect::<Vec<_>>().join(", ");
+    if let Ok(value) = HeaderValue::from_str(&line) {
+        headers.insert(X_FORWARDED_FOR, value);
+    }
+}
+
+/// Makes of a VM's head the one that the client gets, as far as a proxy has to.
+pub(super) fn towards_client(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    headers.append(VIA, VIA_CUMULET);
+}
+
+/// Removes what concerns this connection alone, also what its `Connection` header lists; but never
+/// the length and the host, which a sender could list to have the next server misread the message.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| name != CONTENT_LENGTH && name != HOST)
+        .collect();
+    for name in listed.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::Request;
+
+    fn head(target: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn status(head: &Parts) -> u16 {
+        check(head).err().map_or(200, |problem| problem.status.as_u16())
+    }
+
+    #[test]
+    fn heads_that_could_be_read_in_two_ways_are_refused() {
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let cases: &[(&str, Headers<'_>, u16)] = &[
+            ("/", &[("host", "a")], 200),
+            ("/", &[("host", "[::1]:8000")], 200),
+            ("/", &[("host", "")], 200),
+            ("/", &[], 400),
+            ("/", &[("host", "a"), ("host", "a")], 400),
+            ("/", &[("host", "a/b")], 400),
+            ("/", &[("host", "user@a")], 400),
+            ("http://a/", &[("host", "b")], 200),
+            ("http://user@a/", &[("host", "a")], 400),
+            ("ftp://a/", &[("host", "a")], 400),
+            ("/", &[("host", "a"), ("content-length", "1"), ("content-length", "1")], 400),
+            ("/", &[("host", "a"), ("content-length", "1"), ("transfer-encoding", "chunked")], 400),
+            ("/", &[("host", "a"), ("transfer-encoding", "Chunked")], 200),
+            ("/", &[("host", "a"), ("transfer-encoding", "gzip, chunked")], 501),
+        ];
+        for (target, headers, expected) in cases {
+            assert_eq!(status(&head(target, headers)), *expected, "{target} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_concerns_one_connection_stays_there_and_the_length_does_not() {
+        let mut head = head(
+            "http://real:80/a?b=c",
+            &[
+                ("host", "fake"),
+                ("connection", "close, x-mine, content-length, Host"),
+                ("x-mine", "1"),
+                ("content-length", "5"),
+                ("keep-alive", "timeout=5"),
+                ("te", "trailers"),
+                ("upgrade", "h2c"),
+                ("expect", "100-continue"),
+                ("x-forwarded-for", "10.0.0.1"),
+                ("max-forwards", "3"),
+                ("via", "1.0 other"),
+            ],
+        );
+        towards_vm(&mut head, [127, 0, 0, 1].into(), &HeaderValue::from_static("id-1"));
+        let mut left: Vec<String> = head
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [
+                "content-length: 5",
+                "host: real:80",
+                "max-forwards: 2",
+                "via: 1.0 other",
+                "via: 1.1 cumulet",
+                "x-forwarded-for: 10.0.0.1, 127.0.0.1",
+                "x-forwarded-proto: http",
+                "x-request-id: id-1",
+            ]
+        );
+        assert_eq!(head.uri, "/a?b=c");
+    }
+
+    #[test]
+    fn a_usable_request_id_is_kept_and_any_other_replaced() {
+        let of = |id: &str| {
+            let headers = head("/", &[("x-request-id", id)]).headers;
+            request_id(&headers).to_str().unwrap().to_owned()
+        };
+        assert_eq!(of("mine-1"), "mine-1");
+        assert_eq!(of("with space").len(), 12);
+        assert_eq!(of(&"x".repeat(129)).len(), 12);
+        assert_ne!(of(""), of(""));
+    }
+}

@@ -1,0 +1,273 @@
+//! What is told of each request: a line for people, and a line in metrics.txt for those that no VM
+//! has finished. Written by a thread of its own, so that no request waits for a file.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::Method;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::domain::balancing::Reason;
+use crate::domain::cost::{Kind, Work};
+use crate::domain::vm::VmId;
+use crate::state::events::Event;
+use crate::state::folder::StateFolder;
+use crate::state::metrics::Metric;
+
+/// So many lines may wait to be written; more are dropped rather than kept in memory.
+const WAITING_LINES: usize = 16_384;
+
+/// Where to tell what happened.
+#[derive(Clone)]
+pub(super) struct Journal(SyncSender<Note>);
+
+enum Note {
+    Request(Box<Account>),
+    Event(Event),
+    End,
+}
+
+/// All that is known of a request in the end.
+#[derive(Debug)]
+pub(super) struct Account {
+    /// When it came.
+    pub(super) at: Timestamp,
+    /// Its id.
+    pub(super) request: String,
+    /// Its method.
+    pub(super) method: Method,
+    /// Its path.
+    pub(super) path: String,
+    /// The kind of work it asked for.
+    pub(super) kind: Kind,
+    /// What that was predicted to cost.
+    pub(super) work: Work,
+    /// How many requests waited for a VM when it came.
+    pub(super) waiting: u64,
+    /// The VM it was sent to last.
+    pub(super) vm: Option<VmId>,
+    /// How often it was sent to a VM.
+    pub(super) attempts: u32,
+    /// How long it waited for VMs.
+    pub(super) queued: Duration,
+    /// The status that the client saw, or would have seen.
+    pub(super) status: u16,
+    /// From its arrival to its end.
+    pub(super) total: Duration,
+    /// Bytes of its body.
+    pub(super) input_bytes: u64,
+    /// Bytes of the answer's body.
+    pub(super) output_bytes: u64,
+    /// Whether the answer is a VM's, which then accounts for it in metrics.txt.
+    pub(super) by_vm: bool,
+    /// Why this VM, or why none.
+    pub(super) why: Why,
+}
+
+/// The reason for what became of a request.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// Nobody has got to it yet.
+    Nothing,
+    /// A VM was chosen.
+    Chosen(Reason),
+    /// It was refused.
+    Because(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Chosen(reason) => reason.fmt(f),
+            Self::Because(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+impl Journal {
+    /// Starts the thread that writes. `print` has it print a line for each request.
+    pub(super) fn start(folder: StateFolder, print: bool) -> io::Result<(Self, JoinHandle<()>)> {
+        let (sender, receiver) = mpsc::sync_channel(WAITING_LINES);
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || write(&receiver, &folder, print))?;
+        Ok((Self(sender), thread))
+    }
+
+    /// A request has come to its end.
+    pub(super) fn request(&self, account: Box<Account>) {
+        self.tell(Note::Request(account));
+    }
+
+    /// Something happened to a VM.
+    pub(super) fn event(&self, event: Event) {
+        self.tell(Note::Event(event));
+    }
+
+    /// Nothing more is to be told.
+    pub(super) fn end(&self) {
+        // An error means that the thread has ended already.
+        let _ = self.0.send(Note::End);
+    }
+
+    fn tell(&self, note: Note) {
+        if let Err(TrySendError::Full(_)) = self.0.try_send(note) {
+            tracing::warn!("a line was not written: {WAITING_LINES} others wait for the disk");
+        }
+    }
+}
+
+fn write(notes: &Receiver<Note>, folder: &StateFolder, print: bool) {
+    let zone = TimeZone::system();
+    let mut screen = io::BufWriter::new(io::stdout());
+    while let Some(note) = next(notes, &mut screen) {
+        let written = match note {
+            Note::End => break,
+            Note::Event(event) => folder.append_event(&event),
+            Note::Request(account) => {
+                tracing::debug!(
+                    request = account.request,
+                    vm = account.vm.as_ref().map(tracing::field::display),
+                    status = account.status,
+                    attempts = account.attempts,
+                    predicted = %account.work,
+                    why = %account.why,
+                    "{} {}", account.method, account.path,
+                );
+                if print {
+                    // Nobody reads the screen any more: no reason to stop serving.
+                    let _ = writeln!(screen, "{}", account.line(&zone));
+                }
+                account.metric().map_or(Ok(()), |metric| folder.append_metric(&metric))
+            }
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "a line was not written");
+        }
+    }
+    let _ = screen.flush();
+}
+
+/// The next note; shows what was printed before it waits for one.
+fn next(notes: &Receiver<Note>, screen: &mut impl Write) -> Option<Note> {
+    notes.try_recv().ok().or_else(|| {
+        let _ = screen.flush();
+        notes.recv().ok()
+    })
+}
+
+impl Account {
+    /// The line for people:
+    /// `12:30:01.123 POST /blurimage → vm-2 200 34 ms (queue 0, attempts 1) least-work: …`.
+    fn line(&self, zone: &TimeZone) -> String {
+        let at = self.at.to_zoned(zone.clone()).strftime("%H:%M:%S%.3f");
+        let vm = self.vm.as_ref().map_or("-", VmId::as_str);
+        format!(
+            "{at} {} {} → {vm} {} {} ms (queue {}, attempts {}) {}",
+            self.method,
+            printable(&self.path),
+            self.status,
+            self.total.as_millis(),
+            self.waiting,
+            self.attempts,
+            self.why,
+        )
+    }
+
+    /// The line in metrics.txt, unless the VM writes it.
+    fn metric(&self) -> Option<Metric> {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        (!self.by_vm).then(|| Metric {
+            at: Timestamp::now(),
+            request: self.request.clone(),
+            workload: workload(self.kind).to_owned(),
+            vm: None,
+            status: self.status,
+            width: None,
+            height: None,
+            input_bytes: self.input_bytes,
+            output_bytes: self.output_bytes,
+            queue_us: Some(us(self.queued)),
+            cpu_us: None,
+            wall_us: us(self.total),
+            work: None,
+            attempts: self.attempts,
+            extra: Vec::new(),
+        })
+    }
+}
+
+/// The word for a kind of work in metrics.txt.
+fn workload(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Blur => "blur",
+        Kind::Enhance => "enhance",
+        Kind::Raytrace => "raytrace",
+        Kind::Other => "other",
+    }
+}
+
+/// A path that can be shown: at most 80 characters, none of which moves a cursor.
+fn printable(path: &str) -> String {
+    path.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::balancing::{Policy, Rival};
+
+    fn account() -> Account {
+        Account {
+            at: "2026-11-21T12:30:01.123Z".parse().unwrap(),
+            request: "r-1".to_owned(),
+            method: Method::POST,
+            path: "/blurimage".to_owned(),
+            kind: Kind::Blur,
+            work: Work::from_nanos(1),
+            waiting: 0,
+            vm: Some(VmId::numbered(2)),
+            attempts: 1,
+            queued: Duration::ZERO,
+            status: 200,
+            total: Duration::from_millis(34),
+            input_bytes: 10,
+            output_bytes: 20,
+            by_vm: true,
+            why: Why::Chosen(Reason {
+                policy: Policy::LeastWork,
+                chosen: Rival {
+                    id: VmId::numbered(2),
+                    in_flight: 0,
+                    outstanding: Work::NONE,
+                    suspect: false,
+                    tried: false,
+                },
+                alternatives: Vec::new(),
+                others: 0,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_request_is_told_in_one_line() {
+        assert_eq!(
+            account().line(&TimeZone::UTC),
+            "12:30:01.123 POST /blurimage → vm-2 200 34 ms (queue 0, attempts 1) \
+             least-work: vm-2: 0 in flight, 0 s of work"
+        );
+    }
+
+    #[test]
+    fn only_what_no_vm_has_finished_is_accounted_for_here() {
+        assert_eq!(account().metric(), None);
+        let refused = Account { status: 503, by_vm: false, ..account() };
+        let metric = refused.metric().unwrap();
+        assert_eq!((metric.vm, metric.status, metric.workload.as_str()), (None, 503, "blur"));
+    }
+}

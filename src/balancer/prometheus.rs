@@ -1,0 +1,136 @@
+//! The balancer's numbers in Prometheus' text format, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+
+use std::fmt::{Display, Write};
+
+use super::fleet::Fleet;
+use super::latency::{BOUNDS_MS, Latency};
+use crate::domain::balancing::Standing;
+
+/// All metrics.
+pub(super) fn render(fleet: &Fleet) -> String {
+    let mut page = Page::default();
+    let totals = fleet.count(|totals| totals.clone());
+    let targets = fleet.targets();
+    let each = |read: &dyn Fn(&super::target::State) -> u64| -> Vec<(String, u64)> {
+        let labelled = |target: &std::sync::Arc<super::target::Target>| {
+            (format!("vm=\"{}\"", target.id), read(&target.state()))
+        };
+        targets.iter().map(labelled).collect()
+    };
+
+    page.family(
+        "cumulet_requests_total",
+        "counter",
+        "Requests answered, by VM and class of status.",
+    );
+    for target in &targets {
+        page.classes(target.id.as_str(), target.state().tally.answered);
+    }
+    page.classes("-", totals.own_answers);
+    page.whole("cumulet_taken_total", "counter", "Requests taken.", totals.requests);
+    page.whole(
+        "cumulet_cancelled_total",
+        "counter",
+        "Requests whose client left.",
+        totals.cancelled,
+    );
+    page.whole("cumulet_retries_total", "counter", "Attempts beyond the first.", totals.retries);
+    page.whole("cumulet_queue_length", "gauge", "Requests that wait for a VM.", totals.queued);
+    page.whole(
+        "cumulet_queue_seconds",
+        "gauge",
+        "Predicted work of the requests that wait, in seconds of one vCPU.",
+        totals.queued_work.seconds(),
+    );
+    page.whole(
+        "cumulet_requests_in_flight",
+        "gauge",
+        "Requests in the balancer.",
+        totals.in_flight,
+    );
+    page.each(
+        "cumulet_in_flight",
+        "gauge",
+        "Requests sent to a VM and not answered yet.",
+        each(&|state| u64::from(state.in_flight)),
+    );
+    page.each(
+        "cumulet_in_rotation",
+        "gauge",
+        "1 if a VM gets requests.",
+        each(&|state| u64::from(state.standing() != Standing::Out)),
+    );
+    page.each(
+        "cumulet_attempt_failures_total",
+        "counter",
+        "Attempts that a VM failed.",
+        each(&|state| state.tally.failures),
+    );
+    page.each(
+        "cumulet_ejections_total",
+        "counter",
+        "Times a VM was taken out of rotation.",
+        each(&|state| state.tally.ejections),
+    );
+    page.family("cumulet_request_duration_seconds", "histogram", "Time to answer, by VM.");
+    for target in &targets {
+        page.histogram(target.id.as_str(), &target.state().tally.latency);
+    }
+    page.text
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        self.line(format_args!("{name}{{{labels}}} {value}"));
+    }
+
+    fn classes(&mut self, vm: &str, counts: [u64; 5]) {
+        for (class, count) in (1..).zip(counts) {
+            let labels = format!("vm=\"{vm}\",class=\"{class}xx\"");
+            self.sample("cumulet_requests_total", &labels, count);
+        }
+    }
+
+    fn whole(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn each(&mut self, name: &str, kind: &str, help: &str, values: Vec<(String, u64)>) {
+        self.family(name, kind, help);
+        for (labels, value) in values {
+            self.sample(name, &labels, value);
+        }
+    }
+
+    fn histogram(&mut self, vm: &str, latency: &Latency) {
+        let mut at_most = 0;
+        for (bound, count) in BOUNDS_MS.iter().zip(latency.buckets) {
+            at_most += count;
+            let labels = format!("vm=\"{vm}\",le=\"{}\"", *bound as f64 / 1e3);
+            self.sample("cumulet_request_duration_seconds_bucket", &labels, at_most);
+        }
+        let labels = format!("vm=\"{vm}\"");
+        let all = format!("{labels},le=\"+Inf\"");
+        self.sample("cumulet_request_duration_seconds_bucket", &all, latency.count);
+        let sum = latency.sum.as_secs_f64();
+        self.sample("cumulet_request_duration_seconds_sum", &labels, sum);
+        self.sample("cumulet_request_duration_seconds_count", &labels, latency.count);
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Cannot fail: writing to a String never does.
+        let _ = writeln!(self.text, "{line}");
+    }
+}

@@ -1,0 +1,369 @@
+//! The life of a request in the balancer.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderValue, TRANSFER_ENCODING,
+};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode};
+
+use super::Settings;
+use super::answer::{self, AnswerBody, Held};
+use super::features;
+use super::finish::Finish;
+use super::fleet::{Assignment, Fleet};
+use super::forward::{self, Again, Answer, Attempt, ForwardError};
+use super::headers;
+use super::journal::Journal;
+use super::lease::{Lease, Visits};
+use super::queue::NoVm;
+use super::record::Record;
+use super::tape::{Fault, Tape};
+use super::target::Connection;
+use crate::domain::cost::{self, Kind, Work};
+use crate::http::{self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_VM, X_REQUEST_ID};
+
+/// After so many seconds a client may try again, when no VM is there.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// Takes requests and has VMs answer them.
+pub(super) struct Proxy {
+    settings: Settings,
+    fleet: Arc<Fleet>,
+    journal: Journal,
+}
+
+/// A VM's answer, as much of it as was to be waited for.
+struct Taken {
+    head: hyper::http::response::Parts,
+    body: Held,
+    connection: Connection,
+    lease: Lease,
+    /// How long the VM took.
+    at_vm: Duration,
+}
+
+impl Proxy {
+    /// A proxy for this fleet.
+    pub(super) fn new(settings: Settings, fleet: Arc<Fleet>, journal: Journal) -> Self {
+        Self { settings, fleet, journal }
+    }
+
+    /// Has a request answered, by a VM or, if none can, with a problem.
+    pub(super) async fn serve(
+        &self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Response<AnswerBody> {
+        let (mut head, body) = request.into_parts();
+        let id = headers::request_id(&head.headers);
+        let tape = Tape::new(body, self.settings.body_limit);
+        let checked = headers::check(&head).and_then(|()| self.check_length(&tape));
+        let guess = match &checked {
+            Ok(()) => {
+                let features = features::of(&head, &tape).await;
+                (features.kind, cost::predict(&features))
+            }
+            Err(_) => (Kind::Other, Work::NONE),
+        };
+        let name = id.to_str().unwrap_or_default().to_owned();
+        let (fleet, journal) = (self.fleet.clone(), self.journal.clone());
+        let record = Record::open(fleet, journal, tape.clone(), &head, name, guess);
+        if let Err(problem) = checked {
+            return refuse(problem, record, &id, tape).await;
+        }
+        if headers::ends_here(&head) {
+            return preflight(record, &id);
+        }
+        headers::towards_vm(&mut head, peer.ip(), &id);
+        self.forward(&head, tape, record, guess.1, &id).await
+    }
+
+    fn check_length(&self, tape: &Tape) -> Result<(), Problem> {
+        let limit = self.settings.body_limit;
+        match tape.declared() {
+            Some(length) if length > limit => Err(too_long(&format!("{length} bytes"), limit)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends the request to one VM after the other until one has answered, or nobody may try any
+    /// more.
+    async fn forward(
+        &self,
+        head: &Parts,
+        tape: Tape,
+        mut record: Record,
+        work: Work,
+        id: &HeaderValue,
+    ) -> Response<AnswerBody> {
+        let limit = self.settings.request_deadline;
+        let attempt = Attempt {
+            head,
+            tape: &tape,
+            deadline: (tokio::time::Instant::now() + limit, limit),
+            connect_timeout: self.settings.connect_timeout,
+        };
+        let repeatable = forward::is_repeatable(&head.method, head.uri.path());
+        let mut visits = Visits::default();
+        let mut sent = 0;
+        let mut last = None;
+        let problem = loop {
+            let began = Instant::now();
+            let Assignment { lease, reason } =
+                match self.next_vm(&visits, work, &attempt, last.take()).await {
+                    Ok(assignment) => assignment,
+                    Err(problem) => break problem,
+                };
+            record.assigned(&lease.target.id, reason, began.elapsed());
+            let (error, lease) = match self.attempt(&attempt, lease, record.attempts()).await {
+                Ok(taken) => return deliver(taken, record, id, tape),
+                Err(failure) => failure,
+            };
+            sent += u32::from(error.counts());
+            let may = match error.again() {
+                Again::No => false,
+                Again::Yes => true,
+                Again::IfRepeatable => repeatable,
+            };
+            let again = may && sent < self.settings.attempts;
+            note_failure(&error, &lease, again);
+            if !again {
+                break problem_of(&error);
+            }
+            visits.note(&lease.target);
+            if matches!(error, ForwardError::Declined { .. }) {
+                visits.note_declined(&lease.target);
+            }
+            last = Some(error);
+        };
+        refuse(problem, record, id, tape).await
+    }
+
+    /// The VM for the next attempt, after the last one failed with `last`.
+    async fn next_vm(
+        &self,
+        visits: &Visits,
+        work: Work,
+        attempt: &Attempt<'_>,
+        last: Option<ForwardError>,
+    ) -> Result<Assignment, Problem> {
+        let (deadline, limit) = attempt.deadline;
+        match tokio::time::timeout_at(deadline, self.fleet.wait_for(visits, work)).await {
+            Ok(Ok(assignment)) => Ok(assignment),
+            Ok(Err(no_vm)) => Err(match (&no_vm, last) {
+                (NoVm::AtAll(_), Some(declined @ ForwardError::Declined { .. })) => {
+                    problem_of(&declined)
+                }
+                (_, last) => no_vm_problem(&no_vm, last.as_ref()),
+            }),
+            Err(_) => Err(problem_of(&ForwardError::TooLate { after: limit })),
+        }
+    }
+
+    /// One attempt: sends the request to the VM of `lease` and takes its answer, whole if it is
+    /// not too long.
+    async fn attempt(
+        &self,
+        attempt: &Attempt<'_>,
+        lease: Lease,
+        number: u32,
+    ) -> Result<Taken, (ForwardError, Lease)> {
+        let began = Instant::now();
+        let Answer { response, connection } = match attempt.run(&lease, number).await {
+            Ok(answer) => answer,
+            Err(error) => return Err((error, lease)),
+        };
+        let (head, body) = response.into_parts();
+        match self.hold(attempt, &head.headers, body, &lease).await {
+            Ok(body) => Ok(Taken { head, body, connection, lease, at_vm: began.elapsed() }),
+            Err(error) => Err((error, lease)),
+        }
+    }
+
+    /// Takes the body of an answer, if it is to be held; then a VM that dies amid it does no harm.
+    async fn hold(
+        &self,
+        attempt: &Attempt<'_>,
+        headers: &HeaderMap,
+        body: Incoming,
+        lease: &Lease,
+    ) -> Result<Held, ForwardError> {
+        let vm = || lease.target.id.clone();
+        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+            let detail = "it has both Content-Length and Transfer-Encoding".to_owned();
+            return Err(ForwardError::BadAnswer { vm: vm(), detail });
+        }
+        let limit = self.settings.held_answer_limit;
+        let is_long = body.size_hint().lower() > limit;
+        let is_live = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        if is_long || is_live {
+            return Ok(Held::Part(VecDeque::new(), body));
+        }
+        let hung = lease.target.state().hung.clone();
+        tokio::select! {
+            biased;
+            held = answer::hold(body, limit) => {
+                held.map_err(|error| forward::broken_answer(vm(), &error))
+            }
+            () = hung.cancelled() => Err(ForwardError::Hangs { vm: vm() }),
+            () = tokio::time::sleep_until(attempt.deadline.0) => {
+                Err(ForwardError::TooLate { after: attempt.deadline.1 })
+            }
+        }
+    }
+}
+
+/// Gives a VM's answer to the client.
+fn deliver(taken: Taken, record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
+    let Taken { mut head, body, connection, lease, at_vm } = taken;
+    headers::towards_client(&mut head.headers);
+    head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
+    sign(&mut head.headers, lease.target.id.as_str(), &record, id, Some(at_vm));
+    let status = head.status.as_u16();
+    let body = match body {
+        Held::Whole(chunks) => {
+            lease.answered(status);
+            record.answered(status, answer::length(&chunks));
+            if tape.is_over() {
+                lease.target.put_back(connection, Instant::now());
+                AnswerBody::Held(chunks)
+            } else {
+                // The VM answered before it had read all, so this connection to it is spent.
+                drop(connection);
+                answer_early(&mut head.headers, chunks, tape)
+            }
+        }
+        Held::Part(chunks, rest) => {
+            let finish = Finish { lease, connection, record, status, bytes: 0 };
+            AnswerBody::streamed(chunks, rest, finish)
+        }
+    };
+    Response::from_parts(head, body)
+}
+
+fn note_failure(error: &ForwardError, lease: &Lease, again: bool) {
+    tracing::debug!(vm = %lease.target.id, %error, again, blame = ?error.blame(), "an attempt failed");
+    if let Some(symptom) = error.symptom() {
+        lease.tell(symptom);
+    }
+    if error.blame() != forward::Blame::Client {
+        lease.failed(again);
+    }
+}
+
+/// What the client is told of a failure that nobody can make good.
+fn problem_of(error: &ForwardError) -> Problem {
+    match error {
+        ForwardError::Body(Fault::TooLong { limit }) => too_long("longer", *limit),
+        ForwardError::Body(_) => Problem::new(StatusCode::BAD_REQUEST, error.to_string()),
+        ForwardError::Declined { retry_after, .. } => Problem::retry_later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            *retry_after,
+            "every VM is full or draining",
+        ),
+        ForwardError::TooLate { .. } | ForwardError::Hangs { .. } => {
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, error.to_string())
+        }
+        _ => Problem::new(StatusCode::BAD_GATEWAY, error.to_string()),
+    }
+}
+
+fn no_vm_problem(no_vm: &NoVm, last: Option<&ForwardError>) -> Problem {
+    let why = match no_vm {
+        NoVm::YetTo(why) | NoVm::AtAll(why) => why.clone(),
+        NoVm::QueueFull(limit) => format!("{limit} requests wait for a VM already"),
+        NoVm::WaitedTooLong(waited) => format!("no VM came within {:.1} s", waited.as_secs_f64()),
+    };
+    let sentence = match last {
+        Some(error) => format!("{error}; then {why}"),
+        None => why,
+    };
+    Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER_SECONDS, sentence)
+}
+
+fn too_long(length: &str, limit: u64) -> Problem {
+    let detail = format!(
+        "the body is {length}, the limit for a body is {limit} bytes: send a smaller picture or scene"
+    );
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+/// Answers with a problem.
+async fn refuse(
+    problem: Problem,
+    record: Record,
+    id: &HeaderValue,
+    tape: Tape,
+) -> Response<AnswerBody> {
+    let (status, detail) = (problem.status, problem.detail.clone());
+    let (mut head, body) = problem.into_response().into_parts();
+    sign(&mut head.headers, "-", &record, id, None);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        head.headers
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+    }
+    let chunks = VecDeque::from([answer::text_of(body).await]);
+    let body = if tape.is_over() {
+        AnswerBody::Held(chunks)
+    } else {
+        answer_early(&mut head.headers, chunks, tape)
+    };
+    if status == StatusCode::BAD_REQUEST {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    record.refused(status.as_u16(), detail);
+    Response::from_parts(head, body)
+}
+
+/// An answer to a request of which the client still sends the body. What follows on this
+/// connection is the rest of that body, so it takes no other request.
+fn answer_early(headers: &mut HeaderMap, chunks: VecDeque<Bytes>, tape: Tape) -> AnswerBody {
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if answer::length(&chunks) == 0 {
+        // Perhaps an answer that may not have a body, such as one to HEAD: its length stays.
+        return AnswerBody::Held(chunks);
+    }
+    headers.remove(CONTENT_LENGTH);
+    AnswerBody::early(chunks, tape)
+}
+
+/// The answer to an `OPTIONS` that may not be forwarded any further.
+fn preflight(record: Record, id: &HeaderValue) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::Held(VecDeque::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    http::preflight(response.headers_mut());
+    sign(response.headers_mut(), "-", &record, id, None);
+    record.refused(204, "it was not to be forwarded".to_owned());
+    response
+}
+
+/// Says who answered which request, after how many attempts, and where the time went.
+fn sign(
+    headers: &mut HeaderMap,
+    vm: &str,
+    record: &Record,
+    id: &HeaderValue,
+    at_vm: Option<Duration>,
+) {
+    let vm = HeaderValue::from_str(vm).unwrap_or(HeaderValue::from_static("-"));
+    headers.insert(X_CUMULET_VM, vm);
+    headers.insert(X_CUMULET_ATTEMPTS, record.attempts().into());
+    headers.insert(X_REQUEST_ID, id.clone());
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let age = record.age();
+    let own = age.saturating_sub(at_vm.unwrap_or_default());
+    let timing = format!("lb;dur={:.2}, lb-queue;dur={:.2}", ms(own), ms(record.queued()));
+    if let Ok(timing) = HeaderValue::from_str(&timing) {
+        headers.append(SERVER_TIMING, timing);
+    }
+}

@@ -1,0 +1,138 @@
+//! The account of one request, from its arrival to its end, however that comes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::http::request::Parts;
+use jiff::Timestamp;
+
+use super::fleet::Fleet;
+use super::journal::{Account, Journal, Why};
+use super::tape::Tape;
+use crate::domain::balancing::Reason;
+use crate::domain::cost::{Kind, Work};
+use crate::domain::vm::VmId;
+
+/// What stands in the account of a request whose client left before it was answered; nginx has
+/// made the number common.
+pub(super) const CLIENT_LEFT: u16 = 499;
+
+/// The account of one request. Dropped before its end it tells that the client has left.
+pub(super) struct Record {
+    fleet: Arc<Fleet>,
+    journal: Journal,
+    tape: Tape,
+    begun: Instant,
+    open: Option<Box<Account>>,
+}
+
+impl Record {
+    /// A request has come.
+    pub(super) fn open(
+        fleet: Arc<Fleet>,
+        journal: Journal,
+        tape: Tape,
+        head: &Parts,
+        request: String,
+        (kind, work): (Kind, Work),
+    ) -> Self {
+        let begun = Instant::now();
+        let waiting = fleet.count(|totals| {
+            totals.arrived(work, begun);
+            totals.in_flight += 1;
+            totals.queued
+        });
+        let account = Account {
+            at: Timestamp::now(),
+            request,
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            kind,
+            work,
+            waiting,
+            vm: None,
+            attempts: 0,
+            queued: Duration::ZERO,
+            status: CLIENT_LEFT,
+            total: Duration::ZERO,
+            input_bytes: 0,
+            output_bytes: 0,
+            by_vm: false,
+            why: Why::Nothing,
+        };
+        Self { fleet, journal, tape, begun, open: Some(Box::new(account)) }
+    }
+
+    /// It is sent to a VM, for this reason, after it has waited so long.
+    pub(super) fn assigned(&mut self, vm: &VmId, reason: Reason, waited: Duration) {
+        let Some(account) = &mut self.open else { return };
+        account.vm = Some(vm.clone());
+        account.attempts += 1;
+        account.queued += waited;
+        account.why = Why::Chosen(reason);
+        if account.attempts > 1 {
+            self.fleet.count(|totals| totals.retries += 1);
+        }
+    }
+
+    /// Times it was sent to a VM.
+    pub(super) fn attempts(&self) -> u32 {
+        self.open.as_ref().map_or(0, |account| account.attempts)
+    }
+
+    /// How long it waited for VMs.
+    pub(super) fn queued(&self) -> Duration {
+        self.open.as_ref().map_or(Duration::ZERO, |account| account.queued)
+    }
+
+    /// Since it came.
+    pub(super) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// The VM's answer went out, `bytes` long.
+    pub(super) fn answered(mut self, status: u16, bytes: u64) {
+        self.close(|account| {
+            account.status = status;
+            account.output_bytes = bytes;
+            account.by_vm = true;
+        });
+    }
+
+    /// The balancer itself answered, or broke off an answer, because of this.
+    pub(super) fn refused(mut self, status: u16, because: String) {
+        self.close(|account| {
+            account.status = status;
+            account.why = Why::Because(because);
+        });
+    }
+
+    fn close(&mut self, how: impl FnOnce(&mut Account)) {
+        let Some(mut account) = self.open.take() else { return };
+        how(&mut account);
+        account.total = self.begun.elapsed();
+        account.input_bytes = self.tape.bytes();
+        let (status, by_vm) = (account.status, account.by_vm);
+        self.fleet.count(|totals| {
+            totals.in_flight = totals.in_flight.saturating_sub(1);
+            totals.failures += u64::from(status >= 500);
+            totals.cancelled += u64::from(status == CLIENT_LEFT);
+            let class = usize::from(status / 100).saturating_sub(1);
+            if let Some(count) = totals.own_answers.get_mut(class)
+                && !by_vm
+                && status != CLIENT_LEFT
+            {
+                *count += 1;
+            }
+        });
+        self.journal.request(account);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.close(|account| {
+            account.why = Why::Because("the client left before it was answered".to_owned());
+        });
+    }
+}

@@ -1,0 +1,103 @@
+//! LBState.xml: what the balancer sees, written every second.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::fleet::Fleet;
+use super::target::Target;
+use crate::domain::balancing::Standing;
+use crate::state::StateFolder;
+use crate::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+
+/// How often the file is written.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Who writes.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    /// Where the balancer takes requests.
+    pub(super) address: String,
+    /// Its process.
+    pub(super) pid: u32,
+}
+
+/// Writes the file every second until `stop`, and once more then.
+pub(super) async fn run(
+    fleet: Arc<Fleet>,
+    folder: StateFolder,
+    identity: Identity,
+    stop: CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let is_last = tokio::select! {
+            biased;
+            () = stop.cancelled() => true,
+            _ = ticks.tick() => false,
+        };
+        let seen = snapshot(&fleet, &identity, Instant::now());
+        let folder = folder.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            folder.update_or(LbStateFile::default, |file: &mut LbStateFile| {
+                let (seq, foreign) = (file.seq, std::mem::take(&mut file.foreign));
+                *file = LbStateFile { seq, foreign, ..seen };
+            })
+        });
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!(%error, "LBState.xml was not written");
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// What the balancer sees at `now`.
+pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbStateFile {
+    let vms = fleet.targets().iter().map(|target| line(target, now)).collect();
+    let totals = fleet.count(|totals| {
+        let (rate, offered_load) = totals.rates(now);
+        LbTotals {
+            requests: totals.requests,
+            in_flight: totals.in_flight,
+            queued: totals.queued,
+            queue_seconds: totals.queued_work.seconds(),
+            failures: totals.failures,
+            retries: totals.retries,
+            rate,
+            offered_load,
+        }
+    });
+    LbStateFile {
+        reported_at: Some(Timestamp::now()),
+        address: identity.address.clone(),
+        pid: identity.pid,
+        policy: fleet.policy().to_string(),
+        totals,
+        vms,
+        ..LbStateFile::default()
+    }
+}
+
+fn line(target: &Target, now: Instant) -> LbTarget {
+    let mut state = target.state();
+    let percentiles = state.tally.latency.percentiles(now);
+    LbTarget {
+        id: target.id.clone(),
+        in_rotation: state.standing() != Standing::Out,
+        reason: state.reason(),
+        in_flight: state.in_flight,
+        outstanding_seconds: state.outstanding.seconds(),
+        served: state.tally.answered.iter().sum(),
+        failures: state.tally.failures,
+        retries: state.tally.retries,
+        p50_ms: percentiles.p50,
+        p95_ms: percentiles.p95,
+        p99_ms: percentiles.p99,
+    }
+}

@@ -1,0 +1,215 @@
+//! A request's body that is sent on while it arrives and kept, so that it can be sent again.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+/// A body comes in at most so many pieces: each costs memory beside its bytes.
+const MOST_CHUNKS: usize = 1 << 20;
+
+/// A body from the client, played to one VM at a time, from its start each time.
+///
+/// Holds the chunks as they came, without copying them. Asks the client for more only when the VM
+/// has taken what there is, so a slow VM slows the client down.
+#[derive(Clone)]
+pub(super) struct Tape(Arc<Mutex<Recording>>);
+
+struct Recording {
+    source: Incoming,
+    chunks: Vec<Bytes>,
+    bytes: u64,
+    limit: u64,
+    declared: Option<u64>,
+    end: End,
+    /// Which reader may take from the source: the youngest. An older one belongs to an attempt
+    /// that was given up; it would take the wake-up away from the one that counts.
+    reader: u64,
+}
+
+/// How far a recording has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum End {
+    Open,
+    Whole,
+    Failed(Fault),
+}
+
+/// Why a body cannot be sent on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// It is longer than the limit.
+    #[error("the body is longer than the limit of {limit} bytes")]
+    TooLong {
+        /// The most that is taken, in bytes.
+        limit: u64,
+    },
+    /// It does not follow HTTP, or ended early.
+    #[error("the body could not be read: {0}")]
+    Broken(String),
+    /// This attempt was given up for another one.
+    #[error("the request was sent elsewhere")]
+    GivenUp,
+}
+
+impl Tape {
+    /// A tape that takes up to `limit` bytes.
+    pub(super) fn new(source: Incoming, limit: u64) -> Self {
+        let end = if source.is_end_stream() { End::Whole } else { End::Open };
+        let declared = source.size_hint().exact();
+        let (chunks, bytes, reader) = (Vec::new(), 0, 0);
+        let recording = Recording { source, chunks, bytes, limit, declared, end, reader };
+        Self(Arc::new(Mutex::new(recording)))
+    }
+
+    /// A reader that begins at the start. The readers before it get no more.
+    pub(super) fn reader(&self) -> Reader {
+        let mut recording = self.lock();
+        recording.reader += 1;
+        Reader { tape: self.clone(), number: recording.reader, next: 0, sent: 0 }
+    }
+
+    /// What was wrong with the body so far.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        match &self.lock().end {
+            End::Failed(fault) => Some(fault.clone()),
+            End::Open | End::Whole => None,
+        }
+    }
+
+    /// Whether the client has nothing more to send.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().end == End::Whole
+    }
+
+    /// Bytes taken so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    /// The length that was declared.
+    pub(super) fn declared(&self) -> Option<u64> {
+        self.lock().declared
+    }
+
+    /// The first bytes of the body, if they arrive within `patience`. They stay on the tape.
+    pub(super) async fn first_chunk(&self, patience: Duration) -> Option<Bytes> {
+        let first = std::future::poll_fn(|cx| {
+            let mut recording = self.lock();
+            if recording.chunks.is_empty() && recording.end == End::Open {
+                ready!(recording.record(cx));
+            }
+            Poll::Ready(recording.chunks.first().cloned())
+        });
+        tokio::time::timeout(patience, first).await.ok().flatten()
+    }
+
+    /// Reads on and throws away: a client that sends a body which nobody wants may look for the
+    /// answer only after it has sent it all. Ready at the end of the body, or after `most` bytes.
+    pub(super) fn poll_discard(&self, cx: &mut Context<'_>, most: &mut u64) -> Poll<()> {
+        let mut recording = self.lock();
+        recording.reader += 1;
+        recording.chunks.clear();
+        while !recording.source.is_end_stream() {
+            match ready!(Pin::new(&mut recording.source).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    match most.checked_sub(length) {
+                        Some(left) => *most = left,
+                        None => return Poll::Ready(()),
+                    }
+                }
+                Some(Err(_)) | None => return Poll::Ready(()),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recording> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recording {
+    /// Takes the next chunk from the client. Trailers are dropped, as a proxy may (RFC 9110,
+    /// section 6.5.1): nothing here has a use for them.
+    fn record(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let Ok(chunk) = frame.into_data() else { continue };
+                    self.bytes += chunk.len() as u64;
+                    if self.bytes > self.limit {
+                        self.end = End::Failed(Fault::TooLong { limit: self.limit });
+                    } else if self.chunks.len() == MOST_CHUNKS {
+                        let sentence = format!("it comes in more than {MOST_CHUNKS} chunks");
+                        self.end = End::Failed(Fault::Broken(sentence));
+                    } else if !chunk.is_empty() {
+                        self.chunks.push(chunk);
+                    } else {
+                        continue;
+                    }
+                }
+                Some(Err(error)) => self.end = End::Failed(Fault::Broken(error.to_string())),
+                None => self.end = End::Whole,
+            }
+            if self.end == End::Open && self.source.is_end_stream() {
+                self.end = End::Whole;
+            }
+            return Poll::Ready(());
+        }
+    }
+}
+
+/// Plays a tape from its start to one VM.
+pub(super) struct Reader {
+    tape: Tape,
+    number: u64,
+    next: usize,
+    sent: u64,
+}
+
+impl Body for Reader {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let this = &mut *self;
+        let mut recording = this.tape.lock();
+        if recording.reader != this.number {
+            return Poll::Ready(Some(Err(Fault::GivenUp)));
+        }
+        if this.next == recording.chunks.len() && recording.end == End::Open {
+            ready!(recording.record(cx));
+        }
+        if let Some(chunk) = recording.chunks.get(this.next) {
+            this.next += 1;
+            this.sent += chunk.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
+        }
+        Poll::Ready(match &recording.end {
+            End::Failed(fault) => Some(Err(fault.clone())),
+            End::Open | End::Whole => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let recording = self.tape.lock();
+        recording.end == End::Whole && self.next == recording.chunks.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let recording = self.tape.lock();
+        match (recording.declared, &recording.end) {
+            (Some(declared), _) => SizeHint::with_exact(declared.saturating_sub(self.sent)),
+            (None, End::Whole) => SizeHint::with_exact(recording.bytes.saturating_sub(self.sent)),
+            (None, _) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The client: sends requests to a cluster as any HTTP client would.
+
+pub mod send;

@@ -1,0 +1,152 @@
+//! One emulated VM: a process with a webserver, so many vCPUs of a certain speed, a slow boot and a
+//! report every few seconds.
+//!
+//! ```text
+//!  connection ──▶ service ──▶ route ──▶ body ──▶ admission ──▶ job, on threads of its own
+//!                                                  (queue)      paced by virtual_cpu
+//!                    ◀── answer, with the VM's load ◀──────────────┘
+//!                                     │
+//!                                  ledger ──▶ metrics.txt
+//!  ASState.xml ──▶ life ──▶ phase ──▶ report ──▶ VMState.xml, samples.txt
+//! ```
+//!
+//! The rule while it drains: it goes on serving whatever still comes. The balancer is who stops
+//! sending, and what it sent before it knew must not fail. Only the signal to stop ends service:
+//! then nothing new is accepted and what is in progress may finish.
+
+mod accept;
+mod admission;
+mod body;
+mod complaint;
+mod job;
+mod ledger;
+mod life;
+mod machine;
+mod occupancy;
+mod priority;
+mod report;
+mod route;
+mod service;
+mod virtual_cpu;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::service::service_fn;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::instance_type::InstanceType;
+use crate::domain::vm::VmId;
+use crate::http::server;
+use crate::state::StateFolder;
+use crate::units::Share;
+use crate::workload::Limits;
+
+use machine::Machine;
+
+/// How one VM is to be.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name.
+    pub id: VmId,
+    /// What it has.
+    pub instance_type: InstanceType,
+    /// How much of a core of this machine each of its vCPUs is. A type without a number of vCPUs
+    /// is never held back.
+    pub vcpu_share: Share,
+    /// From the start until it is `running`, already scaled.
+    pub boot: Duration,
+    /// Time between two reports; also the window over which the load is measured.
+    pub report_every: Duration,
+    /// How long requests in progress may go on after the signal to stop.
+    pub drain_limit: Duration,
+    /// Bounds on what one request may ask for.
+    pub limits: Limits,
+    /// Bytes of one request's body.
+    pub body_bytes: u64,
+    /// Bytes of the bodies of all requests inside the VM.
+    pub all_bodies_bytes: u64,
+    /// Requests that may wait for a place to be worked on.
+    pub longest_queue: u32,
+}
+
+impl Settings {
+    /// A VM of that type with everything else at its default.
+    pub fn new(id: VmId, instance_type: InstanceType) -> Self {
+        Self {
+            id,
+            boot: instance_type.boot,
+            instance_type,
+            vcpu_share: Share::ALL,
+            report_every: Duration::from_secs(5),
+            drain_limit: Duration::from_secs(30),
+            limits: Limits::default(),
+            body_bytes: 64 << 20,
+            all_bodies_bytes: 1 << 30,
+            longest_queue: 1_000,
+        }
+    }
+}
+
+/// After the drain limit, work that is given up may take so long to say so to its client.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Runs a VM that answers at `listener` until `stop` is cancelled and what was in progress then has
+/// finished or the drain limit has passed. Its last word in VMState.xml is `terminated`.
+///
+/// A state folder that cannot be written does not stop it from serving.
+///
+/// # Errors
+/// If the listener has no address.
+pub async fn run(
+    settings: Settings,
+    folder: StateFolder,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("cannot tell the address of the VM's socket")?;
+    let (id, boot) = (settings.id.clone(), settings.boot);
+    let drain_limit = settings.drain_limit;
+    let (ledger, booked) = ledger::open(folder.clone());
+    let machine = Arc::new(Machine::new(settings, address.to_string(), ledger));
+
+    let living =
+        tokio::spawn(life::follow(machine.phase.clone(), id, boot, folder.clone(), stop.clone()));
+    let end = CancellationToken::new();
+    let reporting = tokio::spawn(report::keep(Arc::clone(&machine), folder, end.clone()));
+    let giving_up = tokio::spawn(give_up_after(stop.clone(), drain_limit, Arc::clone(&machine)));
+
+    let service = {
+        let machine = Arc::clone(&machine);
+        service_fn(move |request| {
+            let machine = Arc::clone(&machine);
+            async move { Ok(service::answer(machine, request).await) }
+        })
+    };
+    let finished = server::serve(listener, service, stop, drain_limit + LAST_WORDS).await;
+    if !finished {
+        tracing::warn!("stopping although some answers have not been sent yet");
+    }
+    giving_up.abort();
+    machine.ledger.close();
+    for (task, name) in [(living, "life"), (booked, "metrics")] {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the task for {name} ended badly");
+        }
+    }
+    end.cancel();
+    if let Err(error) = reporting.await {
+        tracing::error!(%error, "the task for reports ended badly");
+    }
+    Ok(())
+}
+
+/// Cancels all work when the drain limit has passed.
+async fn give_up_after(stop: CancellationToken, limit: Duration, machine: Arc<Machine>) {
+    stop.cancelled().await;
+    tokio::time::sleep(limit).await;
+    tracing::warn!("giving up what is still in progress {limit:?} after the signal to stop");
+    machine.give_up.cancel();
+}

@@ -1,0 +1,297 @@
+//! Waves of rays: all rays of one depth of a tile are traced before any of the next.
+//!
+//! A ray of the camera may hit, and be reflected and refracted, and so on six times over. Rather
+//! than following one ray to its end, each tile traces its camera rays in packets of eight and
+//! collects the rays that they give rise to; those, packed densely again, are the next wave. Each
+//! ray has a [`Node`] for the colour that it sees. When the last wave is through, the colours are
+//! added up from the last node to the first.
+
+use super::index::Effort;
+use super::packet::{Packet, Rays};
+use super::render::Counters;
+use super::scene::Rgb;
+use super::shade::{Hits, shade};
+use super::simd::{ALL, Doubles, LANES, Mask, Simd, Task};
+use super::world::World;
+use crate::workload::Error;
+
+/// What a ray sees that hits nothing.
+const BACKGROUND: Rgb = [128.0 / 255.0; 3];
+
+/// Rays of this depth are the last: what they hit neither reflects nor refracts.
+const LAST_DEPTH: usize = 6;
+
+/// Packets that are traced between two looks at the clock.
+const BATCH: usize = 8;
+
+/// Stands for no ray.
+const NONE: u32 = u32::MAX;
+
+/// What one ray sees.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    /// Without what reflection and refraction add.
+    color: Rgb,
+    /// How much of the reflected and of the refracted ray's colour is added.
+    gains: [f32; 2],
+    /// Their places among the reflected and the refracted rays of the next wave.
+    children: [u32; 2],
+}
+
+impl Node {
+    const MISS: Self = Self { color: BACKGROUND, gains: [0.0; 2], children: [NONE; 2] };
+}
+
+/// Rays, eight to a packet, the last packet filled up with rays that hit nothing.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    packets: Vec<Packet>,
+    length: usize,
+}
+
+impl Stream {
+    pub(super) const fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.packets.clear();
+        self.length = 0;
+    }
+
+    /// Adds the rays whose bit is set. Returns the place of the first.
+    #[inline(always)]
+    pub(super) fn push<S: Simd>(&mut self, rays: &Rays<S>, lanes: u32) -> usize {
+        let first = self.length;
+        let packet = rays.store();
+        if lanes == ALL && first.is_multiple_of(LANES) {
+            self.packets.push(packet);
+            self.length += LANES;
+            return first;
+        }
+        for lane in set_bits(lanes) {
+            let place = self.length % LANES;
+            if place == 0 {
+                self.packets.push(Packet::EMPTY);
+            }
+            if let Some(last) = self.packets.last_mut() {
+                for axis in 0..3 {
+                    last.origin[axis][place] = packet.origin[axis][lane];
+                    last.direction[axis][place] = packet.direction[axis][lane];
+                }
+            }
+            self.length += 1;
+        }
+        first
+    }
+}
+
+/// The lanes whose bit is set, in order.
+#[inline(always)]
+pub(super) fn set_bits(mut bits: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (lane < LANES).then_some(lane)
+    })
+}
+
+/// Where the colours of a wave's rays are: reflected rays (for the first wave those of the camera)
+/// from `nodes[starts[0]]` on, refracted ones from `nodes[starts[1]]`.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    starts: [usize; 2],
+    end: usize,
+}
+
+/// The memory of one thread, used again for every tile.
+#[derive(Debug, Default)]
+pub(super) struct Waves {
+    /// Reflected and refracted rays of the wave being traced.
+    streams: [Stream; 2],
+    /// And of the one after.
+    next: [Stream; 2],
+    nodes: Vec<Node>,
+    levels: Vec<Level>,
+    pub(super) effort: Effort,
+}
+
+/// What shading writes to.
+pub(super) struct Sink<'a> {
+    pub(super) nodes: &'a mut [Node],
+    /// Streams for reflected and refracted rays, if there are to be any.
+    pub(super) next: Option<&'a mut [Stream; 2]>,
+    pub(super) effort: &'a mut Effort,
+}
+
+impl Sink<'_> {
+    #[inline(always)]
+    pub(super) fn set_color(&mut self, node: u32, color: Rgb) {
+        self.nodes[node as usize].color = color;
+    }
+
+    /// Adds reflected (kind 0) or refracted (kind 1) rays, of the lanes whose bit is set, to the
+    /// next wave.
+    #[inline(always)]
+    pub(super) fn spawn<S: Simd>(
+        &mut self,
+        kind: usize,
+        rays: &Rays<S>,
+        lanes: u32,
+        nodes: &[u32; LANES],
+        gains: &[f32; LANES],
+    ) {
+        let Some(next) = &mut self.next else { return };
+        let first = next[kind].push(rays, lanes);
+        for (place, lane) in (first..).zip(set_bits(lanes)) {
+            let node = &mut self.nodes[nodes[lane] as usize];
+            node.children[kind] = u32::try_from(place).unwrap_or(NONE);
+            node.gains[kind] = gains[lane];
+        }
+    }
+}
+
+impl Waves {
+    /// The stream that takes a tile's camera rays, emptied.
+    pub(super) fn camera_rays(&mut self) -> &mut Stream {
+        self.streams.iter_mut().chain(&mut self.next).for_each(Stream::clear);
+        self.nodes.clear();
+        self.levels.clear();
+        &mut self.streams[0]
+    }
+
+    /// Traces the camera rays and all that follows from them. `pause` is called now and then.
+    ///
+    /// # Errors
+    /// Those of `pause`, and [`Error::Unprocessable`] if there is no light and something is hit.
+    pub(super) fn trace<S: Simd>(
+        &mut self,
+        simd: S,
+        world: &World,
+        pause: &mut impl FnMut(&Counters) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.effort.counters.primary += self.streams[0].len() as u64;
+        for depth in 0..=LAST_DEPTH {
+            let lengths = self.streams.each_ref().map(Stream::len);
+            let start = self.nodes.len();
+            let end = start + lengths[0] + lengths[1];
+            if start == end {
+                break;
+            }
+            self.nodes.resize(end, Node::MISS);
+            let starts = [start, start + lengths[0]];
+            self.levels.push(Level { starts, end });
+            for (stream, start) in self.streams.iter().zip(starts) {
+                let mut sink = Sink {
+                    nodes: &mut self.nodes,
+                    next: (depth < LAST_DEPTH).then_some(&mut self.next),
+                    effort: &mut self.effort,
+                };
+                trace_stream(simd, world, stream, start, &mut sink, pause)?;
+            }
+            std::mem::swap(&mut self.streams, &mut self.next);
+            self.next.iter_mut().for_each(Stream::clear);
+            self.effort.counters.secondary +=
+                (self.streams[0].len() + self.streams[1].len()) as u64;
+        }
+        self.gather();
+        Ok(())
+    }
+
+    /// What the camera rays see, once traced.
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes[..self.levels.first().map_or(0, |level| level.end)]
+    }
+
+    /// Adds what reflected and refracted rays see to the colours of the rays they stem from.
+    fn gather(&mut self) {
+        for pair in self.levels.windows(2).rev() {
+            let [level, next] = pair else { continue };
+            let (nodes, later) = self.nodes.split_at_mut(level.end);
+            for node in &mut nodes[level.starts[0]..] {
+                for kind in 0..2 {
+                    if node.children[kind] != NONE {
+                        let child = next.starts[kind] - level.end + node.children[kind] as usize;
+                        node.add(later[child].color, kind);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Node {
+    pub(super) const fn color(&self) -> Rgb {
+        self.color
+    }
+
+    fn add(&mut self, color: Rgb, kind: usize) {
+        let gain = self.gains[kind].clamp(0.0, 1.0);
+        for (sum, channel) in self.color.iter_mut().zip(color) {
+            *sum = (*sum + channel * gain).clamp(0.0, 1.0);
+        }
+    }
+}
+
+fn trace_stream<S: Simd>(
+    simd: S,
+    world: &World,
+    stream: &Stream,
+    start: usize,
+    sink: &mut Sink<'_>,
+    pause: &mut impl FnMut(&Counters) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut pending = Hits::default();
+    for (batch, packets) in stream.packets.chunks(BATCH).enumerate() {
+        let done = batch * BATCH * LANES;
+        let rays = (packets.len() * LANES).min(stream.length - done);
+        let node = start + done;
+        simd.run(Batch { simd, world, packets, rays, node, pending: &mut pending, sink })?;
+        pause(&sink.effort.counters)?;
+    }
+    shade(simd, world, &pending, sink)
+}
+
+/// Some packets that hold so many rays, whose nodes begin at `node`.
+struct Batch<'a, 'b, S> {
+    simd: S,
+    world: &'a World,
+    packets: &'a [Packet],
+    rays: usize,
+    node: usize,
+    /// Hits of packets of which not all rays hit: shaded as soon as there are eight.
+    pending: &'a mut Hits,
+    sink: &'a mut Sink<'b>,
+}
+
+impl<S: Simd> Task for Batch<'_, '_, S> {
+    type Output = Result<(), Error>;
+
+    #[inline(always)]
+    fn work(self) -> Result<(), Error> {
+        let Self { simd, world, packets, rays, node, pending, sink } = self;
+        for (number, packet) in packets.iter().enumerate() {
+            let first = number * LANES;
+            let active = ALL >> (LANES - (rays - first).min(LANES));
+            let rays = Rays::load(simd, packet);
+            let nearest = world.index.nearest(simd, &rays, active, sink.effort);
+            let hit = simd.splat(0.0).at_most(nearest.code).bits() & active;
+            if hit == 0 {
+                continue;
+            }
+            let hits = Hits::new(&rays, &nearest, node + first);
+            if hit == ALL {
+                shade(simd, world, &hits, sink)?;
+            } else {
+                for lane in set_bits(hit) {
+                    if pending.is_full() {
+                        shade(simd, world, pending, sink)?;
+                        pending.clear();
+                    }
+                    pending.push(&hits, lane);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! A scene laid out for tracing.
+
+use super::index::Index;
+use super::scene::{Finish, Geometry, Light, Pigment, Rgb, Scene, Shape};
+use super::simd::each;
+use super::texture::Texture;
+use crate::workload::{Cancelled, Pacer};
+
+/// Everything that rays need to know.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) lights: Vec<Light>,
+    pub(super) pigments: Vec<Pigment>,
+    pub(super) texture: Option<Texture>,
+    /// Of each drawn shape, in file order.
+    pub(super) surfaces: Vec<Surface>,
+    pub(super) finishes: Vec<FinishRow>,
+    pub(super) index: Index,
+}
+
+/// What shading needs of a shape.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surface {
+    /// The centre of a sphere, the normal of anything else.
+    pub(super) vector: [f64; 3],
+    pub(super) pigment: u32,
+    pub(super) finish: u32,
+    pub(super) sphere: bool,
+}
+
+/// A finish: ambient, diffuse, specular, shininess, reflection, transmission, refractive index.
+pub(super) type FinishRow = [f32; 7];
+
+impl World {
+    /// Lays out a scene. Kinds with fewer than `least` shapes get no hierarchy.
+    ///
+    /// # Errors
+    /// [`Cancelled`] if the pacer says so.
+    pub(super) fn new(
+        scene: Scene,
+        texture: Option<Texture>,
+        least: usize,
+        pacer: &dyn Pacer,
+    ) -> Result<Self, Cancelled> {
+        Ok(Self {
+            index: Index::new(&scene.shapes, least, pacer)?,
+            surfaces: scene.shapes.iter().map(Surface::of).collect(),
+            finishes: scene.finishes.iter().map(row).collect(),
+            lights: scene.lights,
+            pigments: scene.pigments,
+            texture,
+        })
+    }
+}
+
+impl Surface {
+    fn of(shape: &Shape) -> Self {
+        let (vector, sphere) = match &shape.geometry {
+            Geometry::Sphere(sphere) => (sphere.center, true),
+            Geometry::Plane(plane) => (plane.normal, false),
+            Geometry::Triangle(triangle) => (triangle.plane.normal, false),
+        };
+        let (pigment, finish) = (shape.pigment, shape.finish);
+        Self { vector: vector.to_array(), pigment, finish, sphere }
+    }
+}
+
+const fn row(finish: &Finish) -> FinishRow {
+    [
+        finish.ambient,
+        finish.diffuse,
+        finish.specular,
+        finish.shininess,
+        finish.reflection,
+        finish.transmission,
+        finish.refractive_index,
+    ]
+}
+
+impl World {
+    /// A pigment's colour at a point.
+    #[inline(always)]
+    pub(super) fn color(&self, pigment: &Pigment, point: [f64; 3]) -> Rgb {
+        match pigment {
+            Pigment::Solid(color) => *color,
+            Pigment::Checker { even, odd, scale } => {
+                let [x, y, z] = point;
+                if (cell(x / scale) ^ cell(y / scale) ^ cell(z / scale)) & 1 == 0 {
+                    *even
+                } else {
+                    *odd
+                }
+            }
+            Pigment::Texture { across, down } => {
+                let Some(texture) = &self.texture else { return [0.0; 3] };
+                let texel = texture.texel(mapped(across, point), mapped(down, point));
+                each!(channel => f32::from(texel[channel]) / 255.0)
+            }
+        }
+    }
+}
+
+/// A texture coordinate of a point.
+#[inline(always)]
+fn mapped(mapping: &[f64; 4], [x, y, z]: [f64; 3]) -> f64 {
+    mapping[0] * x + mapping[1] * y + mapping[2] * z + mapping[3]
+}
+
+/// Which cell a coordinate falls in, of which only the parity counts. Negative coordinates count
+/// like positive ones, and beyond the range of 32 bits there is one cell.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "saturates as it has to, and NaN is 0")]
+fn cell(coordinate: f64) -> i32 {
+    coordinate.floor().abs() as i32
+}

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Checks everything: formatting, lints, documentation, tests (end-to-end ones too) and scripts.
+# Installs the tools that the tests need, where it may. Stops at the first failure.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+export INSTA_UPDATE=no # a snapshot that differs is a failure, and nothing else
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+    say "FAILED: $*" >&2
+    exit 1
+}
+
+# step HEADLINE COMMAND...: runs the command and says how long it took.
+steps=0
+step() {
+    local headline=$1 started=$SECONDS
+    shift
+    say "== $headline"
+    "$@" </dev/null || fail "$headline (after $((SECONDS - started)) s)"
+    say "   $((SECONDS - started)) s"
+    steps=$((steps + 1))
+}
+
+# Installs a package without asking anybody anything; fails if that cannot be done.
+install_package() {
+    if command -v apt-get >/dev/null; then
+        local as_root=()
+        if [ "$(id -u)" -ne 0 ]; then
+            sudo -n true 2>/dev/null || return 1
+            as_root=(sudo -n)
+        fi
+        export DEBIAN_FRONTEND=noninteractive
+        ${as_root[@]+"${as_root[@]}"} apt-get -q -y install "$1" >/dev/null 2>&1 && return
+        # The lists of packages may be missing or old.
+        ${as_root[@]+"${as_root[@]}"} apt-get -q update >/dev/null 2>&1
+        ${as_root[@]+"${as_root[@]}"} apt-get -q -y install "$1" >/dev/null 2>&1
+    elif command -v brew >/dev/null; then
+        brew install --quiet "$1" >/dev/null 2>&1
+    else
+        return 1
+    fi
+}
+
+# Makes sure that a command is there: provide COMMAND APT_PACKAGE BREW_PACKAGE
+provide() {
+    local package=$2
+    command -v apt-get >/dev/null || package=$3
+    command -v "$1" >/dev/null && return
+    say "   $1 is missing: installing $package"
+    install_package "$package" && command -v "$1" >/dev/null
+}
+
+tools() {
+    local tool missing=''
+    provide xmllint libxml2-utils libxml2 || missing="$missing xmllint (package libxml2-utils)"
+    for tool in tmux curl; do
+        provide "$tool" "$tool" "$tool" || missing="$missing $tool"
+    done
+    if [ -n "$missing" ]; then
+        say "The tests need tools that could not be installed; please install:$missing"
+        return 1
+    fi
+    provide shellcheck shellcheck shellcheck ||
+        say "   Without shellcheck the scripts stay unchecked; please install it."
+    if [ "$(uname -m)" = x86_64 ]; then
+        provide nasm nasm nasm ||
+            say "   Without nasm JPEG files take twice as long; please install it."
+    fi
+}
+
+rust_tools() {
+    if ! cargo --version; then
+        say "Please install Rust as https://rustup.rs says."
+        return 1
+    fi
+    if ! cargo fmt --version || ! cargo clippy --version; then
+        say "Please run: rustup component add rustfmt clippy"
+        return 1
+    fi
+}
+
+documentation() {
+    RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+}
+
+tests() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --locked && cargo test --locked --doc
+    else
+        cargo test --locked
+    fi
+}
+
+scripts() {
+    if command -v shellcheck >/dev/null; then
+        shellcheck --external-sources ./*.sh workloads/*.sh .ci/run
+    else
+        say "   skipped: shellcheck is not installed"
+    fi
+}
+
+step "Rust" rust_tools
+step "Tools" tools
+step "Scripts" scripts
+step "Formatting" cargo fmt --check
+step "Lints" cargo clippy --locked --all-targets -- -D warnings
+step "Without a C compiler" cargo check --locked --all-targets --no-default-features
+step "Documentation" documentation
+step "Tests" tests
+say "PASSED: $steps steps in $SECONDS s"

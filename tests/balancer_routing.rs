@@ -1,0 +1,171 @@
+//! Which VM gets a request, and what happens when none can.
+
+#[path = "balancer_support/cluster.rs"]
+mod cluster;
+
+use std::time::Duration;
+
+use cluster::{Act, Client, Cluster, FakeVm, eventually, order, report, within};
+use cumulet::balancer::Settings;
+use cumulet::domain::decision::Action;
+use cumulet::domain::vm::VmState;
+
+#[tokio::test]
+async fn the_vm_with_less_work_gets_the_next_request() {
+    let (one, two) = (FakeVm::start("vm-1").await, FakeVm::start("vm-2").await);
+    for vm in [&one, &two] {
+        vm.set_script(|request| {
+            if request.head.starts_with("POST /raytracer") { Act::Wait } else { Act::Echo }
+        });
+    }
+    let cluster = Cluster::start(&[&one, &two]).await;
+    let big =
+        "POST /raytracer?wcols=4000&wrows=4000 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    let mut client = Client::open(cluster.address).await;
+    client.write(big.as_bytes()).await;
+    eventually(|| async { one.seen().len() + two.seen().len() == 1 }).await;
+    let (busy, idle) = if one.seen().is_empty() { (&two, &one) } else { (&one, &two) };
+    for _ in 0..5 {
+        assert_eq!(cluster.get("/").await.vm(), idle.id.as_str());
+    }
+    busy.release(1);
+    assert_eq!(client.answer().await.vm(), busy.id.as_str());
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn idle_vms_take_turns() {
+    let vms =
+        [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await, FakeVm::start("vm-3").await];
+    let cluster = Cluster::start(&[&vms[0], &vms[1], &vms[2]]).await;
+    for _ in 0..9 {
+        assert_eq!(cluster.get("/").await.status(), 200);
+    }
+    assert_eq!(vms.each_ref().map(|vm| vm.seen().len()), [3, 3, 3]);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_vm_to_be_deleted_or_draining_gets_nothing_new() {
+    let vms =
+        [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await, FakeVm::start("vm-3").await];
+    let cluster = Cluster::start(&[&vms[0], &vms[1], &vms[2]]).await;
+    cluster.set_orders(vec![order("vm-1", Action::Delete), order("vm-2", Action::Keep)]);
+    cluster.set_vms(vec![vms[0].report(), vms[1].report(), vms[2].report_as(VmState::Draining)]);
+    let out =
+        |answer: &cluster::Answer| answer.text().matches("\"inRotation\": false").count() == 2;
+    cluster.until("/state", out).await;
+    let before = vms.each_ref().map(|vm| vm.seen().len());
+    for _ in 0..6 {
+        assert_eq!(cluster.get("/").await.vm(), "vm-2");
+    }
+    assert_eq!(vms.each_ref().map(|vm| vm.seen().len()), [before[0], before[1] + 6, before[2]]);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn with_nobody_there_and_nobody_coming_the_answer_is_an_empty_503_at_once() {
+    let cluster = Cluster::start(&[]).await;
+    let answer = cluster.get("/x").await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.body.is_empty());
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.attempts(), 0);
+    assert_eq!(cluster.ask_admin("/readyz").await.status(), 503);
+    assert_eq!(cluster.ask_admin("/healthz").await.status(), 200);
+    eventually(|| async { cluster.file("metrics.txt").contains("status=503") }).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_vm_that_boots() {
+    let vm = FakeVm::start("vm-1").await;
+    let cluster = Cluster::start(&[]).await;
+    cluster.set_vms(vec![vm.report_as(VmState::Booting)]);
+    cluster.until("/state", |answer| answer.text().contains("booting")).await;
+    let mut client = Client::open(cluster.address).await;
+    client.write(b"POST /blurimage HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").await;
+    cluster.until("/metrics", |answer| answer.text().contains("cumulet_queue_length 1\n")).await;
+    cluster.set_vms(vec![vm.report()]);
+    let answer = client.answer().await;
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "vm-1 hi"));
+    cluster.until("/metrics", |answer| answer.text().contains("cumulet_queue_length 0\n")).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_vm_that_was_ordered_and_not_for_ever() {
+    let settings = Settings { queue_deadline: Duration::from_millis(200), ..Settings::default() };
+    let cluster = Cluster::start_with(settings, &[]).await;
+    cluster.set_orders(vec![order("vm-1", Action::Add)]);
+    cluster.until("/state", |answer| answer.text().contains("\"action\": \"add\"")).await;
+    let answer = cluster.get("/").await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.header("x-cumulet-reason").unwrap().contains("no VM came within"));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let settings = Settings { queue_length: 1, ..Settings::default() };
+    let cluster = Cluster::start_with(settings, &[]).await;
+    cluster.set_orders(vec![order("vm-1", Action::Add)]);
+    cluster.until("/state", |answer| answer.text().contains("\"action\": \"add\"")).await;
+    let mut first = Client::open(cluster.address).await;
+    first.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    cluster.until("/metrics", |answer| answer.text().contains("cumulet_queue_length 1\n")).await;
+    assert_eq!(cluster.get("/").await.status(), 503);
+    drop(first);
+    cluster.until("/metrics", |answer| answer.text().contains("cumulet_queue_length 0\n")).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn another_process_under_the_same_name_is_another_vm() {
+    let (old, new) = (FakeVm::start("vm-1").await, FakeVm::start("vm-1").await);
+    let cluster = Cluster::start(&[&old]).await;
+    assert_eq!(cluster.get("/").await.status(), 200);
+    old.kill();
+    cluster.set_vms(vec![report("vm-1", VmState::Running, &new.address, 2)]);
+    cluster.until("/state", |answer| answer.text().contains("\"pid\": 2")).await;
+    assert_eq!(cluster.get("/").await.status(), 200);
+    assert_eq!((old.seen().len(), new.seen().len()), (1, 1));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn the_state_is_told_in_files_and_to_the_admin() {
+    let vm = FakeVm::start("vm-1").await;
+    let cluster = Cluster::start(&[&vm]).await;
+    for _ in 0..3 {
+        cluster.get("/").await;
+    }
+    assert_eq!(cluster.ask_admin("/readyz").await.status(), 200);
+    let metrics = cluster.ask_admin("/metrics").await.text();
+    assert!(metrics.contains("cumulet_requests_total{vm=\"vm-1\",class=\"2xx\"} 3"), "{metrics}");
+    assert!(metrics.contains("cumulet_request_duration_seconds_count{vm=\"vm-1\"} 3"), "{metrics}");
+    assert_eq!(cluster.ask_admin("/nothing").await.status(), 404);
+    eventually(|| async { cluster.file("LBState.xml").contains("served=\"3\"") }).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_lets_requests_finish_and_takes_no_more() {
+    let vm = FakeVm::start_with("vm-1", |_| Act::Wait).await;
+    let cluster = Cluster::start(&[&vm]).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = Client::open(cluster.address).await;
+        client.write(b"POST /blurimage HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").await;
+        clients.push(client);
+    }
+    vm.until_seen(8).await;
+    cluster.stop.cancel();
+    eventually(|| async { tokio::net::TcpStream::connect(cluster.address).await.is_err() }).await;
+    vm.release(8);
+    for client in &mut clients {
+        assert_eq!(client.answer().await.text(), "vm-1 x");
+    }
+    within(cluster.balancer).await.unwrap().unwrap();
+}

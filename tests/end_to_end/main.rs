@@ -1,0 +1,11 @@
+//! The cluster as a user runs it: real processes, real files, real requests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot go on has failed")]
+
+mod cluster;
+mod http;
+mod scaling;
+mod serving;
+mod steering;
+mod support;
+mod surviving;

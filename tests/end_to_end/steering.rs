@@ -1,0 +1,91 @@
+//! What a person does to a cluster: by command, and by editing its files.
+
+use crate::cluster::Cluster;
+use crate::support::until;
+
+#[test]
+fn an_edit_by_hand_is_obeyed() {
+    let cluster = Cluster::start(2, &["--set", "autoscaler.minimum=2"]);
+    cluster.edit("ASState.xml", "</ASState>", "  <VM id=\"vm-9\" action=\"add\"/>\n</ASState>");
+    until("vm-9 runs", || {
+        cluster.running().iter().any(|vm| vm.id.as_str() == "vm-9").then_some(())
+    });
+    until("it is kept", || {
+        let orders = cluster.orders();
+        let vm = orders.vms.iter().find(|vm| vm.id.as_str() == "vm-9")?;
+        (vm.action.as_str() == "keep").then_some(())
+    });
+    cluster.edit("ASState.xml", "id=\"vm-1\" action=\"keep\"", "id=\"vm-1\" action=\"delete\"");
+    until("vm-1 is gone from both files", || {
+        let ordered = cluster.orders().vms.iter().any(|vm| vm.id.as_str() == "vm-1");
+        (cluster.vm("vm-1").is_none() && !ordered).then_some(())
+    });
+    assert_eq!(cluster.running().len(), 2);
+}
+
+#[test]
+fn a_broken_edit_is_reported_and_the_cluster_goes_on() {
+    let cluster = Cluster::start(1, &[]);
+    let before = cluster.running()[0].pid;
+    std::fs::write(cluster.path().join("ASState.xml"), "<ASState version=\"1\"><VM id=").unwrap();
+    until("the file is whole again", || {
+        let text = std::fs::read_to_string(cluster.path().join("ASState.xml")).ok()?;
+        (text.contains("vm-1") && text.contains("</ASState>")).then_some(())
+    });
+    let copy = std::fs::read_dir(cluster.path())
+        .unwrap()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("ASState.xml.broken-"));
+    assert!(copy, "what was written is kept beside");
+    assert_eq!(cluster.get("/test").unwrap().status, 200);
+    assert_eq!(cluster.running()[0].pid, before, "nothing was restarted");
+}
+
+#[test]
+fn commands_launch_terminate_hang_and_resume() {
+    let cluster = Cluster::start(1, &[]);
+    let launched = cluster.cumulet(&["launch"]);
+    assert!(launched.status.success());
+    assert!(String::from_utf8_lossy(&launched.stdout).starts_with("vm-2 will be launched"));
+    until("vm-2 runs", || (cluster.running().len() == 2).then_some(()));
+
+    assert!(cluster.cumulet(&["pause", "vm-2"]).status.success());
+    assert!(cluster.cumulet(&["resume", "vm-2"]).status.success());
+    assert!(cluster.cumulet(&["autoscaler", "pause"]).status.success());
+    assert!(cluster.orders().paused);
+    assert!(cluster.cumulet(&["autoscaler", "resume"]).status.success());
+    assert!(!cluster.orders().paused);
+
+    assert!(cluster.cumulet(&["terminate", "vm-2"]).status.success());
+    until("vm-2 is gone", || cluster.vm("vm-2").is_none().then_some(()));
+
+    let top = cluster.cumulet(&["top", "--once"]);
+    let text = String::from_utf8_lossy(&top.stdout).into_owned();
+    assert!(top.status.success() && text.contains("vm-1") && text.contains("running"), "{text}");
+    let json = cluster.cumulet(&["top", "--once", "--json"]);
+    serde_json::from_slice::<serde_json::Value>(&json.stdout).unwrap();
+}
+
+#[test]
+fn wrong_wishes_change_nothing_and_say_why() {
+    let cluster = Cluster::start(1, &[]);
+    let seq = cluster.orders().vms;
+    for (arguments, code, said) in [
+        (&["terminate", "vm-77"][..], 1, "there is no VM called vm-77; there is vm-1"),
+        (&["kill", "VM_1"], 2, "cannot name a VM"),
+        (&["launch", "t9.huge"], 2, "no instance type is called `t9.huge`"),
+        (&["--set", "vms=many", "config"], 2, "a whole number"),
+        (&["--set", "portt=1", "config"], 2, "did you mean `port`?"),
+        (&["frobnicate"], 2, "unrecognized subcommand"),
+    ] {
+        let output = cluster.cumulet(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+    assert_eq!(cluster.orders().vms, seq);
+    let second = cluster.cumulet(&["up", "--port", "0", "--admin-port", "0"]);
+    let stderr = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr.contains("a cluster runs on"), "{stderr}");
+}

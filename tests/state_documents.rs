@@ -1,0 +1,383 @@
+//! The formats of the documents, frozen by files, and what is asked of every document.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+#[path = "state_documents/any.rs"]
+mod any;
+#[path = "state_documents/hostile.rs"]
+mod hostile;
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use cumulet::domain::decision::{Action, Decision, Direction};
+use cumulet::domain::load::{Load, Served};
+use cumulet::domain::vm::{VmId, VmState};
+use cumulet::state::Document;
+use cumulet::state::as_state::{AsStateFile, VmOrder};
+use cumulet::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use cumulet::state::vm_state::{VmReport, VmStateFile};
+use cumulet::state::xml::Foreign;
+use cumulet::units::Share;
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+const VM_STATE: &str = include_str!("documents/VMState.xml");
+const AS_STATE: &str = include_str!("documents/ASState.xml");
+const LB_STATE: &str = include_str!("documents/LBState.xml");
+const NEWER: &str = include_str!("documents/VMState.newer.xml");
+const EDITED: &str = include_str!("documents/ASState.edited.xml");
+const EDITED_KEPT: &str = include_str!("documents/ASState.edited.kept.xml");
+
+fn parse<D: Document>(text: &str) -> D {
+    D::parse(text.as_bytes()).unwrap_or_else(|problem| panic!("{problem}\n{text}"))
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn vm(number: u64) -> VmId {
+    VmId::numbered(number)
+}
+
+/// The file says what the value says, and the other way round, to the byte.
+fn assert_frozen<D: Document>(text: &str, value: &D) {
+    assert_eq!(&parse::<D>(text), value);
+    assert_eq!(value.render(), text);
+}
+
+#[test]
+fn vm_state_is_frozen() {
+    let running = VmReport {
+        id: vm(1),
+        state: VmState::Running,
+        address: "127.0.0.1:40001".to_owned(),
+        pid: 4242,
+        instance_type: "t3.micro".to_owned(),
+        launched_at: at("2026-11-21T22:40:28.020Z"),
+        running_since: Some(at("2026-11-21T22:40:30.123Z")),
+        reported_at: at("2026-11-21T22:41:05.120Z"),
+        load: Load {
+            cpu: Share::new(0.43).unwrap(),
+            memory_bytes: 31_457_280,
+            in_flight: 2,
+            queued: 0,
+            cpu_credits: Some(12.5),
+        },
+        served: Served {
+            requests: 118,
+            failures: 0,
+            cpu: std::time::Duration::from_millis(12_840),
+        },
+        foreign: Foreign::default(),
+    };
+    let booting = VmReport {
+        id: vm(2),
+        state: VmState::Booting,
+        address: "127.0.0.1:40002".to_owned(),
+        pid: 4243,
+        instance_type: "m5.large".to_owned(),
+        launched_at: at("2026-11-21T22:41:04Z"),
+        running_since: None,
+        reported_at: at("2026-11-21T22:41:05Z"),
+        load: Load::default(),
+        served: Served::default(),
+        foreign: Foreign::default(),
+    };
+    let value = VmStateFile { seq: 412, vms: vec![running, booting], foreign: Foreign::default() };
+    assert_frozen(VM_STATE, &value);
+}
+
+#[test]
+fn as_state_is_frozen() {
+    let now = at("2026-11-21T22:41:05.130Z");
+    let reason = "mean cpu 0.86 over 15 s, target 0.60".to_owned();
+    let keep = VmOrder {
+        id: vm(1),
+        action: Action::Keep,
+        instance_type: None,
+        by: None,
+        since: None,
+        reason: None,
+        foreign: Foreign::default(),
+    };
+    let add = VmOrder {
+        id: vm(4),
+        action: Action::Add,
+        instance_type: Some("t3.micro".to_owned()),
+        by: Some("autoscaler".to_owned()),
+        since: Some(now),
+        reason: Some(reason.clone()),
+        foreign: Foreign::default(),
+    };
+    let delete = VmOrder {
+        id: vm(2),
+        action: Action::Delete,
+        instance_type: None,
+        by: Some("operator".to_owned()),
+        since: Some(now),
+        reason: Some("terminate asked for".to_owned()),
+        foreign: Foreign::default(),
+    };
+    let value = AsStateFile {
+        seq: 57,
+        decided_at: Some(now),
+        policy: "target-tracking".to_owned(),
+        desired: 4,
+        minimum: 1,
+        maximum: 20,
+        paused: false,
+        last_vm: 4,
+        vms: vec![keep, add, delete],
+        decisions: vec![Decision { at: now, action: Direction::Out, from: 3, to: 4, reason }],
+        foreign: Foreign::default(),
+    };
+    assert_frozen(AS_STATE, &value);
+}
+
+#[test]
+fn lb_state_is_frozen() {
+    let target = LbTarget {
+        id: vm(1),
+        in_rotation: true,
+        reason: "healthy".to_owned(),
+        in_flight: 2,
+        outstanding_seconds: 0.31,
+        served: 118,
+        failures: 2,
+        retries: 2,
+        p50_ms: 41.5,
+        p95_ms: 180.0,
+        p99_ms: 950.25,
+    };
+    let leaving = LbTarget {
+        id: vm(2),
+        in_rotation: false,
+        reason: "to be deleted".to_owned(),
+        in_flight: 0,
+        outstanding_seconds: 0.0,
+        served: 0,
+        failures: 1,
+        retries: 1,
+        p50_ms: 0.0,
+        p95_ms: 0.0,
+        p99_ms: 0.0,
+    };
+    let value = LbStateFile {
+        seq: 9001,
+        reported_at: Some(at("2026-11-21T22:41:05.500Z")),
+        address: "127.0.0.1:8000".to_owned(),
+        pid: 4240,
+        policy: "least-work".to_owned(),
+        totals: LbTotals {
+            requests: 120,
+            in_flight: 2,
+            queued: 1,
+            queue_seconds: 0.75,
+            failures: 1,
+            retries: 3,
+            rate: 11.9,
+            offered_load: 1.204,
+        },
+        vms: vec![target, leaving],
+        foreign: Foreign::default(),
+    };
+    assert_frozen(LB_STATE, &value);
+}
+
+#[test]
+fn what_a_newer_writer_adds_is_kept_everywhere() {
+    let document: VmStateFile = parse(NEWER);
+    assert_eq!(document.render(), NEWER);
+    // It stays while what is known beside it changes, and goes with the VM.
+    let mut changed = document.clone();
+    changed.vms[0].load.queued = 4;
+    assert_eq!(changed.render(), NEWER.replace("queued=\"3\"", "queued=\"4\""));
+    changed.vms.clear();
+    assert!(!changed.render().contains("joules"));
+    assert!(changed.render().contains("<Network bytes=\"5\"/>"));
+}
+
+#[test]
+fn what_a_person_adds_is_kept_and_what_a_person_leaves_out_has_a_meaning() {
+    let document: AsStateFile = parse(EDITED);
+    assert_eq!(document.desired, 2);
+    assert_eq!((document.minimum, document.maximum), (0, u32::MAX));
+    assert!(!document.paused);
+    assert_eq!(document.order(&vm(9)).unwrap().action, Action::Add);
+    assert_eq!(document.render(), EDITED_KEPT);
+    assert_eq!(parse::<AsStateFile>(EDITED_KEPT).render(), EDITED_KEPT);
+}
+
+#[test]
+fn lb_state_keeps_what_is_foreign_in_its_parts() {
+    let text = LB_STATE
+        .replace(
+            "rate=\"11.9\" offeredLoad=\"1.204\"",
+            "rate=\"11.9\" offeredLoad=\"1.204\" x=\"1\"",
+        )
+        .replace("p99Ms=\"950.25\"", "p99Ms=\"950.25\" y=\"2\"");
+    assert_eq!(parse::<LbStateFile>(&text).render(), text);
+}
+
+#[test]
+fn the_smallest_documents_are_understood() {
+    assert_eq!(parse::<VmStateFile>("<VMState version=\"1\"/>"), VmStateFile::default());
+    assert_eq!(parse::<AsStateFile>("<ASState version=\"1\"/>"), AsStateFile::default());
+    assert_eq!(parse::<LbStateFile>("<LBState version=\"1\"/>"), LbStateFile::default());
+}
+
+#[test]
+fn a_problem_names_the_place_and_what_belongs_there() {
+    // Which document, what is changed to what, where the problem is said to be, and how.
+    let cases = [
+        (VM_STATE, "cpu=\"0.43\"", "cpu=\"x\"", "cpu=\"x\"", "`x` is not a number between 0 and 1"),
+        (VM_STATE, "pid=\"4242\"", "pid=\"-1\"", "pid=\"-1\"", "`-1` is not a whole number"),
+        (VM_STATE, "id=\"vm-2\"", "id=\"vm-1\"", "<VM", "two <VM> with the id `vm-1`"),
+        (VM_STATE, " pid=\"4243\"", "", "<VM", "<VM> needs the attribute `pid`"),
+        (VM_STATE, "\"12.5\"", "\"NaN\"", "cpuCredits", "`NaN` is not a number that is 0 or more"),
+        (VM_STATE, "\"12.840\"", "\"-3\"", "cpuSeconds=\"-3\"", "`-3` is not a number of seconds"),
+        (VM_STATE, "state=\"booting\"", "state=\"é\"", "state=\"é\"", "booting, running, draining"),
+        (VM_STATE, "\"2026-11-21T22:41:05.120Z\"", "\"noon\"", "reportedAt=\"noon\"", "not a time"),
+        (AS_STATE, "\"delete\"", "\"remove\"", "action=\"remove\"", "not keep, add or delete"),
+        (AS_STATE, "\"false\"", "\"no\"", "paused", "`no` is not true or false"),
+        (AS_STATE, "maximum=\"20\"", "maximum=\"0\"", "<ASState", "minimum 1 of <ASState> is more"),
+        (AS_STATE, "id=\"vm-4\"", "id=\"VM 4\"", "id=\"VM 4\"", "cannot name a VM"),
+        (AS_STATE, "<Decision", "then <Decision", "<ASState", "text inside <ASState>: `then`"),
+    ];
+    for (text, from, to, place, words) in cases {
+        assert!(text.contains(from));
+        let broken = text.replacen(from, to, 1);
+        let problem = if text == VM_STATE {
+            VmStateFile::parse(broken.as_bytes()).unwrap_err()
+        } else {
+            AsStateFile::parse(broken.as_bytes()).unwrap_err()
+        };
+        let before = &broken[..broken.rfind(place).unwrap()];
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let said = problem.to_string();
+        assert!(said.starts_with(&format!("{line}:{column}: ")), "{place}: {said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+/// What the independent judge of XML documents says.
+fn xmllint(schema: &str, document: &Path) -> Output {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/schema").join(schema);
+    Command::new("xmllint")
+        .args(["--noout", "--schema"])
+        .args([schema.as_path(), document])
+        .output()
+        .unwrap_or_else(|error| {
+            panic!("xmllint is needed here ({error}): install libxml2-utils; macOS has it")
+        })
+}
+
+fn assert_validates(schema: &str, document: &Path) {
+    let output = xmllint(schema, document);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{}", fs::read_to_string(document).unwrap());
+}
+
+#[test]
+fn the_frozen_documents_validate_against_the_schemas() {
+    for (schema, name) in [
+        ("VMState.xsd", "VMState.xml"),
+        ("VMState.xsd", "VMState.newer.xml"),
+        ("ASState.xsd", "ASState.xml"),
+        ("ASState.xsd", "ASState.edited.xml"),
+        ("ASState.xsd", "ASState.edited.kept.xml"),
+        ("LBState.xsd", "LBState.xml"),
+    ] {
+        let documents = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
+        assert_validates(schema, &documents.join(name));
+    }
+}
+
+#[test]
+fn the_schemas_refuse_what_the_program_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("document.xml");
+    for (schema, text, from, to) in [
+        ("VMState.xsd", VM_STATE, "version=\"1\"", "version=\"2\""),
+        ("VMState.xsd", VM_STATE, "cpu=\"0.43\"", "cpu=\"1.5\""),
+        ("VMState.xsd", VM_STATE, "id=\"vm-2\"", "id=\"vm-1\""),
+        ("VMState.xsd", VM_STATE, "state=\"booting\"", "state=\"off\""),
+        ("VMState.xsd", VM_STATE, " pid=\"4242\"", ""),
+        ("ASState.xsd", AS_STATE, "\"delete\"", "\"remove\""),
+        ("ASState.xsd", AS_STATE, "id=\"vm-4\"", "id=\"VM 4\""),
+        ("ASState.xsd", AS_STATE, "<Decision", "then <Decision"),
+        ("LBState.xsd", LB_STATE, "inRotation=\"true\"", "inRotation=\"maybe\""),
+    ] {
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let output = xmllint(schema, &path);
+        // 3 and 4: the document does not validate. 1 would be: it could not be read.
+        assert!(matches!(output.status.code(), Some(3 | 4)), "{to}: {output:?}");
+    }
+}
+
+/// What is written is read back as the same, and is written again as the same.
+fn assert_round_trip<D: Document + Debug>(document: &D) {
+    let text = document.render();
+    let read: D = parse(&text);
+    assert_eq!(&read, document, "{text}");
+    assert_eq!(read.render(), text);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn vm_state_comes_back_as_it_was(document in any::vm_state()) {
+        assert_round_trip(&document);
+    }
+
+    #[test]
+    fn as_state_comes_back_as_it_was(document in any::as_state()) {
+        assert_round_trip(&document);
+    }
+
+    #[test]
+    fn lb_state_comes_back_as_it_was(document in any::lb_state()) {
+        assert_round_trip(&document);
+    }
+}
+
+proptest! {
+    // Each case starts a process.
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn whatever_is_written_validates(
+        vms in any::vm_state(), orders in any::as_state(), view in any::lb_state(),
+        reason in any::anything(),
+    ) {
+        let mut orders = orders;
+        orders.policy = reason;
+        let folder = tempfile::tempdir().unwrap();
+        for (schema, text) in [
+            ("VMState.xsd", vms.render()),
+            ("ASState.xsd", orders.render()),
+            ("LBState.xsd", view.render()),
+        ] {
+            let path = folder.path().join("document.xml");
+            fs::write(&path, text).unwrap();
+            assert_validates(schema, &path);
+        }
+    }
+
+    #[test]
+    fn characters_that_xml_cannot_hold_are_replaced(reason in any::anything()) {
+        let document = AsStateFile { policy: reason.clone(), ..AsStateFile::default() };
+        let read: AsStateFile = parse(&document.render());
+        let legal = |c: char| c >= ' ' && c != '\u{FFFE}' && c != '\u{FFFF}'
+            || matches!(c, '\t' | '\n' | '\r');
+        let expected: String =
+            reason.chars().map(|c| if legal(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
+        prop_assert_eq!(read.policy, expected);
+    }
+}

@@ -1,0 +1,243 @@
+//! Arbitrary documents, for laws that hold for all of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cumulet::domain::decision::{Action, Decision, Direction};
+use cumulet::domain::load::{Load, Served};
+use cumulet::domain::vm::{VmId, VmState};
+use cumulet::state::as_state::{AsStateFile, VmOrder};
+use cumulet::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use cumulet::state::vm_state::{VmReport, VmStateFile};
+use cumulet::state::xml::{Element, Foreign, Node};
+use cumulet::units::Share;
+use jiff::Timestamp;
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+/// Any text at all, also with characters that XML cannot hold.
+pub(crate) fn anything() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..12).prop_map(|characters| characters.into_iter().collect())
+}
+
+/// Text that XML can hold, rich in what has to be escaped.
+fn text() -> impl Strategy<Value = String> {
+    let odd = prop_oneof![
+        4 => proptest::char::range(' ', '~'),
+        2 => proptest::sample::select(&['"', '\'', '<', '>', '&', ';', '\t', '\n', '\r', ']', '-'][..]),
+        1 => proptest::char::ranges((&['\u{A0}'..='\u{D7FF}', '\u{E000}'..='\u{FFFD}',
+            '\u{10000}'..='\u{10FFFF}'][..]).into()),
+    ];
+    vec(odd, 0..20).prop_map(|characters| characters.into_iter().collect())
+}
+
+fn id() -> impl Strategy<Value = VmId> {
+    "[a-z0-9-]{1,64}".prop_map(|id| id.parse().unwrap())
+}
+
+fn ids() -> impl Strategy<Value = BTreeSet<VmId>> {
+    btree_set(id(), 0..4)
+}
+
+/// Times as files hold them, in whole milliseconds.
+fn time() -> impl Strategy<Value = Timestamp> {
+    (0_i64..4_102_444_800_000).prop_map(|millis| Timestamp::from_millisecond(millis).unwrap())
+}
+
+/// Numbers as files hold them, with three decimals at most.
+fn amount() -> impl Strategy<Value = f64> {
+    (0_u32..=u32::MAX).prop_map(|thousandths| f64::from(thousandths) / 1000.0)
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    (0_u32..=1000).prop_map(|thousandths| Share::new(f64::from(thousandths) / 1000.0).unwrap())
+}
+
+/// Foreign attributes have names that no version uses.
+fn attributes() -> impl Strategy<Value = Vec<(String, String)>> {
+    proptest::collection::btree_map("x[A-Za-z0-9_.é-]{0,8}", text(), 0..3)
+        .prop_map(|attributes| attributes.into_iter().collect())
+}
+
+fn comment() -> impl Strategy<Value = String> {
+    "[ a-z<&>\"'é]{0,12}"
+}
+
+fn element(comments: Vec<String>, attributes: Vec<(String, String)>) -> Element {
+    let element = Element { comments, ..Element::new("xForeign") };
+    attributes.into_iter().fold(element, |element, (name, value)| element.with(&name, value))
+}
+
+fn foreign() -> impl Strategy<Value = Foreign> {
+    let leaf = (vec(comment(), 0..2), attributes(), option::of("[ -~é\n]*[a-z<&]"));
+    let leaf = leaf.prop_map(|(comments, attributes, text)| {
+        let mut element = element(comments, attributes);
+        element.children.extend(text.map(Node::Text));
+        element
+    });
+    let tree = (vec(comment(), 0..2), attributes(), vec(leaf, 0..3), vec(comment(), 0..2));
+    let tree = tree.prop_map(|(comments, attributes, children, ends)| {
+        let mut element = element(comments, attributes);
+        for child in children {
+            element.push(child);
+        }
+        element.children.extend(ends.into_iter().map(Node::Comment));
+        element
+    });
+    (vec(comment(), 0..2), attributes(), vec(tree, 0..2), vec(comment(), 0..2)).prop_map(
+        |(comments, attributes, elements, ends)| Foreign {
+            comments,
+            attributes,
+            children: elements
+                .into_iter()
+                .map(Node::Element)
+                .chain(ends.into_iter().map(Node::Comment))
+                .collect(),
+            parts: Vec::new(),
+        },
+    )
+}
+
+fn load() -> impl Strategy<Value = Load> {
+    (share(), any::<u64>(), any::<u32>(), any::<u32>(), option::of(amount())).prop_map(
+        |(cpu, memory_bytes, in_flight, queued, cpu_credits)| Load {
+            cpu,
+            memory_bytes,
+            in_flight,
+            queued,
+            cpu_credits,
+        },
+    )
+}
+
+fn served() -> impl Strategy<Value = Served> {
+    (any::<u64>(), any::<u64>(), 0_u64..1 << 40).prop_map(|(requests, failures, millis)| Served {
+        requests,
+        failures,
+        cpu: Duration::from_millis(millis),
+    })
+}
+
+fn report(id: VmId) -> impl Strategy<Value = VmReport> {
+    let state = proptest::sample::select(
+        &[VmState::Booting, VmState::Running, VmState::Draining, VmState::Terminated][..],
+    );
+    let names = (text(), any::<u32>(), text());
+    let times = (time(), option::of(time()), time());
+    (state, names, times, load(), served(), foreign()).prop_map(
+        move |(state, names, times, load, served, foreign)| VmReport {
+            id: id.clone(),
+            state,
+            address: names.0,
+            pid: names.1,
+            instance_type: names.2,
+            launched_at: times.0,
+            running_since: times.1,
+            reported_at: times.2,
+            load,
+            served,
+            foreign,
+        },
+    )
+}
+
+/// Any VMState.xml.
+pub(crate) fn vm_state() -> impl Strategy<Value = VmStateFile> {
+    let vms = ids().prop_flat_map(|ids| ids.into_iter().map(report).collect::<Vec<_>>());
+    (any::<u64>(), vms, foreign()).prop_map(|(seq, vms, foreign)| VmStateFile { seq, vms, foreign })
+}
+
+fn order(id: VmId) -> impl Strategy<Value = VmOrder> {
+    let action = proptest::sample::select(&[Action::Keep, Action::Add, Action::Delete][..]);
+    let why = (option::of(text()), option::of(text()), option::of(time()), option::of(text()));
+    (action, why, foreign()).prop_map(
+        move |(action, (instance_type, by, since, reason), foreign)| VmOrder {
+            id: id.clone(),
+            action,
+            instance_type,
+            by,
+            since,
+            reason,
+            foreign,
+        },
+    )
+}
+
+fn decision() -> impl Strategy<Value = Decision> {
+    let action = proptest::sample::select(&[Direction::Out, Direction::In, Direction::Hold][..]);
+    (time(), action, any::<u32>(), any::<u32>(), text())
+        .prop_map(|(at, action, from, to, reason)| Decision { at, action, from, to, reason })
+}
+
+/// Any ASState.xml.
+pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
+    let vms = ids().prop_flat_map(|ids| ids.into_iter().map(order).collect::<Vec<_>>());
+    let bounds = (any::<u32>(), any::<u32>(), any::<u32>());
+    let head = (any::<u64>(), option::of(time()), text(), bounds, any::<bool>(), any::<u64>());
+    (head, vms, vec(decision(), 0..3), foreign()).prop_map(|(head, vms, decisions, foreign)| {
+        let (seq, decided_at, policy, (desired, one, other), paused, last_vm) = head;
+        AsStateFile {
+            seq,
+            decided_at,
+            policy,
+            desired,
+            minimum: one.min(other),
+            maximum: one.max(other),
+            paused,
+            last_vm,
+            vms,
+            decisions,
+            foreign,
+        }
+    })
+}
+
+fn totals() -> impl Strategy<Value = LbTotals> {
+    let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    (counts, amount(), amount(), amount()).prop_map(
+        |(counts, queue_seconds, rate, offered_load)| {
+            let (requests, in_flight, queued, failures, retries) = counts;
+            LbTotals {
+                requests,
+                in_flight,
+                queued,
+                queue_seconds,
+                failures,
+                retries,
+                rate,
+                offered_load,
+            }
+        },
+    )
+}
+
+fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
+    let counts = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>());
+    let amounts = (amount(), amount(), amount(), amount());
+    (any::<bool>(), text(), counts, amounts).prop_map(
+        move |(in_rotation, reason, (in_flight, served, failures, retries), amounts)| LbTarget {
+            id: id.clone(),
+            in_rotation,
+            reason,
+            in_flight,
+            outstanding_seconds: amounts.0,
+            served,
+            failures,
+            retries,
+            p50_ms: amounts.1,
+            p95_ms: amounts.2,
+            p99_ms: amounts.3,
+        },
+    )
+}
+
+/// Any LBState.xml.
+pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
+    let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
+    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
+    (head, totals(), vms, foreign()).prop_map(|(head, totals, vms, foreign)| {
+        let (seq, reported_at, address, pid, policy) = head;
+        LbStateFile { seq, reported_at, address, pid, policy, totals, vms, foreign }
+    })
+}
