@@ -244,7 +244,10 @@ pub(crate) fn as_json(data: &Data) -> Value {
     let rows = rows(data);
     let (last, kinds) = stats::by_workload(data, LAST_MINUTE);
     let seconds = |age: Option<Duration>| age.map(|age| age.as_secs_f64());
-    let file = |seq: Option<u64>, age, problem: &Option<String>| json!({ "seq": seq, "ageSeconds": seconds(age), "problem": problem });
+    let file = |seq: Option<u64>, age, problem: &Option<String>| {
+        let age = seconds(age);
+        json!({ "seq": seq, "ageSeconds": age, "problem": problem })
+    };
     let census = Census::of(&rows);
     json!({
         "at": data.now,

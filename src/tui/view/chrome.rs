@@ -195,7 +195,7 @@ impl Scene<'_> {
     }
 }
 
-/// Something on the left, and something on the right that covers it where there is no room for both.
+/// Something on the left, and something on the right that covers it where both do not fit.
 fn two_sided(frame: &mut Frame<'_>, area: Rect, left: Vec<Span<'_>>, right: Vec<Span<'_>>) {
     let right = Line::from(right);
     let wide = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
