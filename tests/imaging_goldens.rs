@@ -165,6 +165,19 @@ fn every_cut_picture_is_refused_with_a_reason() {
 }
 
 #[test]
+#[cfg(feature = "libjpeg")]
+fn a_progressive_picture_that_lacks_scans_is_refused() {
+    let input = read(&folder("in").join("z_prog_150x120.jpg"));
+    let scans = input.windows(2).enumerate().filter(|(_, marker)| *marker == [0xff, 0xda]);
+    let starts: Vec<usize> = scans.map(|(at, _)| at).collect();
+    assert!(starts.len() > 3, "a progressive picture has several scans");
+    for start in &starts[1..] {
+        let error = apply_to(&input[..*start], OutputFormat::SameAsInput).unwrap_err();
+        assert!(error.to_string().contains("before its last scan"), "{error}");
+    }
+}
+
+#[test]
 fn no_damage_makes_a_decoder_panic() {
     let mut random = fastrand::Rng::with_seed(3);
     for entry in fs::read_dir(folder("in")).unwrap() {
