@@ -12,7 +12,6 @@
 mod blur;
 mod bmp_files;
 mod buffers;
-mod cmyk;
 mod cost;
 mod enhance;
 mod filters;

@@ -5,9 +5,8 @@
 //! pass, and its functions are declared `extern "C-unwind"`. The panic hook is not involved.
 #![expect(unsafe_code, reason = "calls a C library")]
 
-use super::{QUALITY, malformed, unsupported};
+use super::{QUALITY, cmyk, malformed, unsupported};
 use crate::workload::Error;
-use crate::workload::imaging::cmyk;
 use crate::workload::imaging::rows::{Channels, Layout, RowSink, RowSource};
 use crate::workload::imaging::ticker::Ticker;
 use mozjpeg_sys::{
