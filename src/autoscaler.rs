@@ -212,7 +212,7 @@ mod tests {
             reported_at: epoch + jiff::SignedDuration::from_secs(at.into()),
             load: Load { cpu: Share::saturating(cpu), ..Load::default() },
             served: Served::default(),
-            foreign: Default::default(),
+            foreign: crate::state::xml::Foreign::default(),
         }
     }
 

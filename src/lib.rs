@@ -12,6 +12,7 @@ pub mod logging;
 pub mod operator;
 pub mod process;
 pub mod state;
+pub mod tui;
 pub mod units;
 pub mod vm;
 pub mod workload;

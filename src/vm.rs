@@ -23,6 +23,7 @@ mod ledger;
 mod life;
 mod machine;
 mod occupancy;
+mod priority;
 mod report;
 mod route;
 mod service;

@@ -214,14 +214,12 @@ async fn statuses(cluster: &Cluster, request: &[u8]) -> Vec<u16> {
     statuses
 }
 
-#[tokio::test]
-async fn messages_that_could_be_read_in_two_ways_are_refused_and_not_passed_on() {
-    let vm = FakeVm::start("vm-1").await;
-    let cluster = Cluster::start(&[&vm]).await;
+/// Requests and the statuses that they are answered with.
+type Cases = Vec<(String, u16)>;
+
+fn framing_cases() -> Cases {
     let post = "POST / HTTP/1.1\r\nHost: a\r\n";
-    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
-    let cases: Vec<(String, u16)> = vec![
+    vec![
         (format!("{post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400),
         (format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"), 400),
         (format!("{post}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), 400),
@@ -242,6 +240,12 @@ async fn messages_that_could_be_read_in_two_ways_are_refused_and_not_passed_on()
         (format!("{post}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n"), 400),
         (format!("{post}Transfer-Encoding: chunked\x0c\r\n\r\n0\r\n\r\n"), 400),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), 400),
+    ]
+}
+
+fn chunk_cases() -> Cases {
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    vec![
         (format!("{chunked}0x5\r\nhello\r\n0\r\n\r\n"), 400),
         (format!("{chunked}+5\r\nhello\r\n0\r\n\r\n"), 400),
         (format!("{chunked}0_5\r\nhello\r\n0\r\n\r\n"), 400),
@@ -253,6 +257,11 @@ async fn messages_that_could_be_read_in_two_ways_are_refused_and_not_passed_on()
         (format!("{chunked}5\nhello\r\n0\r\n\r\n"), 400),
         (format!("{chunked}5;a\nb\r\nhello\r\n0\r\n\r\n"), 400),
         (format!("{chunked}5\r\nhello\n0\r\n\r\n"), 400),
+    ]
+}
+
+fn syntax_cases() -> Cases {
+    vec![
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400),
@@ -276,7 +285,15 @@ async fn messages_that_could_be_read_in_two_ways_are_refused_and_not_passed_on()
         (format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "x".repeat(300_000)), 431),
         (format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(1000)), 431),
         (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(70_000)), 431),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn messages_that_could_be_read_in_two_ways_are_refused_and_not_passed_on() {
+    let vm = FakeVm::start("vm-1").await;
+    let cluster = Cluster::start(&[&vm]).await;
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+    let cases = [framing_cases(), chunk_cases(), syntax_cases()].concat();
     let mut wrong = Vec::new();
     for (request, expected) in &cases {
         let got = statuses(&cluster, format!("{request}{hidden}").as_bytes()).await;
@@ -311,13 +328,16 @@ async fn answers_that_are_not_http_are_not_passed_on() {
 
 #[tokio::test]
 async fn bytes_after_an_answer_do_not_become_the_next_one() {
-    let vm = FakeVm::start_with("vm-1", |request| match request.head.contains("/first") {
-        true => Act::Raw(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\
+    let vm = FakeVm::start_with("vm-1", |request| {
+        if request.head.contains("/first") {
+            Act::Raw(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\
               Content-Length: 6\r\n\r\npoison"
-                .to_vec(),
-        ),
-        false => Act::Echo,
+                    .to_vec(),
+            )
+        } else {
+            Act::Echo
+        }
     })
     .await;
     let cluster = Cluster::start(&[&vm]).await;

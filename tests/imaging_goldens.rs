@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use cumulet::workload::imaging::{self, Filter, Format, OutputFormat, Picture, Refusal};
-use cumulet::workload::{FullSpeed, Limits, Run};
+use cumulet::workload::{Error, FullSpeed, Limits, Run};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -94,4 +94,108 @@ fn every_golden_is_reproduced() {
         println!("{:<40} {verdict}", golden.name);
     }
     assert!(wrong.is_empty(), "these differ: {wrong:#?}");
+}
+
+fn small_bmp() -> Vec<u8> {
+    let samples = (0..=255).flat_map(|level| [level, 255 - level, 7]).collect();
+    let picture = Picture { width: 16, height: 16, channels: imaging::Channels::Rgb, samples };
+    imaging::encode(&picture, Format::Bmp).unwrap()
+}
+
+fn apply_to(input: &[u8], output: OutputFormat) -> Result<imaging::Processed, Error> {
+    let limits = Limits { picture_pixels: 150 * 120, ..Limits::default() };
+    let run = Run { threads: NonZeroUsize::MIN, pacer: &FullSpeed, limits: &limits };
+    imaging::apply(Filter::Blur, input, output, &run)
+}
+
+#[test]
+fn raw_pictures_come_back_in_their_own_format() {
+    for entry in fs::read_dir(folder("in")).unwrap() {
+        let path = entry.unwrap().path();
+        let input = read(&path);
+        if path.extension().is_some_and(|extension| extension == "webp") {
+            let error = apply_to(&input, OutputFormat::SameAsInput).unwrap_err();
+            assert!(matches!(&error, Error::Unsupported(text) if text.contains("WebP")), "{error}");
+            continue;
+        }
+        let header = imaging::probe_header(&input).unwrap();
+        let processed = apply_to(&input, OutputFormat::SameAsInput).unwrap();
+        assert_eq!(imaging::probe_header(&processed.bytes), Some(header), "{}", path.display());
+        assert!(processed.usage.work > 0);
+    }
+}
+
+#[test]
+fn the_work_counted_depends_on_the_input_alone() {
+    for golden in goldens() {
+        let (one, many) = (apply(&golden, 1), apply(&golden, 3));
+        assert_eq!(one.usage.work, many.usage.work, "{}", golden.name);
+        assert!(one.bytes == many.bytes, "{}", golden.name);
+    }
+}
+
+#[test]
+fn a_picture_over_the_limit_is_refused_by_its_header() {
+    let header = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x40\0\0\0\x40\0\x08\x02\0\0\0";
+    let error = apply_to(header, OutputFormat::SameAsInput).unwrap_err();
+    let expected = Error::TooLarge {
+        what: "the picture's number of pixels",
+        actual: 1 << 28,
+        limit: "picture_pixels",
+        allowed: 150 * 120,
+    };
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn every_cut_picture_is_refused_with_a_reason() {
+    for entry in fs::read_dir(folder("in")).unwrap() {
+        let path = entry.unwrap().path();
+        let input = read(&path);
+        if Format::sniff(&input).is_none() {
+            continue;
+        }
+        for kept in [20, 60, input.len() / 2, input.len() - input.len() / 10] {
+            let error = apply_to(&input[..kept], OutputFormat::SameAsInput);
+            let error = error.expect_err(&path.display().to_string());
+            assert!(matches!(error, Error::Malformed(_)), "{}: {error:?}", path.display());
+            assert!(error.to_string().contains("cannot be read"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn no_damage_makes_a_decoder_panic() {
+    let mut random = fastrand::Rng::with_seed(3);
+    for entry in fs::read_dir(folder("in")).unwrap() {
+        let input = read(&entry.unwrap().path());
+        for _ in 0..200 {
+            let mut damaged = input.clone();
+            for _ in 0..random.usize(1..6) {
+                let at = random.usize(..damaged.len().min(4000));
+                damaged[at] = random.u8(..);
+            }
+            if let Ok(processed) = apply_to(&damaged, OutputFormat::As(Format::Bmp)) {
+                assert!(processed.refusal.is_some() || !processed.bytes.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_refused_without_an_error() {
+    let refusal = |output| apply_to(&small_bmp(), output).unwrap().refusal;
+    assert_eq!(refusal(OutputFormat::from_label("svg+xml")), Some(Refusal::UnknownOutput));
+    assert_eq!(refusal(OutputFormat::from_label("BMP")), None);
+}
+
+#[test]
+fn enhancing_to_bmp_gives_a_grey_palette() {
+    let limits = Limits::default();
+    let run = Run { threads: NonZeroUsize::MIN, pacer: &FullSpeed, limits: &limits };
+    let output = OutputFormat::SameAsInput;
+    let file = imaging::apply(Filter::Enhance, &small_bmp(), output, &run).unwrap().bytes;
+    assert_eq!(file[28..30], [8, 0], "bits a pixel");
+    assert_eq!(file[54..62], [0, 0, 0, 0, 1, 1, 1, 0], "the palette's first colours");
+    assert_eq!(file.len(), 54 + 1024 + 16 * 16);
 }

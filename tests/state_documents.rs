@@ -1,12 +1,16 @@
 //! The formats of the documents, frozen by files, and what is asked of every document.
 
-#[path = "state_support/any.rs"]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+#[path = "state_documents/any.rs"]
 mod any;
+#[path = "state_documents/hostile.rs"]
+mod hostile;
 
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use cumulet::domain::decision::{Action, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
@@ -228,20 +232,21 @@ fn the_smallest_documents_are_understood() {
 
 #[test]
 fn a_problem_names_the_place_and_what_belongs_there() {
+    // Which document, what is changed to what, where the problem is said to be, and how.
     let cases = [
-        (VM_STATE, "cpu=\"0.43\"", "cpu=\"x\"", "4:11", "`x` is not a number between 0 and 1"),
-        (VM_STATE, "pid=\"4242\"", "pid=\"-1\"", "3:62", "`-1` is not a whole number"),
-        (VM_STATE, "id=\"vm-2\"", "id=\"vm-1\"", "7:3", "two <VM> with the id `vm-1`"),
-        (VM_STATE, " pid=\"4242\"", "", "3:3", "<VM> needs the attribute `pid`"),
-        (VM_STATE, "\"12.5\"", "\"NaN\"", "4:72", "`NaN` is not a number that is 0 or more"),
-        (VM_STATE, "\"12.840\"", "\"-3\"", "5:42", "`-3` is not a number of seconds"),
-        (VM_STATE, "state=\"booting\"", "state=\"off\"", "7:17", "booting, running, draining"),
-        (VM_STATE, "2026-11-21T22:41:05.120Z", "noon", "3:197", "`noon` is not a time such as"),
-        (AS_STATE, "\"delete\"", "\"remove\"", "5:17", "`remove` is not keep, add or delete"),
-        (AS_STATE, "\"false\"", "\"no\"", "2:141", "`no` is not true or false"),
-        (AS_STATE, "maximum=\"20\"", "maximum=\"0\"", "2:1", "minimum 1 of <ASState> is more"),
-        (AS_STATE, "id=\"vm-4\"", "id=\"VM 4\"", "4:7", "cannot name a VM"),
-        (AS_STATE, "<Decision", "then <Decision", "2:1", "text inside <ASState>: `then`"),
+        (VM_STATE, "cpu=\"0.43\"", "cpu=\"x\"", "cpu=\"x\"", "`x` is not a number between 0 and 1"),
+        (VM_STATE, "pid=\"4242\"", "pid=\"-1\"", "pid=\"-1\"", "`-1` is not a whole number"),
+        (VM_STATE, "id=\"vm-2\"", "id=\"vm-1\"", "<VM", "two <VM> with the id `vm-1`"),
+        (VM_STATE, " pid=\"4243\"", "", "<VM", "<VM> needs the attribute `pid`"),
+        (VM_STATE, "\"12.5\"", "\"NaN\"", "cpuCredits", "`NaN` is not a number that is 0 or more"),
+        (VM_STATE, "\"12.840\"", "\"-3\"", "cpuSeconds=\"-3\"", "`-3` is not a number of seconds"),
+        (VM_STATE, "state=\"booting\"", "state=\"é\"", "state=\"é\"", "booting, running, draining"),
+        (VM_STATE, "\"2026-11-21T22:41:05.120Z\"", "\"noon\"", "reportedAt=\"noon\"", "not a time"),
+        (AS_STATE, "\"delete\"", "\"remove\"", "action=\"remove\"", "not keep, add or delete"),
+        (AS_STATE, "\"false\"", "\"no\"", "paused", "`no` is not true or false"),
+        (AS_STATE, "maximum=\"20\"", "maximum=\"0\"", "<ASState", "minimum 1 of <ASState> is more"),
+        (AS_STATE, "id=\"vm-4\"", "id=\"VM 4\"", "id=\"VM 4\"", "cannot name a VM"),
+        (AS_STATE, "<Decision", "then <Decision", "<ASState", "text inside <ASState>: `then`"),
     ];
     for (text, from, to, place, words) in cases {
         assert!(text.contains(from));
@@ -251,19 +256,29 @@ fn a_problem_names_the_place_and_what_belongs_there() {
         } else {
             AsStateFile::parse(broken.as_bytes()).unwrap_err()
         };
+        let before = &broken[..broken.rfind(place).unwrap()];
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         let said = problem.to_string();
-        assert!(said.starts_with(&format!("{place}: ")) && said.contains(words), "{to}: {said}");
+        assert!(said.starts_with(&format!("{line}:{column}: ")), "{place}: {said}");
+        assert!(said.contains(words), "{said}");
     }
 }
 
-/// Runs the independent judge of XML documents.
-fn assert_validates(schema: &str, document: &Path) {
+/// What the independent judge of XML documents says.
+fn xmllint(schema: &str, document: &Path) -> Output {
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/schema").join(schema);
-    let output = Command::new("xmllint")
+    Command::new("xmllint")
         .args(["--noout", "--schema"])
         .args([schema.as_path(), document])
         .output()
-        .expect("xmllint is needed here: install libxml2-utils (macOS has it)");
+        .unwrap_or_else(|error| {
+            panic!("xmllint is needed here ({error}): install libxml2-utils; macOS has it")
+        })
+}
+
+fn assert_validates(schema: &str, document: &Path) {
+    let output = xmllint(schema, document);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{}", fs::read_to_string(document).unwrap());
 }
@@ -299,12 +314,7 @@ fn the_schemas_refuse_what_the_program_refuses() {
         ("LBState.xsd", LB_STATE, "inRotation=\"true\"", "inRotation=\"maybe\""),
     ] {
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/schema").join(schema);
-        let output = Command::new("xmllint")
-            .args(["--noout", "--schema"])
-            .args([schema.as_path(), path.as_path()])
-            .output()
-            .expect("xmllint is needed here: install libxml2-utils (macOS has it)");
+        let output = xmllint(schema, &path);
         // 3 and 4: the document does not validate. 1 would be: it could not be read.
         assert!(matches!(output.status.code(), Some(3 | 4)), "{to}: {output:?}");
     }

@@ -1,6 +1,8 @@
 //! The folder as its users see it: what is kept, what is refused, and what many writers at once
 //! leave behind.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
@@ -46,6 +48,16 @@ fn count_up(file: &mut VmStateFile, number: u64) -> u64 {
     vm.served.requests
 }
 
+/// Counts up as a real writer does: if the disk stalls while another holds the lock, it tries again.
+fn insist(folder: &StateFolder, number: u64) -> u64 {
+    loop {
+        match folder.update(|file: &mut VmStateFile| count_up(file, number)) {
+            Err(Error::Locked { .. }) => {}
+            result => return result.unwrap(),
+        }
+    }
+}
+
 fn requests(file: &VmStateFile, number: u64) -> u64 {
     file.vm(&VmId::numbered(number)).map_or(0, |vm| vm.served.requests)
 }
@@ -71,7 +83,7 @@ fn writer() {
     let folder = StateFolder::open(Path::new(&folder)).unwrap();
     let mut out = std::io::stdout();
     for _ in 0..updates {
-        let count = folder.update(|file: &mut VmStateFile| count_up(file, number)).unwrap();
+        let count = insist(&folder, number);
         // Told only once it is written.
         writeln!(out, "done {count}").unwrap();
         out.flush().unwrap();
@@ -177,7 +189,7 @@ fn killed_writers_leave_no_lock_and_no_damage() {
         told
     });
     let state = StateFolder::existing(folder.path()).unwrap();
-    state.update(|file: &mut VmStateFile| count_up(file, 99)).unwrap();
+    insist(&state, 99);
     let file: VmStateFile = state.read().unwrap().unwrap();
     let total: u64 = file.vms.iter().map(|vm| vm.served.requests).sum();
     assert_eq!(file.seq, total);
@@ -197,7 +209,7 @@ fn threads_share_a_folder() {
             let state = state.clone();
             scope.spawn(move || {
                 for _ in 0..25 {
-                    state.update(|file: &mut VmStateFile| count_up(file, number)).unwrap();
+                    insist(&state, number);
                 }
             });
         }
@@ -433,7 +445,7 @@ fn temporary_files_of_the_dead_are_swept_and_those_of_the_living_are_not() {
     let new = folder.path().join(".VMState.xml.2.0.tmp");
     fs::write(&new, "").unwrap();
     fs::write(&old, "").unwrap();
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = std::time::Duration::from_hours(1);
     let modified = std::time::SystemTime::now().checked_sub(hour).unwrap();
     fs::File::options().write(true).open(&old).unwrap().set_modified(modified).unwrap();
     StateFolder::open(folder.path()).unwrap();

@@ -1,5 +1,7 @@
 //! The files of lines: their formats, and what readers make of torn ones.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fmt::{Debug, Display};
 use std::fs;
 use std::str::FromStr;

@@ -1,5 +1,7 @@
 //! What watchers are told, and what they are not told.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,10 +21,8 @@ type Views = Receiver<View<AsStateFile>>;
 /// Waits until what is watched is like this.
 async fn until(views: &mut Views, is: impl Fn(&View<AsStateFile>) -> bool) -> View<AsStateFile> {
     let wait = async { views.wait_for(|view| is(view)).await.unwrap().clone() };
-    match tokio::time::timeout(LONG, wait).await {
-        Ok(view) => view,
-        Err(_) => panic!("it never came; there is {:?}", views.borrow().clone()),
-    }
+    let found = tokio::time::timeout(LONG, wait).await;
+    found.unwrap_or_else(|_| panic!("it never came; there is {:?}", views.borrow().clone()))
 }
 
 fn seq(view: &View<AsStateFile>) -> u64 {
@@ -177,10 +177,10 @@ async fn an_unchanged_document_keeps_its_place_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_writes_end_in_the_last_one() {
     let mut stage = Stage::new();
-    let state = stage.state.clone();
+    let writer = stage.state.clone();
     tokio::task::spawn_blocking(move || {
         for number in 1..=200 {
-            state.update(|file: &mut AsStateFile| file.last_vm = number).unwrap();
+            writer.update(|file: &mut AsStateFile| file.last_vm = number).unwrap();
         }
     })
     .await

@@ -19,8 +19,8 @@ pub(super) enum AnswerBody {
     Held(VecDeque<Bytes>),
     /// The first part is here, the rest is on its way.
     Streamed(Box<Streamed>),
-    /// All of it is here; meanwhile the rest of the request is read and thrown away.
-    Refusal(Refusal),
+    /// All of it is here; then the rest of the request is read and thrown away.
+    Early(Early),
 }
 
 /// An answer too long to be held.
@@ -32,8 +32,8 @@ pub(super) struct Streamed {
 }
 
 /// An answer to a request whose body nobody wants.
-pub(super) struct Refusal {
-    text: Option<Bytes>,
+pub(super) struct Early {
+    chunks: VecDeque<Bytes>,
     unwanted: Tape,
     most: u64,
     patience: Pin<Box<Sleep>>,
@@ -45,20 +45,16 @@ const UNWANTED_BYTES: u64 = 256 << 20;
 const UNWANTED_TIME: Duration = Duration::from_secs(10);
 
 impl AnswerBody {
-    /// A short text of the balancer's own.
-    pub(super) fn text(text: Bytes) -> Self {
-        Self::Held(VecDeque::from([text]))
-    }
-
     /// An answer that streams.
     pub(super) fn streamed(first: VecDeque<Bytes>, rest: Incoming, finish: Finish) -> Self {
         Self::Streamed(Box::new(Streamed { first, rest, finish: Some(finish) }))
     }
 
-    /// A text of the balancer's own, for a client that still sends.
-    pub(super) fn refusal(text: Bytes, unwanted: Tape) -> Self {
+    /// An answer to a client that still sends. It goes out at once, but its end does not, so the
+    /// head must not declare its length.
+    pub(super) fn early(chunks: VecDeque<Bytes>, unwanted: Tape) -> Self {
         let patience = Box::pin(tokio::time::sleep(UNWANTED_TIME));
-        Self::Refusal(Refusal { text: Some(text), unwanted, most: UNWANTED_BYTES, patience })
+        Self::Early(Early { chunks, unwanted, most: UNWANTED_BYTES, patience })
     }
 }
 
@@ -73,10 +69,10 @@ impl Body for AnswerBody {
         match self.get_mut() {
             Self::Held(chunks) => Poll::Ready(chunks.pop_front().map(|c| Ok(Frame::data(c)))),
             Self::Streamed(streamed) => streamed.poll(cx),
-            Self::Refusal(refusal) => match refusal.text.take() {
-                Some(text) => Poll::Ready(Some(Ok(Frame::data(text)))),
-                None if refusal.patience.as_mut().poll(cx).is_ready() => Poll::Ready(None),
-                None => refusal.unwanted.poll_discard(cx, &mut refusal.most).map(|()| None),
+            Self::Early(early) => match early.chunks.pop_front() {
+                Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                None if early.patience.as_mut().poll(cx).is_ready() => Poll::Ready(None),
+                None => early.unwanted.poll_discard(cx, &mut early.most).map(|()| None),
             },
         }
     }
@@ -84,7 +80,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Held(chunks) => chunks.is_empty(),
-            Self::Streamed(_) | Self::Refusal(_) => false,
+            Self::Streamed(_) | Self::Early(_) => false,
         }
     }
 
@@ -97,7 +93,7 @@ impl Body for AnswerBody {
                     SizeHint::with_exact(rest + length(&streamed.first))
                 })
             }
-            Self::Refusal(_) => SizeHint::default(),
+            Self::Early(_) => SizeHint::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
@@ -123,7 +124,7 @@ impl Proxy {
                 };
             record.assigned(&lease.target.id, reason, began.elapsed());
             let (error, lease) = match self.attempt(&attempt, lease, record.attempts()).await {
-                Ok(taken) => return deliver(taken, record, id),
+                Ok(taken) => return deliver(taken, record, id, tape),
                 Err(failure) => failure,
             };
             sent += u32::from(error.counts());
@@ -223,7 +224,7 @@ impl Proxy {
 }
 
 /// Gives a VM's answer to the client.
-fn deliver(taken: Taken, record: Record, id: &HeaderValue) -> Response<AnswerBody> {
+fn deliver(taken: Taken, record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
     let Taken { mut head, body, connection, lease, at_vm } = taken;
     headers::towards_client(&mut head.headers);
     head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
@@ -232,9 +233,15 @@ fn deliver(taken: Taken, record: Record, id: &HeaderValue) -> Response<AnswerBod
     let body = match body {
         Held::Whole(chunks) => {
             lease.answered(status);
-            lease.target.put_back(connection, Instant::now());
             record.answered(status, answer::length(&chunks));
-            AnswerBody::Held(chunks)
+            if tape.is_over() {
+                lease.target.put_back(connection, Instant::now());
+                AnswerBody::Held(chunks)
+            } else {
+                // The VM answered before it had read all, so this connection to it is spent.
+                drop(connection);
+                answer_early(&mut head.headers, chunks, tape)
+            }
         }
         Held::Part(chunks, rest) => {
             let finish = Finish { lease, connection, record, status, bytes: 0 };
@@ -286,7 +293,7 @@ fn no_vm_problem(no_vm: &NoVm, last: Option<&ForwardError>) -> Problem {
 
 fn too_long(length: &str, limit: u64) -> Problem {
     let detail = format!(
-        "the body is {length}, the limit `max-body` is {limit} bytes: send a smaller picture or scene"
+        "the body is {length}, the limit for a body is {limit} bytes: send a smaller picture or scene"
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
@@ -305,19 +312,29 @@ async fn refuse(
         head.headers
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
-    let text = answer::text_of(body).await;
+    let chunks = VecDeque::from([answer::text_of(body).await]);
     let body = if tape.is_over() {
-        AnswerBody::text(text)
+        AnswerBody::Held(chunks)
     } else {
-        // What follows on this connection is the rest of a body, so it takes no other request.
-        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        AnswerBody::refusal(text, tape)
+        answer_early(&mut head.headers, chunks, tape)
     };
     if status == StatusCode::BAD_REQUEST {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.refused(status.as_u16(), detail);
     Response::from_parts(head, body)
+}
+
+/// An answer to a request of which the client still sends the body. What follows on this
+/// connection is the rest of that body, so it takes no other request.
+fn answer_early(headers: &mut HeaderMap, chunks: VecDeque<Bytes>, tape: Tape) -> AnswerBody {
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if answer::length(&chunks) == 0 {
+        // Perhaps an answer that may not have a body, such as one to HEAD: its length stays.
+        return AnswerBody::Held(chunks);
+    }
+    headers.remove(CONTENT_LENGTH);
+    AnswerBody::early(chunks, tape)
 }
 
 /// The answer to an `OPTIONS` that may not be forwarded any further.

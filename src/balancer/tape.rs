@@ -111,6 +111,7 @@ impl Tape {
     /// answer only after it has sent it all. Ready at the end of the body, or after `most` bytes.
     pub(super) fn poll_discard(&self, cx: &mut Context<'_>, most: &mut u64) -> Poll<()> {
         let mut recording = self.lock();
+        recording.reader += 1;
         recording.chunks.clear();
         while !recording.source.is_end_stream() {
             match ready!(Pin::new(&mut recording.source).poll_frame(cx)) {

@@ -133,7 +133,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
     const PATIENCE: Patience = Patience {
-        drain_limit: Duration::from_secs(60),
+        drain_limit: Duration::from_mins(1),
         replace_silent_after: Duration::from_secs(30),
     };
 

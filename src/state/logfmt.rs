@@ -33,14 +33,12 @@ impl Builder {
     /// Adds a pair whose value may be unknown.
     #[must_use]
     pub(in crate::state) fn known(mut self, key: &str, value: Option<impl Display>) -> Self {
-        match value {
-            Some(value) => self.pair(key, value),
-            None => {
-                self.key(key);
-                self.0.push('-');
-                self
-            }
+        if let Some(value) = value {
+            return self.pair(key, value);
         }
+        self.key(key);
+        self.0.push('-');
+        self
     }
 
     fn key(&mut self, key: &str) {
@@ -109,21 +107,18 @@ impl Pairs {
                 .split_once('=')
                 .filter(|(key, _)| !key.is_empty() && !key.contains([' ', '"']))
                 .ok_or_else(|| BadLine::at(line, rest, "`key=value` is expected"))?;
-            let (value, after) = match after.strip_prefix('"') {
-                Some(quoted) => {
-                    let (value, after) = unquote(quoted).ok_or_else(|| {
-                        BadLine::at(line, after, "the quotes do not end, or hold a bad escape")
-                    })?;
-                    (Some(value), after)
+            let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
+                let (value, after) = unquote(quoted).ok_or_else(|| {
+                    BadLine::at(line, after, "the quotes do not end, or hold a bad escape")
+                })?;
+                (Some(value), after)
+            } else {
+                let end = after.find(' ').unwrap_or(after.len());
+                let (value, after) = after.split_at(end);
+                if value.is_empty() || value.contains('"') {
+                    return Err(BadLine::at(line, after, "a value is expected after `=`"));
                 }
-                None => {
-                    let end = after.find(' ').unwrap_or(after.len());
-                    let (value, after) = after.split_at(end);
-                    if value.is_empty() || value.contains('"') {
-                        return Err(BadLine::at(line, after, "a value is expected after `=`"));
-                    }
-                    (Some(value.to_owned()).filter(|value| value != "-"), after)
-                }
+                (Some(value.to_owned()).filter(|value| value != "-"), after)
             };
             if !after.is_empty() && !after.starts_with(' ') {
                 return Err(BadLine::at(line, after, "a space is expected after a value"));

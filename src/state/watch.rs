@@ -174,6 +174,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_system_at_its_limit_is_told_which_limit_to_raise() {
+        let advice =
+            |code| native::advice(&notify::Error::io(std::io::Error::from_raw_os_error(code)));
+        assert!(advice(24).contains("max_user_instances"));
+        assert!(advice(28).contains("max_user_watches"));
+        assert_eq!(advice(2), "");
+        let many = notify::Error::new(notify::ErrorKind::MaxFilesWatch);
+        assert!(native::advice(&many).contains("max_user_watches"));
+    }
+
     #[tokio::test]
     async fn reports_alone_suffice_also_after_the_folder_was_made_again() {
         let (_folder, state) = folder();

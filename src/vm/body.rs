@@ -163,3 +163,24 @@ fn discard_rest(headers: &HeaderMap, mut body: Incoming) {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_body_may_take_longer_than_a_small_one() {
+        assert_eq!(patience(0), Duration::from_mins(1));
+        assert_eq!(patience(64 << 20), Duration::from_secs(60 + 1_024));
+    }
+
+    #[test]
+    fn a_body_that_is_dropped_is_held_no_more() {
+        let sum = Arc::new(AtomicU64::new(0));
+        let mut first = Held { sum: Arc::clone(&sum), own: 0 };
+        let mut second = Held { sum: Arc::clone(&sum), own: 0 };
+        assert_eq!((first.grow(10), second.grow(5), first.grow(1)), (10, 15, 16));
+        drop(first);
+        assert_eq!(sum.load(Ordering::Relaxed), 5);
+    }
+}

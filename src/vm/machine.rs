@@ -16,6 +16,7 @@ use super::job::{self, Job, Output};
 use super::ledger::Ledger;
 use super::life::Phase;
 use super::occupancy::Occupancy;
+use super::priority;
 use super::virtual_cpu::{JobPacer, VirtualCpu};
 use crate::domain::load::Served;
 use crate::http::Problem;
@@ -97,31 +98,18 @@ impl Machine {
     /// then leaves its place within about a millisecond.
     ///
     /// # Errors
-    /// 500 for a job that panicked, 503 if the system has no more threads.
+    /// Those of [`on_own_thread`].
     pub(super) async fn work(self: &Arc<Self>, job: Job, place: Place) -> Result<Done, Problem> {
         let cancelled = self.give_up.child_token();
         let _on_leaving = cancelled.clone().drop_guard();
-        let (sender, done) = oneshot::channel();
         let machine = Arc::clone(self);
-        // A new thread for each job, because its CPU clock is then the job's, and because the
-        // threads that write files must never wait behind jobs.
-        let spawned = std::thread::Builder::new().name("job".to_owned()).spawn(move || {
+        on_own_thread(move || {
             let done = machine.perform(&job, cancelled);
             // Before the answer, which tells the load without this request.
             drop((job, place));
-            // Nobody to tell: the client left.
-            let _ = sender.send(done);
-        });
-        if let Err(error) = spawned {
-            tracing::error!(%error, "cannot start a thread for a request");
-            let detail = "the machine has no more threads";
-            return Err(Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, 1, detail));
-        }
-        done.await.map_err(|_| {
-            let detail = "the request made the VM stumble; this is a fault of the program, please \
-                          report it with the request";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+            done
         })
+        .await
     }
 
     fn perform(&self, job: &Job, cancelled: CancellationToken) -> Done {
@@ -165,6 +153,32 @@ impl Machine {
     }
 }
 
+/// Does something that may take long on a new thread: its CPU clock is then that of this work
+/// alone, and the threads that write files never wait behind it.
+///
+/// # Errors
+/// 500 if it panicked, 503 if the system has no more threads.
+async fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let (sender, done) = oneshot::channel();
+    let spawned = std::thread::Builder::new().name("job".to_owned()).spawn(move || {
+        priority::stand_back();
+        // If there is nobody to tell, the client has left.
+        let _ = sender.send(work());
+    });
+    if let Err(error) = spawned {
+        tracing::error!(%error, "cannot start a thread for a request");
+        let detail = "the machine has no more threads";
+        return Err(Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, 1, detail));
+    }
+    done.await.map_err(|_| {
+        let detail = "the request made the VM stumble; this is a fault of the program, please \
+                      report it with the request";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    })
+}
+
 /// Marks the threads of a job as in use, until it is dropped, by a panic too.
 struct Busy<'a> {
     machine: &'a Machine,
@@ -185,5 +199,18 @@ impl Drop for Busy<'_> {
     fn drop(&mut self) {
         let mut occupancy = self.machine.lock_occupancy();
         occupancy.end(self.threads, self.machine.started.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_is_a_problem_and_no_more() {
+        assert_eq!(on_own_thread(|| 7).await, Ok(7));
+        let stumbled = on_own_thread(|| panic!("on purpose")).await;
+        let problem: Problem = stumbled.map(|()| 0).unwrap_err();
+        assert_eq!(problem.status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

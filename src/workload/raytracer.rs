@@ -4,6 +4,10 @@
 //! planes and triangles; mirrors, glass, checkers and textures), and promises its pictures to the
 //! last bit: every expression is rounded as in the widely used Java implementation, whichever
 //! instructions the machine has and however many threads work.
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined is compiled for optional instructions; see `simd::Task`"
+)]
 
 mod bmp;
 mod bvh;

@@ -85,7 +85,7 @@ async fn a_body_beyond_the_limit_is_refused_by_its_announced_length_or_on_the_wa
     let mut stream = TcpStream::connect(&server.address).await.unwrap();
     let head = "POST /blurimage HTTP/1.1\r\nhost: vm\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
-    let chunk = [b"8000\r\n".as_slice(), &[0; 0x8000], b"\r\n"].concat();
+    let chunk = [b"8000\r\n".as_slice(), &vec![0; 0x8000], b"\r\n"].concat();
     for _ in 0..10 {
         stream.write_all(&chunk).await.unwrap();
     }
@@ -116,7 +116,7 @@ async fn bodies_that_together_are_too_much_are_sent_elsewhere() {
     let server = Server::start(settings).await;
     let mut first = TcpStream::connect(&server.address).await.unwrap();
     let head = "POST /blurimage HTTP/1.1\r\nhost: vm\r\ncontent-length: 41000\r\n\r\n";
-    first.write_all(&[head.as_bytes(), &[0; 40_000]].concat()).await.unwrap();
+    first.write_all(&[head.as_bytes(), &vec![0; 40_000]].concat()).await.unwrap();
     server.is_at(0, 1).await;
     crate::harness::eventually("the second is refused", async || {
         let second = server.post("/blurimage", vec![0; 20_000]).await;
@@ -153,7 +153,7 @@ async fn an_unusable_request_id_is_replaced() {
 /// The head of the next answer, or nothing if the connection is dropped.
 async fn read_head(stream: &mut TcpStream) -> String {
     let mut bytes = [0; 4_096];
-    let read = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut bytes)).await;
+    let read = tokio::time::timeout(Duration::from_mins(1), stream.read(&mut bytes)).await;
     let length = read.expect("an answer in time").unwrap_or(0);
     String::from_utf8_lossy(&bytes[..length]).into_owned()
 }

@@ -31,7 +31,7 @@ fn order(server: &Server, action: Action) {
 #[tokio::test]
 async fn a_vm_that_boots_is_there_and_does_no_work_yet() {
     let mut settings = settings();
-    settings.boot = Duration::from_secs(3_600);
+    settings.boot = Duration::from_hours(1);
     let server = Server::start(settings).await;
     let booting = server.reports("it boots", |vm| vm.state == VmState::Booting).await;
     assert_eq!((booting.running_since, &booting.address), (None, &server.address));
@@ -46,7 +46,7 @@ async fn a_vm_that_boots_is_there_and_does_no_work_yet() {
 async fn a_vm_runs_once_the_boot_delay_is_over() {
     let mut settings = settings();
     settings.boot = Duration::from_millis(50);
-    settings.report_every = Duration::from_secs(3_600);
+    settings.report_every = Duration::from_hours(1);
     let server = Server::start(settings).await;
     let running = server.reports("it runs", |vm| vm.state == VmState::Running).await;
     let since = running.running_since.expect("a time");
@@ -72,7 +72,7 @@ async fn an_order_to_go_drains_and_may_be_taken_back() {
 async fn a_stop_lets_what_is_in_progress_finish_and_takes_nothing_new() {
     let mut settings = settings_of("t2.micro");
     settings.vcpu_share = Share::saturating(0.2);
-    settings.drain_limit = Duration::from_secs(600);
+    settings.drain_limit = Duration::from_mins(10);
     let server = Server::start(settings).await;
     let path = render_path(500, 400);
     let renders: Vec<_> =

@@ -1,5 +1,7 @@
 //! One VM, from outside: real sockets, a state folder of its own, real work.
 
+#![cfg(test)]
+
 mod admission;
 mod bad_inputs;
 mod harness;

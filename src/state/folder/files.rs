@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::state::Error;
 
 /// After how long a temporary file can have no living writer: a write takes milliseconds.
-const STALE_AFTER: Duration = Duration::from_secs(60);
+const STALE_AFTER: Duration = Duration::from_mins(1);
 
 /// The bytes of a file; nothing if there is none.
 pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {

@@ -46,8 +46,7 @@ impl Lock {
                 Ok(()) if is_still_at(&file, path) => return Ok(Self { _file: file }),
                 // The folder was removed and made again meanwhile: the lock is on a file that
                 // nobody else will ever open.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {}
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => {
                     return Err(Error::io("lock", path)(error));
                 }

@@ -79,21 +79,26 @@ impl Watch {
         if std::mem::replace(&mut self.said, true) {
             return;
         }
-        let advice = match &error.kind {
-            ErrorKind::MaxFilesWatch => "; raise the sysctl fs.inotify.max_user_watches",
-            ErrorKind::Io(error) => match error.raw_os_error() {
-                // EMFILE and ENOSPC, the same numbers on every Linux.
-                Some(24) => "; raise the sysctl fs.inotify.max_user_instances, or `ulimit -n`",
-                Some(28) => "; raise the sysctl fs.inotify.max_user_watches",
-                _ => "",
-            },
-            _ => "",
-        };
+        let advice = advice(error);
         tracing::warn!(
             folder = %self.path.display(),
             "the system does not report changes of files ({error}), so they are looked at four \
              times a second{advice}"
         );
+    }
+}
+
+/// What can be changed so that the system reports again.
+pub(super) fn advice(error: &notify::Error) -> &'static str {
+    match &error.kind {
+        ErrorKind::MaxFilesWatch => "; raise the sysctl fs.inotify.max_user_watches",
+        ErrorKind::Io(error) => match error.raw_os_error() {
+            // EMFILE and ENOSPC, the same numbers on every Linux.
+            Some(24) => "; raise the sysctl fs.inotify.max_user_instances, or `ulimit -n`",
+            Some(28) => "; raise the sysctl fs.inotify.max_user_watches",
+            _ => "",
+        },
+        _ => "",
     }
 }
 

@@ -274,6 +274,9 @@ impl<'a> Tree<'a> {
         if let Some(place) = raw.find('<') {
             return self.problem(start + place, "`<` in an attribute's value is written `&lt;`");
         }
+        if !raw.bytes().any(|byte| matches!(byte, b'&' | b'\t' | b'\n' | b'\r')) {
+            return Ok(raw.to_owned());
+        }
         let mut value = String::with_capacity(raw.len());
         let mut rest = raw;
         while let Some(c) = rest.chars().next() {
@@ -352,12 +355,11 @@ impl<'a> Tree<'a> {
     /// Puts a finished element where it belongs.
     fn close(&mut self, mut element: Element) {
         tidy(&mut element);
-        match self.open.last_mut() {
-            Some(parent) => parent.children.push(Node::Element(element)),
-            None => {
-                element.comments = std::mem::take(&mut self.before);
-                self.root = Some(element);
-            }
+        if let Some(parent) = self.open.last_mut() {
+            parent.children.push(Node::Element(element));
+        } else {
+            element.comments = std::mem::take(&mut self.before);
+            self.root = Some(element);
         }
     }
 

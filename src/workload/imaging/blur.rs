@@ -99,10 +99,12 @@ pub(super) struct Slide<'a> {
 impl Kernel for Slide<'_> {
     #[inline(always)]
     fn run(mut self) {
-        match self.step {
-            1 => self.channel::<1>(0),
-            3 => (0..3).for_each(|channel| self.channel::<3>(channel)),
-            _ => (0..4).for_each(|channel| self.channel::<4>(channel)),
+        for channel in 0..self.step {
+            match self.step {
+                1 => self.channel::<1>(channel),
+                3 => self.channel::<3>(channel),
+                _ => self.channel::<4>(channel),
+            }
         }
     }
 }
@@ -163,6 +165,8 @@ fn advance<const STEP: usize>(
             difference += i16::from(fall[lane]) - i16::from(rise[lane]);
         }
         differences[lane] = difference;
+    }
+    for lane in 0..LANES {
         for ((rise_out, fall_in), (rise_in, fall_out)) in first.iter().zip(&behind) {
             runs[lane] += i16::from(rise_out[lane]) - i16::from(rise_in[lane]);
             runs[lane] += i16::from(fall_in[lane]) - i16::from(fall_out[lane]);
@@ -175,12 +179,14 @@ fn advance<const STEP: usize>(
 
 /// Divides and rounds: adding 2^23 leaves the nearest whole number in the lowest bits of an `f32`.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the lowest byte is what is wanted")]
+#[expect(clippy::cast_sign_loss, reason = "clamped to a byte")]
 fn round(totals: &[i32; LANES], factor: f32, target: &mut Lanes) {
-    const SHIFT_TO_LOWEST_BITS: f32 = 8_388_608.0;
+    const SHIFT: f32 = 8_388_608.0;
+    const SHIFTED_ZERO: i32 = SHIFT.to_bits().cast_signed();
     for lane in 0..LANES {
-        let quotient = totals[lane] as f32 * factor + SHIFT_TO_LOWEST_BITS;
-        target[lane] = quotient.to_bits() as u8;
+        let quotient = totals[lane] as f32 * factor + SHIFT;
+        // The clamp changes nothing; the compiler has an instruction for it that narrows as well.
+        target[lane] = (quotient.to_bits().cast_signed() - SHIFTED_ZERO).clamp(0, 255) as u8;
     }
 }
 

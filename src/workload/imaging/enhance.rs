@@ -8,6 +8,9 @@
 //! The window's histogram moves along the row by adding one column and taking one away: vector
 //! additions, the same for any picture. Beside the 256 levels each histogram counts the levels
 //! below each sixteenth of the range, so that a rank takes one such count and one vector of levels.
+//!
+//! Rows are worked on in pairs that share the upper one's histogram: the lower one's window has one
+//! row more below and one less above, and comparing these pixels is cheaper than a histogram.
 #![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
 use super::simd::{Kernel, run_widest};
@@ -74,28 +77,29 @@ pub(super) fn equalise<'a>(
     let rows: Vec<&[u8]> = needed.map(row).collect();
     for start in (0..size.width).step_by(TILE) {
         let end = size.width.min(start + TILE);
-        let columns = window(start, size.width).start..window(end - 1, size.width).end;
-        let mut tile = Tile::new(start..end, columns, size.width);
-        let mut height = offset..offset;
-        for (y, target) in band.clone().zip(target.chunks_exact_mut(size.width)) {
-            let wanted = window(y, size.height);
-            if height.is_empty() {
-                tile.begin(&rows[wanted.start - offset..wanted.end - offset]);
-            } else if wanted != height {
-                let (leaving, entering) = (rows[height.start - offset], rows[height.end - offset]);
-                run_widest(MoveDown { tile: &mut tile, leaving, entering });
+        let mut tile = Tile::new(start..end, size, &rows, offset);
+        let mut remaining = target.chunks_exact_mut(size.width).zip(band.clone()).peekable();
+        while let Some((first, y)) = remaining.next() {
+            tile.move_to(window(y, size.height));
+            let upper = Row { centres: rows[y - offset], target: &mut first[start..end] };
+            let is_wide = size.width >= SIDE;
+            if let Some((second, below)) = remaining.next_if(|_| is_wide) {
+                let lower = Row { centres: rows[below - offset], target: &mut second[start..end] };
+                let change = tile.change_to(window(below, size.height));
+                run_widest(RankPair { tile: &tile, levels, upper, lower, change });
+            } else {
+                run_widest(RankRow { tile: &tile, levels, row: upper });
             }
-            height = wanted;
-            run_widest(RankRow {
-                tile: &tile,
-                centres: rows[y - offset],
-                levels,
-                target: &mut target[start..end],
-            });
-            ticker.spend(8 * (end - start) as u64)?;
+            ticker.spend(16 * (end - start) as u64)?;
         }
     }
     Ok(())
+}
+
+/// A row of the picture, and where a tile's results for it go.
+struct Row<'a> {
+    centres: &'a [u8],
+    target: &'a mut [u8],
 }
 
 /// How often each level occurs in one column of the window: at most [`SIDE`] times.
@@ -122,21 +126,22 @@ impl Window {
     /// Moves along the row by one column.
     #[inline(always)]
     fn exchange(&mut self, entering: &Column, leaving: &Column) {
+        // Counts of a column are at most SIDE, so their differences fit eight bits with sign.
+        let change =
+            |entering: u8, leaving: u8| i16::from(entering.wrapping_sub(leaving).cast_signed());
         for level in 0..256 {
-            let change =
-                u16::from(entering.levels[level]).wrapping_sub(leaving.levels[level].into());
-            self.levels[level] = self.levels[level].wrapping_add(change);
+            let change = change(entering.levels[level], leaving.levels[level]);
+            self.levels[level] = self.levels[level].wrapping_add_signed(change);
         }
         for segment in 0..SEGMENTS {
-            let change =
-                u16::from(entering.below[segment]).wrapping_sub(leaving.below[segment].into());
-            self.below[segment] = self.below[segment].wrapping_add(change);
+            let change = change(entering.below[segment], leaving.below[segment]);
+            self.below[segment] = self.below[segment].wrapping_add_signed(change);
         }
     }
 
     /// Pixels that are not brighter than `level`.
     #[inline(always)]
-    fn rank(&self, level: u8) -> usize {
+    fn rank(&self, level: u8) -> u16 {
         let (segments, _) = self.levels.as_chunks::<SEGMENT>();
         let segment = usize::from(level) / SEGMENT;
         let mask = &UP_TO[usize::from(level) % SEGMENT];
@@ -144,7 +149,7 @@ impl Window {
         for index in 0..SEGMENT {
             sum += segments[segment][index] & mask[index];
         }
-        usize::from(self.below[segment] + sum)
+        self.below[segment] + sum
     }
 }
 
@@ -164,32 +169,73 @@ static UP_TO: [[u16; SEGMENT]; SEGMENT] = {
 };
 
 /// The histograms of some neighbouring columns.
-struct Tile {
+struct Tile<'a> {
     /// Columns of the picture whose results this tile gives.
     results: Range<usize>,
     /// Columns of the picture that have a histogram here: the windows of all results.
     columns: Range<usize>,
-    /// Columns of the whole picture.
-    width: usize,
+    size: Size,
+    /// The rows at hand, and the number of the first of them.
+    source: &'a [&'a [u8]],
+    offset: usize,
+    /// The window's rows, which are counted; empty at first.
+    counted: Range<usize>,
     histograms: Vec<Column>,
     /// The window of the first result.
     first: Window,
 }
 
-impl Tile {
-    fn new(results: Range<usize>, columns: Range<usize>, width: usize) -> Self {
+impl<'a> Tile<'a> {
+    fn new(results: Range<usize>, size: Size, source: &'a [&'a [u8]], offset: usize) -> Self {
+        let columns =
+            window(results.start, size.width).start..window(results.end - 1, size.width).end;
         let empty = Column { levels: [0; 256], below: [0; SEGMENTS] };
-        let histograms = vec![empty; columns.len()];
-        Self { results, columns, width, histograms, first: Window::EMPTY }
+        Self {
+            histograms: vec![empty; columns.len()],
+            first: Window::EMPTY,
+            counted: offset..offset,
+            results,
+            columns,
+            size,
+            source,
+            offset,
+        }
+    }
+
+    /// The pixels of a row in this tile's columns.
+    fn row(&self, y: usize) -> &'a [u8] {
+        &self.source[y - self.offset][self.columns.clone()]
+    }
+
+    /// Counts the rows of a window that is the last one or stands below it.
+    fn move_to(&mut self, wanted: Range<usize>) {
+        if self.counted.is_empty() {
+            self.count(wanted);
+            return;
+        }
+        while self.counted != wanted {
+            let (leaving, entering) = (self.row(self.counted.start), self.row(self.counted.end));
+            run_widest(MoveDown { tile: self, leaving, entering });
+            self.counted = self.counted.start + 1..self.counted.end + 1;
+        }
+    }
+
+    /// The row that leaves and the row that enters for a window that is the one counted, where
+    /// both are the same, or the next.
+    fn change_to(&self, wanted: Range<usize>) -> (&'a [u8], &'a [u8]) {
+        let entering = if wanted == self.counted { wanted.start } else { wanted.end - 1 };
+        (self.row(self.counted.start), self.row(entering))
     }
 
     /// Counts the first window's rows.
-    fn begin(&mut self, rows: &[&[u8]]) {
-        for row in rows {
-            for (histogram, level) in self.histograms.iter_mut().zip(&row[self.columns.clone()]) {
+    fn count(&mut self, wanted: Range<usize>) {
+        for y in wanted.clone() {
+            let row = self.row(y);
+            for (histogram, level) in self.histograms.iter_mut().zip(row) {
                 histogram.levels[usize::from(*level)] += 1;
             }
         }
+        self.counted = wanted;
         for histogram in &mut self.histograms {
             let (segments, _) = histogram.levels.as_chunks::<SEGMENT>();
             let mut below = 0;
@@ -198,7 +244,7 @@ impl Tile {
                 below += segment.iter().sum::<u8>();
             }
         }
-        for histogram in &self.histograms[..SIDE.min(self.width)] {
+        for histogram in &self.histograms[..SIDE.min(self.size.width)] {
             for (count, add) in self.first.levels.iter_mut().zip(&histogram.levels) {
                 *count += u16::from(*add);
             }
@@ -210,18 +256,17 @@ impl Tile {
 }
 
 /// Moves all histograms of a tile down by one row.
-struct MoveDown<'a> {
-    tile: &'a mut Tile,
+struct MoveDown<'a, 'b> {
+    tile: &'a mut Tile<'b>,
+    /// Pixels of the tile's columns.
     leaving: &'a [u8],
     entering: &'a [u8],
 }
 
-impl Kernel for MoveDown<'_> {
+impl Kernel for MoveDown<'_, '_> {
     #[inline(always)]
     fn run(self) {
-        let Tile { columns, histograms, first, width, .. } = self.tile;
-        let leaving = &self.leaving[columns.clone()];
-        let entering = &self.entering[columns.clone()];
+        let Self { leaving, entering, tile: Tile { histograms, first, size, .. } } = self;
         for ((histogram, leaving), entering) in histograms.iter_mut().zip(leaving).zip(entering) {
             let changes = below_changes(*leaving, *entering);
             for (below, change) in histogram.below.iter_mut().zip(changes) {
@@ -230,7 +275,7 @@ impl Kernel for MoveDown<'_> {
             histogram.levels[usize::from(*leaving)] -= 1;
             histogram.levels[usize::from(*entering)] += 1;
         }
-        for (leaving, entering) in leaving.iter().zip(entering).take(SIDE.min(*width)) {
+        for (leaving, entering) in leaving.iter().zip(entering).take(SIDE.min(size.width)) {
             let changes = below_changes(*leaving, *entering);
             for (below, change) in first.below.iter_mut().zip(changes) {
                 // The sign of the change is carried over to the wider count.
@@ -246,50 +291,144 @@ impl Kernel for MoveDown<'_> {
 /// number with sign in eight bits.
 #[inline(always)]
 fn below_changes(leaving: u8, entering: u8) -> [u8; SEGMENTS] {
-    const FIRST: [u8; SEGMENTS] = {
-        let mut first = [0; SEGMENTS];
-        let mut level = 0u8;
-        let mut segment = 0;
-        while segment < SEGMENTS {
-            first[segment] = level;
-            level = level.wrapping_add(16);
-            segment += 1;
-        }
-        first
-    };
+    let entered = &BELOW[usize::from(entering) / SEGMENT];
+    let left = &BELOW[usize::from(leaving) / SEGMENT];
     let mut changes = [0; SEGMENTS];
     for segment in 0..SEGMENTS {
-        let (entered, left) = (entering < FIRST[segment], leaving < FIRST[segment]);
-        changes[segment] = u8::from(entered).wrapping_sub(u8::from(left));
+        changes[segment] = entered[segment].wrapping_sub(left[segment]);
     }
     changes
 }
 
-/// Gives the results of one row of a tile.
+/// For a level of each segment, 1 for the segments that it is below.
+static BELOW: [[u8; SEGMENTS]; SEGMENTS] = {
+    let mut below = [[0; SEGMENTS]; SEGMENTS];
+    let mut own = 0;
+    while own < SEGMENTS {
+        let mut segment = own + 1;
+        while segment < SEGMENTS {
+            below[own][segment] = 1;
+            segment += 1;
+        }
+        own += 1;
+    }
+    below
+};
+
+/// Gives the results of one row of a tile: the one in the middle of the rows counted.
 struct RankRow<'a> {
-    tile: &'a Tile,
-    /// The row of the picture, all of it.
-    centres: &'a [u8],
+    tile: &'a Tile<'a>,
     levels: &'a [u8],
-    target: &'a mut [u8],
+    row: Row<'a>,
 }
 
 impl Kernel for RankRow<'_> {
     #[inline(always)]
     fn run(self) {
-        let Tile { results, columns, histograms, first, width } = self.tile;
-        let mut sums = first.clone();
-        let mut current = window(results.start, *width);
-        for ((x, level), target) in
-            results.clone().zip(&self.centres[results.clone()]).zip(self.target)
-        {
-            let wanted = window(x, *width);
-            if wanted != current {
-                let entering = &histograms[current.end - columns.start];
-                sums.exchange(entering, &histograms[current.start - columns.start]);
-                current = wanted;
-            }
-            *target = self.levels[sums.rank(*level)];
+        let Self { tile, levels, row } = self;
+        let centres = &row.centres[tile.results.clone()];
+        let mut sliding = Sliding::new(tile);
+        for ((x, level), target) in tile.results.clone().zip(centres).zip(row.target) {
+            sliding.move_to(x);
+            *target = levels[usize::from(sliding.sums.rank(*level))];
         }
     }
+}
+
+/// Gives the results of two rows of a tile that is at least [`SIDE`] pixels wide.
+struct RankPair<'a> {
+    tile: &'a Tile<'a>,
+    levels: &'a [u8],
+    /// The row whose window is counted.
+    upper: Row<'a>,
+    /// The row below it.
+    lower: Row<'a>,
+    /// The rows, in the tile's columns, that leave and enter the window between the two.
+    change: (&'a [u8], &'a [u8]),
+}
+
+impl Kernel for RankPair<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { tile, levels, upper, lower, change: (leaving, entering) } = self;
+        let upper_centres = &upper.centres[tile.results.clone()];
+        let lower_centres = &lower.centres[tile.results.clone()];
+        let mut sliding = Sliding::new(tile);
+        let upper = upper_centres.iter().zip(upper.target);
+        let lower = lower_centres.iter().zip(lower.target);
+        for ((x, upper), lower) in tile.results.clone().zip(upper).zip(lower) {
+            sliding.move_to(x);
+            *upper.1 = levels[usize::from(sliding.sums.rank(*upper.0))];
+            let start = sliding.window.start - tile.columns.start;
+            let (Some(leaving), Some(entering)) =
+                (leaving[start..].first_chunk(), entering[start..].first_chunk())
+            else {
+                return; // Each window has SIDE columns, and all are in the tile.
+            };
+            let change = rank_change(leaving, entering, *lower.0);
+            let rank = sliding.sums.rank(*lower.0).wrapping_add(change);
+            *lower.1 = levels[usize::from(rank)];
+        }
+    }
+}
+
+/// The window's histogram on its way along a row.
+struct Sliding<'a> {
+    tile: &'a Tile<'a>,
+    sums: Window,
+    /// The window's columns.
+    window: Range<usize>,
+}
+
+impl<'a> Sliding<'a> {
+    #[inline(always)]
+    fn new(tile: &'a Tile<'a>) -> Self {
+        let window = window(tile.results.start, tile.size.width);
+        Self { tile, sums: tile.first.clone(), window }
+    }
+
+    /// Moves to the window around `x`, which is this one or the next.
+    #[inline(always)]
+    fn move_to(&mut self, x: usize) {
+        let wanted = window(x, self.tile.size.width);
+        if wanted == self.window {
+            return;
+        }
+        let histograms = &self.tile.histograms;
+        let first = self.tile.columns.start;
+        self.sums
+            .exchange(&histograms[self.window.end - first], &histograms[self.window.start - first]);
+        self.window = wanted;
+    }
+}
+
+/// By how much the rank of `level` grows when one row of the window takes another's place; modulo
+/// 2^16.
+#[inline(always)]
+fn rank_change(leaving: &[u8; SIDE], entering: &[u8; SIDE], level: u8) -> u16 {
+    const LANES: usize = 32;
+    /// Added to each lane to keep it positive.
+    const BIAS: u8 = 4;
+    /// The last vector overlaps the one before by all but five lanes.
+    const LAST: [u8; LANES] = {
+        let mut last = [0; LANES];
+        let mut lane = 4 * LANES - SIDE;
+        while lane < LANES {
+            last[lane] = 1;
+            lane += 1;
+        }
+        last
+    };
+    let [first, second, third, last] = [0, LANES, 2 * LANES, SIDE - LANES];
+    let mut counts = [0; LANES];
+    for lane in 0..LANES {
+        let is_in = |row: &[u8; SIDE], start: usize| u8::from(row[start + lane] <= level);
+        let entered = is_in(entering, first) + is_in(entering, second) + is_in(entering, third);
+        let left = is_in(leaving, first) + is_in(leaving, second) + is_in(leaving, third);
+        let entered_last = is_in(entering, last) & LAST[lane];
+        let left_last = is_in(leaving, last) & LAST[lane];
+        counts[lane] = BIAS + entered + entered_last - left - left_last;
+    }
+    let sum: u16 = counts.iter().map(|count| u16::from(*count)).sum();
+    sum.wrapping_sub(u16::from(BIAS) * 32)
 }

@@ -215,14 +215,11 @@ mod tests {
 
     fn expected_enhancement(layout: Layout, samples: &[u8]) -> Vec<u8> {
         let Layout { width, height, .. } = layout;
-        let grey: Vec<usize> = match layout.channels {
-            Channels::Grey => samples.iter().map(|sample| usize::from(*sample)).collect(),
-            _ => {
-                let sum = |pixel: &[u8]| pixel[..3].iter().map(|sample| usize::from(*sample)).sum();
-                let pixels = samples.chunks_exact(layout.channels.count());
-                pixels.map(|pixel| sum(pixel)).map(|sum: usize| sum / 3).collect()
-            }
+        let colours = layout.channels.count().min(3);
+        let grey = |pixel: &[u8]| {
+            pixel[..colours].iter().map(|sample| usize::from(*sample)).sum::<usize>() / colours
         };
+        let grey: Vec<usize> = samples.chunks_exact(layout.channels.count()).map(grey).collect();
         let start = |centre: usize, length: usize| {
             centre.saturating_sub(50).min(length.saturating_sub(101))
         };

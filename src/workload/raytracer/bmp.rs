@@ -78,12 +78,15 @@ fn header(width: u32, height: u32, size: u32) -> [u8; HEADER] {
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"BM");
     put(2, &size.to_le_bytes());
-    put(10, &(HEADER as u32).to_le_bytes());
+    put(10, &54_u32.to_le_bytes());
     put(14, &40_u32.to_le_bytes());
     put(18, &width.to_le_bytes());
     put(22, &height.to_le_bytes());
     put(26, &1_u16.to_le_bytes());
     put(28, &24_u16.to_le_bytes());
-    put(34, &(size - HEADER as u32).to_le_bytes());
+    put(34, &(size - 54).to_le_bytes());
     header
 }
+
+#[cfg(test)]
+mod tests;

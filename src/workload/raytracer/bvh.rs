@@ -70,15 +70,20 @@ pub(super) struct Ray {
 }
 
 impl Ray {
-    /// Whether a hierarchy may be asked about the ray: see the module's documentation.
-    pub(super) fn is_ordinary(&self) -> bool {
+    #[inline(always)]
+    fn splat<S: Simd>(&self, simd: S) -> Rays<S> {
+        Rays { origin: splat(simd, self.origin), direction: splat(simd, self.direction) }
+    }
+
+    /// Whether boxes can be trusted with the ray: see the module's documentation.
+    fn is_ordinary(&self) -> bool {
         let [x, y, z] = self.origin.to_array().map(f64::abs);
         let square = self.direction.dot(self.direction);
         x <= LARGEST && y <= LARGEST && z <= LARGEST && (square - 1.0).abs() <= 1e-6
     }
 
     /// Whether the ray has a direction at all: with NaN in it nothing is ever met.
-    pub(super) fn can_hit(&self) -> bool {
+    fn can_hit(&self) -> bool {
         [self.origin, self.direction].iter().all(|v| !v.to_array().iter().any(|axis| axis.is_nan()))
     }
 }
@@ -153,8 +158,14 @@ impl<B: Block> Bvh<B> {
         stack: &mut Stack,
         counters: &mut Counters,
     ) {
+        let rays = ray.splat(simd);
+        if !ray.is_ordinary() {
+            if ray.can_hit() {
+                self.nearest_of_all(simd, &rays, best, counters);
+            }
+            return;
+        }
         let probe = Probe::new(simd, ray, self.reach);
-        let rays = Rays { origin: splat(simd, ray.origin), direction: splat(simd, ray.direction) };
         stack.clear();
         stack.push((0.0, 0));
         while let Some((distance, child)) = stack.pop() {
@@ -184,9 +195,11 @@ impl<B: Block> Bvh<B> {
         stack: &mut Stack,
         counters: &mut Counters,
     ) -> bool {
+        let (rays, limits) = (ray.splat(simd), simd.splat(limit));
+        if !ray.is_ordinary() {
+            return ray.can_hit() && self.any_of_all(simd, &rays, limits, counters);
+        }
         let probe = Probe::new(simd, ray, self.reach);
-        let rays = Rays { origin: splat(simd, ray.origin), direction: splat(simd, ray.direction) };
-        let limits = simd.splat(limit);
         stack.clear();
         stack.push((0.0, 0));
         while let Some((_, child)) = stack.pop() {
@@ -200,14 +213,59 @@ impl<B: Block> Bvh<B> {
             } else {
                 let block = &self.blocks[(child & !LEAF) as usize];
                 counters.tests += u64::from(block.len());
-                if let Some(meeting) = block.meet(simd, &rays) {
-                    if (meeting.hit & meeting.distance.less(limits)).bits() != 0 {
-                        return true;
-                    }
+                if is_met(simd, &rays, block, limits) {
+                    return true;
                 }
             }
         }
         false
+    }
+
+    /// How many shapes it holds.
+    pub(super) fn len(&self) -> u64 {
+        self.blocks.iter().map(|block| u64::from(block.len())).sum()
+    }
+
+    /// As [`Self::nearest`], for rays that boxes cannot be trusted with.
+    #[inline(always)]
+    fn nearest_of_all<S: Simd>(
+        &self,
+        simd: S,
+        rays: &Rays<S>,
+        best: &mut Found,
+        counters: &mut Counters,
+    ) {
+        for block in &self.blocks {
+            counters.tests += u64::from(block.len());
+            improve(simd, rays, block, best);
+        }
+    }
+
+    /// As [`Self::blocks`], for rays that boxes cannot be trusted with.
+    #[inline(always)]
+    fn any_of_all<S: Simd>(
+        &self,
+        simd: S,
+        rays: &Rays<S>,
+        limits: S::D,
+        counters: &mut Counters,
+    ) -> bool {
+        for block in &self.blocks {
+            counters.tests += u64::from(block.len());
+            if is_met(simd, rays, block, limits) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Whether a ray meets a shape of a block nearer than `limits`.
+#[inline(always)]
+fn is_met<S: Simd, B: Block>(simd: S, rays: &Rays<S>, block: &B, limits: S::D) -> bool {
+    match block.meet(simd, rays) {
+        Some(meeting) => (meeting.hit & meeting.distance.less(limits)).bits() != 0,
+        None => false,
     }
 }
 

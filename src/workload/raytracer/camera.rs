@@ -1,6 +1,6 @@
 //! Which ray goes through which pixel.
 
-use super::scene::Scene;
+use super::scene::Lens;
 use super::vector::Vector;
 use crate::workload::{Error, Limits};
 
@@ -76,10 +76,11 @@ impl View {
     }
 }
 
-/// Where in a pixel its rays pass, in the order in which they are averaged. With four they fill
-/// its lower left quarter; they are not centred.
-pub(super) const fn sample_offsets(antialias: bool) -> &'static [(f64, f64)] {
-    if antialias { &[(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)] } else { &[(0.5, 0.5)] }
+/// Where in a pixel its rays pass, in the order in which they are averaged: 0 is the left or the
+/// bottom of the pixel, 1 its middle. With four they fill the lower left quarter; they are not
+/// centred.
+pub(super) const fn sample_offsets(antialias: bool) -> &'static [[usize; 2]] {
+    if antialias { &[[0, 0], [1, 0], [0, 1], [1, 1]] } else { &[[1, 1]] }
 }
 
 /// A scene's camera, set up for a view.
@@ -94,18 +95,18 @@ pub(super) struct Camera {
 }
 
 impl Camera {
-    pub(super) fn new(scene: &Scene, view: &View) -> Self {
+    pub(super) fn new(lens: &Lens, view: &View) -> Self {
         let (columns, rows) = (f64::from(view.scene_columns), f64::from(view.scene_rows));
-        let vertical = scene.field_of_view * RADIANS_PER_DEGREE;
+        let vertical = lens.field_of_view * RADIANS_PER_DEGREE;
         // The aspect ratio scales the angle, and the plane's size is its sine, not its tangent:
         // pixels are not quite square, and that is part of every picture made so far.
         let horizontal = vertical * columns / rows;
-        let back = ((scene.center - scene.eye) * -1.0).unit();
-        let right = scene.up.cross(back).unit();
+        let back = ((lens.center - lens.eye) * -1.0).unit();
+        let right = lens.up.cross(back).unit();
         let up = back.cross(right);
         Self {
             view: *view,
-            eye: scene.eye,
+            eye: lens.eye,
             axes: [right, up, back],
             plane: [(horizontal / 2.0).sin() * 2.0, (vertical / 2.0).sin() * 2.0],
         }

@@ -3,10 +3,10 @@
 //! Few shapes are all tested, eight rays at a time. Of many, spheres and triangles go into
 //! hierarchies that each ray descends alone; planes, which have no box, and oddities stay in a list.
 
-use super::bvh::{Bvh, Found, Ray, SphereBlock, Stack, TriangleBlock};
+use super::bvh::{Block, Bvh, Found, Ray, SphereBlock, Stack, TriangleBlock};
 use super::packet::{Nearest, Numbered, Rays, blocked, nearest};
 use super::render::Counters;
-use super::scene::Scene;
+use super::scene::{Geometry, Shape};
 use super::simd::{Doubles, LANES, Simd, each};
 use super::vector::Vector;
 use super::wave::set_bits;
@@ -25,35 +25,42 @@ pub(super) struct Effort {
 /// All shapes that can be hit.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
-    /// In file order.
-    all: Vec<Numbered>,
     spheres: Option<Bvh<SphereBlock>>,
     triangles: Option<Bvh<TriangleBlock>>,
-    /// Those in no hierarchy, in file order; unused if there is none.
+    /// Those in no hierarchy, in file order.
     others: Vec<Numbered>,
 }
 
 impl Index {
-    /// Arranges a scene's shapes; kinds with fewer than `least` shapes get no hierarchy.
+    /// Arranges shapes given in file order; kinds with fewer than `least` get no hierarchy.
     ///
     /// # Errors
     /// [`Cancelled`] if the pacer says so.
-    pub(super) fn new(scene: &Scene, least: usize, pacer: &dyn Pacer) -> Result<Self, Cancelled> {
-        let shapes = (0..).zip(&scene.shapes);
-        let all: Vec<_> =
-            shapes.map(|(number, shape)| Numbered { number, geometry: shape.geometry }).collect();
-        if all.len() < least {
-            return Ok(Self { all, spheres: None, triangles: None, others: Vec::new() });
-        }
-        let (mut rest, mut others) = (Vec::new(), Vec::new());
-        let spheres = Bvh::build(&all, least, &mut rest, pacer)?;
-        let triangles = Bvh::build(&rest, least, &mut others, pacer)?;
-        Ok(Self { all, spheres, triangles, others })
+    pub(super) fn new(
+        shapes: &[Shape],
+        least: usize,
+        pacer: &dyn Pacer,
+    ) -> Result<Self, Cancelled> {
+        let spheres = Bvh::<SphereBlock>::build(shapes, least, pacer)?;
+        let triangles = Bvh::<TriangleBlock>::build(shapes, least, pacer)?;
+        let is_arranged = |geometry: &Geometry| match geometry {
+            Geometry::Sphere(_) => spheres.is_some() && SphereBlock::bounds(geometry).is_some(),
+            Geometry::Triangle(_) => {
+                triangles.is_some() && TriangleBlock::bounds(geometry).is_some()
+            }
+            Geometry::Plane(_) => false,
+        };
+        let others = (0..)
+            .zip(shapes)
+            .filter(|(_, shape)| !is_arranged(&shape.geometry))
+            .map(|(number, shape)| Numbered { number, geometry: shape.geometry })
+            .collect();
+        Ok(Self { spheres, triangles, others })
     }
 
     /// How many shapes are in hierarchies.
-    pub(super) fn arranged(&self) -> usize {
-        if self.is_list() { 0 } else { self.all.len() - self.others.len() }
+    pub(super) fn arranged(&self) -> u64 {
+        self.spheres.as_ref().map_or(0, Bvh::len) + self.triangles.as_ref().map_or(0, Bvh::len)
     }
 
     const fn is_list(&self) -> bool {
@@ -69,9 +76,8 @@ impl Index {
         active: u32,
         effort: &mut Effort,
     ) -> Nearest<S> {
-        let list = if self.is_list() { &self.all } else { &self.others };
-        effort.counters.tests += u64::from(active.count_ones()) * list.len() as u64;
-        let best = nearest(simd, rays, list);
+        effort.counters.tests += u64::from(active.count_ones()) * self.others.len() as u64;
+        let best = nearest(simd, rays, &self.others);
         if self.is_list() { best } else { self.descend(simd, rays, active, &best, effort) }
     }
 
@@ -88,13 +94,8 @@ impl Index {
         let lanes = Lanes::new(rays);
         let (mut distance, mut root, mut code) =
             (best.distance.to_array(), best.root.to_array(), best.code.to_array());
-        let mut odd = 0;
         for lane in set_bits(active) {
             let ray = lanes.ray(lane);
-            if !ray.is_ordinary() {
-                odd |= u32::from(ray.can_hit()) << lane;
-                continue;
-            }
             let mut found = Found { distance: distance[lane], root: root[lane], code: code[lane] };
             let Effort { stack, counters } = &mut *effort;
             if let Some(spheres) = &self.spheres {
@@ -105,32 +106,7 @@ impl Index {
             }
             (distance[lane], root[lane], code[lane]) = (found.distance, found.root, found.code);
         }
-        let best = Nearest {
-            distance: simd.load(&distance),
-            root: simd.load(&root),
-            code: simd.load(&code),
-        };
-        if odd == 0 { best } else { self.nearest_of_all(simd, rays, odd, &best, effort) }
-    }
-
-    /// Tests rays that no hierarchy can be asked about against every shape.
-    #[inline(always)]
-    fn nearest_of_all<S: Simd>(
-        &self,
-        simd: S,
-        rays: &Rays<S>,
-        odd: u32,
-        best: &Nearest<S>,
-        effort: &mut Effort,
-    ) -> Nearest<S> {
-        effort.counters.tests += u64::from(odd.count_ones()) * self.all.len() as u64;
-        let all = nearest(simd, rays, &self.all);
-        let odd = simd.mask(odd);
-        Nearest {
-            distance: S::D::select(odd, all.distance, best.distance),
-            root: S::D::select(odd, all.root, best.root),
-            code: S::D::select(odd, all.code, best.code),
-        }
+        Nearest { distance: simd.load(&distance), root: simd.load(&root), code: simd.load(&code) }
     }
 
     /// Which of eight rays, of those `wanted`, meet anything nearer than `limit`.
@@ -144,21 +120,13 @@ impl Index {
         effort: &mut Effort,
     ) -> u32 {
         effort.counters.shadow += u64::from(wanted.count_ones());
-        let list = if self.is_list() { &self.all } else { &self.others };
-        let mut shut = blocked(simd, rays, limit, wanted, list, &mut effort.counters.tests);
+        let mut shut = blocked(simd, rays, limit, wanted, &self.others, &mut effort.counters.tests);
         if self.is_list() || shut == wanted {
             return shut;
         }
         let (lanes, limits) = (Lanes::new(rays), limit.to_array());
         for lane in set_bits(wanted & !shut) {
-            let ray = lanes.ray(lane);
-            let is_shut = if ray.is_ordinary() {
-                self.shuts(simd, &ray, limits[lane], effort)
-            } else {
-                let tests = &mut effort.counters.tests;
-                ray.can_hit() && blocked(simd, rays, limit, 1 << lane, &self.all, tests) != 0
-            };
-            shut |= u32::from(is_shut) << lane;
+            shut |= u32::from(self.shuts(simd, &lanes.ray(lane), limits[lane], effort)) << lane;
         }
         shut
     }

@@ -206,10 +206,9 @@ pub(super) fn triangle_roots<S: Simd>(
 ) -> Option<Meeting<S>> {
     let plane = plane_roots(simd, rays, triangles.coefficients, triangles.constant)?;
     let point = rays.at(plane.root);
-    let m = subtract(point, triangles.corner);
-    let [u, w] = triangles.edges;
+    let from_corner = subtract(point, triangles.corner);
     let [uu, uw, ww] = triangles.products;
-    let (mu, mw) = (dot(m, u), dot(m, w));
+    let (mu, mw) = (dot(from_corner, triangles.edges[0]), dot(from_corner, triangles.edges[1]));
     let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
     let s = (uw * mw - ww * mu) / triangles.denominator;
     let t = (uw * mu - uu * mw) / triangles.denominator;

@@ -6,7 +6,9 @@
 
 mod words;
 
-use super::scene::{Finish, Geometry, Light, Pigment, Plane, Rgb, Scene, Shape, Sphere, Triangle};
+use super::scene::{
+    Finish, Geometry, Lens, Light, Pigment, Plane, Rgb, Scene, Shape, Sphere, Triangle,
+};
 use crate::workload::{Error, Limits};
 use words::Words;
 
@@ -24,10 +26,12 @@ impl Scene {
     /// lights than `limits.lights`.
     pub fn parse(text: &[u8], limits: &Limits) -> Result<Self, Error> {
         let mut words = Words::new(text);
-        let eye = words.point("the eye")?;
-        let center = words.point("the point looked at")?;
-        let up = words.point("the up vector")?;
-        let field_of_view = words.double("the field of view in degrees")?;
+        let lens = Lens {
+            eye: words.point("the eye")?,
+            center: words.point("the point looked at")?,
+            up: words.point("the up vector")?,
+            field_of_view: words.double("the field of view in degrees")?,
+        };
         let lights = list(&mut words, LIGHTS, limits.lights, light)?;
         let pigments = list(&mut words, PIGMENTS, limits.primitives, pigment)?;
         let finishes = list(&mut words, FINISHES, limits.primitives, finish)?;
@@ -40,18 +44,7 @@ impl Scene {
         })?;
         let shapes = shapes.into_iter().flatten().collect();
         let text_bytes = text.len();
-        Ok(Self {
-            eye,
-            center,
-            up,
-            field_of_view,
-            lights,
-            pigments,
-            finishes,
-            shapes,
-            invisible_shapes,
-            text_bytes,
-        })
+        Ok(Self { lens, lights, pigments, finishes, shapes, invisible_shapes, text_bytes })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A slow, plain tracer, one ray at a time: the definition that the fast one is tested against.
 
-use super::camera::{Camera, OFFSET, View, sample_offsets};
+use super::camera::{Camera, OFFSET, View};
 use super::scene::{Geometry, Light, Pigment, Rgb, Scene, Shape, Sphere, Triangle};
 use super::texture::Texture;
 use super::vector::Vector;
@@ -31,7 +31,7 @@ struct Hit {
 /// A whole window as rows of red, green, blue from the top; none if something was hit and the
 /// scene has no light.
 pub(super) fn render(scene: &Scene, texture: Option<&Texture>, view: &View) -> Option<Vec<u8>> {
-    let camera = Camera::new(scene, view);
+    let camera = Camera::new(&scene.lens, view);
     let mut rgb = Vec::new();
     for row in 0..view.window_rows {
         for column in 0..view.window_columns {
@@ -50,8 +50,13 @@ fn pixel(
     row: i32,
 ) -> Option<Rgb> {
     let mut sum = [0.0; 3];
-    for (ax, ay) in sample_offsets(view.antialias) {
-        let (x, y) = (camera.across(column, *ax), camera.above(row, *ay));
+    let offsets: &[(f64, f64)] = if view.antialias {
+        &[(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)]
+    } else {
+        &[(0.5, 0.5)]
+    };
+    for &(ax, ay) in offsets {
+        let (x, y) = (camera.across(column, ax), camera.above(row, ay));
         let [right, up, back] = camera.axes;
         let eye = camera.eye;
         let target = right * x + up * y + back * -1.0 + eye;

@@ -4,14 +4,14 @@ use std::ops::AddAssign;
 
 use super::bmp::{Bitmap, rgb_rows};
 use super::camera::{Camera, View};
-use super::index::{Index, LEAST};
+use super::index::LEAST;
 use super::meter::CpuClock;
-use super::scene::Scene;
+use super::scene::{Finish, Lens, Scene, Shape};
 use super::simd::Level;
 use super::texture::{self, Texture};
 use super::tiles;
 use super::world::World;
-use crate::workload::{Error, Limits, Run, Usage};
+use crate::workload::{Cancelled, Error, Limits, Pacer, Run, Usage};
 
 /// A picture to be made.
 #[derive(Debug, Clone, Copy)]
@@ -73,23 +73,28 @@ pub struct Features {
 impl Features {
     /// The features of rendering a view of a scene, whose texture has so many pixels.
     pub fn new(scene: &Scene, view: &View, texture_pixels: u64) -> Self {
-        let window = [view.window_columns, view.window_rows];
-        let count = |property: fn(&super::scene::Finish) -> bool| {
-            let has = |shape: &&super::scene::Shape| {
-                scene.finishes.get(shape.finish as usize).is_some_and(property)
-            };
+        let count = |property: fn(&Finish) -> bool| {
+            let has =
+                |shape: &&Shape| scene.finishes.get(shape.finish as usize).is_some_and(property);
             scene.shapes.iter().filter(has).count() as u64
         };
         Self {
-            pixels: window.map(|size| u64::try_from(size).unwrap_or(0)).iter().product(),
-            antialias: view.antialias,
             primitives: scene.primitives() as u64,
             lights: scene.lights.len() as u64,
             scene_bytes: scene.text_bytes as u64,
             texture_pixels,
             reflecting: count(|finish| finish.reflection > 0.0),
             transmitting: count(|finish| finish.transmission > 0.0),
+            ..Self::default()
         }
+        .of(view)
+    }
+
+    /// The same scene's features for another view.
+    fn of(self, view: &View) -> Self {
+        let window = [view.window_columns, view.window_rows];
+        let pixels = window.map(|size| u64::try_from(size).unwrap_or(0)).iter().product();
+        Self { pixels, antialias: view.antialias, ..self }
     }
 }
 
@@ -128,9 +133,9 @@ impl AddAssign for Counters {
 /// A scene read, its texture decoded and its shapes arranged: ready for any view.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    scene: Scene,
-    texture: Option<Texture>,
-    index: Index,
+    lens: Lens,
+    world: World,
+    features: Features,
 }
 
 impl Prepared {
@@ -143,18 +148,23 @@ impl Prepared {
         let scene = Scene::parse(scene, run.limits)?;
         run.pacer.checkpoint()?;
         let texture = load_texture(&scene, texmap, run.limits)?;
-        let index = Index::new(&scene, LEAST, run.pacer)?;
-        Ok(Self { scene, texture, index })
+        Ok(Self::arrange(scene, texture, LEAST, run.pacer)?)
     }
 
-    #[cfg(test)]
-    pub(super) const fn from_parts(scene: Scene, texture: Option<Texture>, index: Index) -> Self {
-        Self { scene, texture, index }
+    pub(super) fn arrange(
+        scene: Scene,
+        texture: Option<Texture>,
+        least: usize,
+        pacer: &dyn Pacer,
+    ) -> Result<Self, Cancelled> {
+        let texels = texture.as_ref().map_or(0, Texture::pixels) as u64;
+        let features = Features::new(&scene, &View::full(0, 0), texels);
+        Ok(Self { lens: scene.lens, features, world: World::new(scene, texture, least, pacer)? })
     }
 
     /// What is known of rendering a view before it is done.
     pub fn features(&self, view: &View) -> Features {
-        Features::new(&self.scene, view, self.texture.as_ref().map_or(0, Texture::pixels) as u64)
+        self.features.of(view)
     }
 
     /// Traces about `points` pixels spread evenly over the window and counts what their rays do.
@@ -164,8 +174,8 @@ impl Prepared {
     /// # Errors
     /// [`Error::Unprocessable`] if something is hit and the scene has no light.
     pub fn probe(&self, view: &View, points: u32) -> Result<Counters, Error> {
-        let camera = Camera::new(&self.scene, view);
-        tiles::probe(&self.world(), &camera, Level::best(), points)
+        let camera = Camera::new(&self.lens, view);
+        tiles::probe(&self.world, &camera, Level::best(), points)
     }
 
     /// Renders a view on up to `run.threads` threads. The usage leaves preparing out.
@@ -186,22 +196,18 @@ impl Prepared {
         let clock = CpuClock::start();
         let (width, height) = view.size(run.limits)?;
         let mut bitmap = Bitmap::new(width, height)?;
-        let camera = Camera::new(&self.scene, view);
-        let (counters, others) = tiles::render(&self.world(), &camera, run, level, &mut bitmap)?;
+        let camera = Camera::new(&self.lens, view);
+        let (counters, others) = tiles::render(&self.world, &camera, run, level, &mut bitmap)?;
         let bmp = bitmap.into_file();
         let usage = Usage { work: counters.work(), cpu: clock.elapsed() + others };
         Ok(Rendered { width, height, bmp, usage, features: self.features(view), counters })
     }
 
-    fn world(&self) -> World<'_> {
-        World::new(&self.scene, &self.index, self.texture.as_ref())
-    }
-
     /// What preparing is charged for, in nominal nanoseconds: per byte of text, per shape that
     /// went into a hierarchy, and per texel.
     fn work(&self) -> u64 {
-        let texels = self.texture.as_ref().map_or(0, Texture::pixels) as u64;
-        10 * self.scene.text_bytes as u64 + 400 * self.index.arranged() as u64 + 4 * texels
+        let Features { scene_bytes, texture_pixels, .. } = self.features;
+        10 * scene_bytes + 400 * self.world.index.arranged() + 4 * texture_pixels
     }
 }
 
@@ -238,3 +244,6 @@ fn load_texture(
     })?;
     texture::decode(bytes, limits).map(Some)
 }
+
+#[cfg(test)]
+mod tests;

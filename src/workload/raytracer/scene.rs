@@ -8,11 +8,7 @@ pub(super) type Rgb = [f32; 3];
 /// A parsed scene: camera, lights, materials and shapes.
 #[derive(Debug, Clone)]
 pub struct Scene {
-    pub(super) eye: Vector,
-    pub(super) center: Vector,
-    pub(super) up: Vector,
-    /// Vertical field of view in degrees.
-    pub(super) field_of_view: f64,
+    pub(super) lens: Lens,
     /// The first one is the ambient light.
     pub(super) lights: Vec<Light>,
     pub(super) pigments: Vec<Pigment>,
@@ -23,6 +19,17 @@ pub struct Scene {
     pub(super) invisible_shapes: usize,
     /// Length of the text, in bytes.
     pub(super) text_bytes: usize,
+}
+
+/// Where the scene is seen from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Lens {
+    pub(super) eye: Vector,
+    /// The point looked at.
+    pub(super) center: Vector,
+    pub(super) up: Vector,
+    /// Vertical, in degrees.
+    pub(super) field_of_view: f64,
 }
 
 /// A point light.

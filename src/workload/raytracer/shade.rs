@@ -96,7 +96,7 @@ const REFRACTIVE_INDEX: usize = 6;
 
 impl Looks {
     #[inline(always)]
-    fn of(world: &World<'_>, hits: &Hits) -> Self {
+    fn of(world: &World, hits: &Hits) -> Self {
         if hits.code == [hits.code[0]; LANES] {
             Self::alike(world, hits)
         } else {
@@ -106,7 +106,7 @@ impl Looks {
 
     /// All eight hits are of one shape.
     #[inline(always)]
-    fn alike(world: &World<'_>, hits: &Hits) -> Self {
+    fn alike(world: &World, hits: &Hits) -> Self {
         let surface = &world.surfaces[hits.code[0] as usize / 2];
         let mut looks = Self {
             vector: surface.vector.map(|axis| [axis; LANES]),
@@ -119,8 +119,10 @@ impl Looks {
             Pigment::Solid(color) => looks.pigment = color.map(|channel| [channel; LANES]),
             pigment => {
                 for lane in 0..LANES {
-                    looks
-                        .set_pigment(lane, world.color(pigment, hits.point.map(|axis| axis[lane])));
+                    looks.set_pigment(
+                        lane,
+                        world.color(pigment, each!(axis => hits.point[axis][lane])),
+                    );
                 }
             }
         }
@@ -128,7 +130,7 @@ impl Looks {
     }
 
     #[inline(always)]
-    fn mixed(world: &World<'_>, hits: &Hits) -> Self {
+    fn mixed(world: &World, hits: &Hits) -> Self {
         let mut looks = Self {
             vector: [[0.0; LANES]; 3],
             sphere: 0,
@@ -149,15 +151,15 @@ impl Looks {
                 part[lane] = *value;
             }
             let pigment = &world.pigments[surface.pigment as usize];
-            looks.set_pigment(lane, world.color(pigment, hits.point.map(|axis| axis[lane])));
+            looks.set_pigment(lane, world.color(pigment, each!(axis => hits.point[axis][lane])));
         }
         looks
     }
 
     #[inline(always)]
     fn set_pigment(&mut self, lane: usize, color: Rgb) {
-        for channel in 0..3 {
-            self.pigment[channel][lane] = color[channel];
+        for (row, channel) in self.pigment.iter_mut().zip(color) {
+            row[lane] = channel;
         }
     }
 }
@@ -180,7 +182,7 @@ struct Shading<S: Simd> {
 #[inline(always)]
 pub(super) fn shade<S: Simd>(
     simd: S,
-    world: &World<'_>,
+    world: &World,
     hits: &Hits,
     sink: &mut Sink<'_>,
 ) -> Result<(), Error> {
@@ -199,7 +201,7 @@ pub(super) fn shade<S: Simd>(
 /// Arguments of [`shade_lit`].
 struct Shade<'a, 'b, S> {
     simd: S,
-    world: &'a World<'a>,
+    world: &'a World,
     hits: &'a Hits,
     ambient: &'a Light,
     lights: &'a [Light],
@@ -219,7 +221,7 @@ impl<S: Simd> Task for Shade<'_, '_, S> {
 #[inline(always)]
 fn shade_lit<S: Simd>(
     simd: S,
-    world: &World<'_>,
+    world: &World,
     hits: &Hits,
     ambient: &Light,
     lights: &[Light],
@@ -283,7 +285,7 @@ fn normals<S: Simd>(simd: S, point: Vectors<S>, looks: &Looks) -> Vectors<S> {
 #[inline(always)]
 fn add_light<S: Simd>(
     simd: S,
-    world: &World<'_>,
+    world: &World,
     hit: &Shading<S>,
     light: &Light,
     color: &mut [S::S; 3],

@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 
-use super::index::Index;
 use super::render::Prepared;
 use super::simd::Level;
 use super::texture::Texture;
@@ -149,8 +148,7 @@ fn texture() -> Texture {
 /// Prepares a scene, with hierarchies for kinds of at least so many shapes.
 fn prepare(text: &str, least: usize) -> Prepared {
     let scene = Scene::parse(text.as_bytes(), &Limits::default()).unwrap();
-    let index = Index::new(&scene, least, &FullSpeed).unwrap();
-    Prepared::from_parts(scene, Some(texture()), index)
+    Prepared::arrange(scene, Some(texture()), least, &FullSpeed).unwrap()
 }
 
 /// Renders in every way there is and compares the pictures with the plain tracer's, and the

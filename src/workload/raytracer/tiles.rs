@@ -12,12 +12,19 @@ use super::packet::{Rays, scale, splat, subtract};
 use super::render::Counters;
 use super::scene::Rgb;
 use super::simd::{ALL, Kernel, LANES, Level, Simd, Task, each};
-use super::wave::{Stream, Waves};
+use super::wave::{Node, Stream, Waves};
 use super::world::World;
 use crate::workload::{Error, Pacer, Run};
 
 /// Pixels along a side of a tile, without anti-aliasing and with it: 256 camera rays each.
 const SIDES: [i32; 2] = [16, 8];
+
+/// Pixels of the largest tile.
+const TILE_PIXELS: usize = 256;
+
+const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
+
+const LIFT: f64 = 1.0 / (1 << 30) as f64;
 
 /// About how much work, in nominal nanoseconds, a thread does between two checkpoints.
 const PACE: u64 = 1_000_000;
@@ -31,7 +38,7 @@ type Pixel = [i32; 2];
 /// # Errors
 /// [`Error::Cancelled`], and [`Error::Unprocessable`] if something is hit without any light.
 pub(super) fn render(
-    world: &World<'_>,
+    world: &World,
     camera: &Camera,
     run: &Run<'_>,
     level: Level,
@@ -75,7 +82,7 @@ pub(super) fn render(
 /// # Errors
 /// [`Error::Unprocessable`] if something is hit without any light.
 pub(super) fn probe(
-    world: &World<'_>,
+    world: &World,
     camera: &Camera,
     level: Level,
     points: u32,
@@ -118,7 +125,7 @@ impl Grid {
 
 /// What the threads share.
 struct Job<'a> {
-    world: &'a World<'a>,
+    world: &'a World,
     camera: &'a Camera,
     grid: Grid,
     pacer: &'a dyn Pacer,
@@ -145,7 +152,7 @@ impl Kernel for Worker<'_> {
 impl Worker<'_> {
     fn work(&self, simd: impl Simd) -> Result<Counters, Error> {
         let job = self.0;
-        let mut waves = Waves::default();
+        let (mut waves, mut patch) = (Waves::default(), Patch::default());
         let mut paid = 0;
         let mut pause = |counters: &Counters| {
             let work = counters.work();
@@ -164,48 +171,79 @@ impl Worker<'_> {
                 return Ok(waves.effort.counters);
             }
             let [first, end] = job.grid.tile(number);
-            aim(simd, job.camera, pixels(first, end), waves.camera_rays());
+            patch.set(job.camera, first[0]..end[0], first[1]..end[1]);
+            patch.aim(simd, job.camera, waves.camera_rays());
             waves.trace(simd, job.world, &mut pause)?;
-            paint(job, first, end, &waves);
+            job.paint(first, &patch, &waves);
         }
     }
 }
 
-/// The pixels of a tile, in blocks of 4 x 2, so that the rays of a packet stay close together.
-fn pixels(first: Pixel, end: Pixel) -> impl Iterator<Item = Pixel> {
-    (first[1]..end[1]).step_by(2).flat_map(move |top| {
-        (first[0]..end[0]).step_by(4).flat_map(move |left| {
-            (top..end[1].min(top + 2))
-                .flat_map(move |row| (left..end[0].min(left + 4)).map(move |column| [column, row]))
-        })
-    })
+/// Some columns of the window crossed with some rows.
+#[derive(Debug, Default)]
+struct Patch {
+    /// Where the columns lie on the image plane, at the left of the pixel and in its middle.
+    across: Vec<[f64; 2]>,
+    /// Where the rows lie on the image plane, at the bottom of the pixel and in its middle.
+    above: Vec<[f64; 2]>,
+    /// The pixels, as places in the two lists.
+    order: Vec<[u16; 2]>,
+    size: [usize; 2],
 }
 
-/// Adds the camera rays of some pixels to a stream.
-fn aim<S: Simd>(
-    simd: S,
-    camera: &Camera,
-    pixels: impl Iterator<Item = Pixel>,
-    stream: &mut Stream,
-) {
-    let offsets = sample_offsets(camera.view.antialias);
-    let mut places = [[0.0; LANES]; 2];
-    let mut filled = 0;
-    for [column, row] in pixels {
-        for (right, up) in offsets {
-            places[0][filled] = camera.across(column, *right);
-            places[1][filled] = camera.above(row, *up);
-            filled += 1;
-            if filled == LANES {
-                simd.run(Launch { simd, camera, places: &places, lanes: ALL, stream });
-                filled = 0;
+impl Patch {
+    fn set(
+        &mut self,
+        camera: &Camera,
+        columns: impl Iterator<Item = i32>,
+        rows: impl Iterator<Item = i32>,
+    ) {
+        self.across.clear();
+        self.across.extend(columns.map(|c| [camera.across(c, 0.0), camera.across(c, 0.5)]));
+        self.above.clear();
+        self.above.extend(rows.map(|r| [camera.above(r, 0.0), camera.above(r, 0.5)]));
+        let size = [self.across.len(), self.above.len()];
+        if self.size != size {
+            self.size = size;
+            self.order.clear();
+            self.order.extend(blocks(size));
+        }
+    }
+
+    /// Adds the pixels' camera rays to a stream.
+    fn aim<S: Simd>(&self, simd: S, camera: &Camera, stream: &mut Stream) {
+        let samples = sample_offsets(camera.view.antialias);
+        let mut places = [[0.0; LANES]; 2];
+        let mut filled = 0;
+        for [column, row] in &self.order {
+            let (across, above) = (self.across[*column as usize], self.above[*row as usize]);
+            for [right, up] in samples {
+                places[0][filled] = across[*right];
+                places[1][filled] = above[*up];
+                filled += 1;
+                if filled == LANES {
+                    simd.run(Launch { simd, camera, places: &places, lanes: ALL, stream });
+                    filled = 0;
+                }
             }
         }
+        if filled > 0 {
+            let lanes = ALL >> (LANES - filled);
+            simd.run(Launch { simd, camera, places: &places, lanes, stream });
+        }
     }
-    if filled > 0 {
-        let lanes = ALL >> (LANES - filled);
-        simd.run(Launch { simd, camera, places: &places, lanes, stream });
-    }
+}
+
+/// All places of a patch in blocks of 4 x 2, so that the rays of a packet stay close together.
+#[expect(clippy::cast_possible_truncation, reason = "patches have some dozens of columns and rows")]
+fn blocks([columns, rows]: [usize; 2]) -> impl Iterator<Item = [u16; 2]> {
+    (0..rows).step_by(2).flat_map(move |top| {
+        (0..columns).step_by(4).flat_map(move |left| {
+            (top..rows.min(top + 2)).flat_map(move |row| {
+                (left..columns.min(left + 4)).map(move |column| [column as u16, row as u16])
+            })
+        })
+    })
 }
 
 /// Sends rays from the eye through places of the image plane.
@@ -233,47 +271,55 @@ impl<S: Simd> Task for Launch<'_, S> {
     }
 }
 
-/// Writes the colours of a tile's pixels.
-fn paint(job: &Job<'_>, first: Pixel, end: Pixel, waves: &Waves) {
-    let side = job.grid.side.unsigned_abs() as usize;
-    let mut tile = [[0; 3]; (SIDES[0] * SIDES[0]) as usize];
-    let mut colors = waves.colors();
-    for [column, row] in pixels(first, end) {
-        let color = if job.camera.view.antialias {
-            let mut mean = [0.0; 3];
-            for color in colors.by_ref().take(4) {
-                mean = std::array::from_fn(|channel| mean[channel] + color[channel] * 0.25);
-            }
-            mean
-        } else {
-            colors.next().unwrap_or_default()
-        };
-        let place = (row - first[1]).unsigned_abs() as usize * side
-            + (column - first[0]).unsigned_abs() as usize;
-        tile[place] = bytes(color);
-    }
-    let width = (end[0] - first[0]).unsigned_abs() as usize;
-    let mut bitmap = job.bitmap.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for (row, line) in (first[1]..end[1]).zip(tile.chunks(side)) {
-        let place = first[0].unsigned_abs() as usize;
-        bitmap.write(place, row.unsigned_abs() as usize, line[..width].as_flattened());
+impl Job<'_> {
+    /// Writes the colours of a tile's pixels.
+    fn paint(&self, first: Pixel, tile: &Patch, waves: &Waves) {
+        let [columns, rows] = tile.size;
+        let samples = self.camera.view.samples() as usize;
+        let mut bytes = [[0; 3]; TILE_PIXELS];
+        for (colors, [column, row]) in waves.nodes().chunks_exact(samples).zip(&tile.order) {
+            let color = match colors {
+                [node] => node.color(),
+                _ => mean(colors),
+            };
+            bytes[usize::from(*row) * columns + usize::from(*column)] = to_bytes(color);
+        }
+        let [left, top] = first.map(|place| place.unsigned_abs() as usize);
+        let mut bitmap = self.bitmap.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (row, line) in (top..top + rows).zip(bytes.chunks(columns)) {
+            bitmap.write(left, row, line.as_flattened());
+        }
     }
 }
 
-/// A colour as blue, green and red bytes; NaN is 0.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "channels are from 0 to 1 or NaN, and NaN becomes 0"
-)]
-fn bytes(color: Rgb) -> [u8; 3] {
-    let byte = |channel: f32| (f64::from(channel * 255.0) + 0.5) as u8;
+/// The mean of four rays, added up in their order.
+fn mean(nodes: &[Node]) -> Rgb {
+    let mut mean = [0.0; 3];
+    for node in nodes {
+        for (sum, channel) in mean.iter_mut().zip(node.color()) {
+            *sum += channel * 0.25;
+        }
+    }
+    mean
+}
+
+/// A colour as blue, green and red bytes, rounded half up; NaN is 0.
+#[inline(always)]
+fn to_bytes(color: Rgb) -> [u8; 3] {
+    // In 2^52 + x, rounded to a whole number, the low bits are x. The 2^-30 lifts halves, and
+    // nothing else that 24 bits can say, over the middle.
+    let byte = |channel: f32| {
+        let level = channel * 255.0;
+        let level = f64::from(if level > 0.0 { level } else { 0.0 });
+        let [byte, ..] = (level + LIFT + TWO_TO_52).to_bits().to_le_bytes();
+        byte
+    };
     [byte(color[2]), byte(color[1]), byte(color[0])]
 }
 
 /// Traces pixels spread evenly over the window.
 struct Probe<'a> {
-    world: &'a World<'a>,
+    world: &'a World,
     camera: &'a Camera,
     points: u32,
 }
@@ -286,15 +332,10 @@ impl Kernel for Probe<'_> {
         let (columns, rows) = (view.window_columns.max(0), view.window_rows.max(0));
         let area = f64::from(columns) * f64::from(rows);
         let step = (area / f64::from(self.points.max(1))).sqrt().max(1.0);
-        let mut waves = Waves::default();
-        let pixels: Vec<Pixel> = spread(rows, step)
-            .flat_map(|row| spread(columns, step).map(move |column| [column, row]))
-            .collect();
-        let tile = if view.antialias { 64 } else { 256 };
-        for pixels in pixels.chunks(tile) {
-            aim(simd, self.camera, pixels.iter().copied(), waves.camera_rays());
-            waves.trace(simd, self.world, &mut |_| Ok(()))?;
-        }
+        let (mut waves, mut patch) = (Waves::default(), Patch::default());
+        patch.set(self.camera, spread(columns, step), spread(rows, step));
+        patch.aim(simd, self.camera, waves.camera_rays());
+        waves.trace(simd, self.world, &mut |_| Ok(()))?;
         Ok(waves.effort.counters)
     }
 }
@@ -306,3 +347,6 @@ fn spread(length: i32, step: f64) -> impl Iterator<Item = i32> {
     let part = f64::from(length) / f64::from(count.max(1));
     (0..count).map(move |place| ((f64::from(place) + 0.5) * part) as i32)
 }
+
+#[cfg(test)]
+mod tests;

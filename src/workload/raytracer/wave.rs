@@ -99,7 +99,7 @@ pub(super) fn set_bits(mut bits: u32) -> impl Iterator<Item = usize> {
 /// Where the colours of a wave's rays are: reflected rays (for the first wave those of the camera)
 /// from `nodes[starts[0]]` on, refracted ones from `nodes[starts[1]]`.
 #[derive(Debug, Clone, Copy)]
-struct Wave {
+struct Level {
     starts: [usize; 2],
     end: usize,
 }
@@ -112,7 +112,7 @@ pub(super) struct Waves {
     /// And of the one after.
     next: [Stream; 2],
     nodes: Vec<Node>,
-    waves: Vec<Wave>,
+    levels: Vec<Level>,
     pub(super) effort: Effort,
 }
 
@@ -156,7 +156,7 @@ impl Waves {
     pub(super) fn camera_rays(&mut self) -> &mut Stream {
         self.streams.iter_mut().chain(&mut self.next).for_each(Stream::clear);
         self.nodes.clear();
-        self.waves.clear();
+        self.levels.clear();
         &mut self.streams[0]
     }
 
@@ -167,7 +167,7 @@ impl Waves {
     pub(super) fn trace<S: Simd>(
         &mut self,
         simd: S,
-        world: &World<'_>,
+        world: &World,
         pause: &mut impl FnMut(&Counters) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.effort.counters.primary += self.streams[0].len() as u64;
@@ -180,7 +180,7 @@ impl Waves {
             }
             self.nodes.resize(end, Node::MISS);
             let starts = [start, start + lengths[0]];
-            self.waves.push(Wave { starts, end });
+            self.levels.push(Level { starts, end });
             for (stream, start) in self.streams.iter().zip(starts) {
                 let mut sink = Sink {
                     nodes: &mut self.nodes,
@@ -198,21 +198,20 @@ impl Waves {
         Ok(())
     }
 
-    /// The colours that the camera rays see, once traced.
-    pub(super) fn colors(&self) -> impl Iterator<Item = Rgb> {
-        let end = self.waves.first().map_or(0, |wave| wave.end);
-        self.nodes[..end].iter().map(|node| node.color)
+    /// What the camera rays see, once traced.
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes[..self.levels.first().map_or(0, |level| level.end)]
     }
 
     /// Adds what reflected and refracted rays see to the colours of the rays they stem from.
     fn gather(&mut self) {
-        for pair in self.waves.windows(2).rev() {
-            let [wave, next] = pair else { continue };
-            let (nodes, later) = self.nodes.split_at_mut(wave.end);
-            for node in &mut nodes[wave.starts[0]..] {
+        for pair in self.levels.windows(2).rev() {
+            let [level, next] = pair else { continue };
+            let (nodes, later) = self.nodes.split_at_mut(level.end);
+            for node in &mut nodes[level.starts[0]..] {
                 for kind in 0..2 {
                     if node.children[kind] != NONE {
-                        let child = next.starts[kind] - wave.end + node.children[kind] as usize;
+                        let child = next.starts[kind] - level.end + node.children[kind] as usize;
                         node.add(later[child].color, kind);
                     }
                 }
@@ -222,6 +221,10 @@ impl Waves {
 }
 
 impl Node {
+    pub(super) const fn color(&self) -> Rgb {
+        self.color
+    }
+
     fn add(&mut self, color: Rgb, kind: usize) {
         let gain = self.gains[kind].clamp(0.0, 1.0);
         for (sum, channel) in self.color.iter_mut().zip(color) {
@@ -232,7 +235,7 @@ impl Node {
 
 fn trace_stream<S: Simd>(
     simd: S,
-    world: &World<'_>,
+    world: &World,
     stream: &Stream,
     start: usize,
     sink: &mut Sink<'_>,
@@ -252,7 +255,7 @@ fn trace_stream<S: Simd>(
 /// Some packets that hold so many rays, whose nodes begin at `node`.
 struct Batch<'a, 'b, S> {
     simd: S,
-    world: &'a World<'a>,
+    world: &'a World,
     packets: &'a [Packet],
     rays: usize,
     node: usize,

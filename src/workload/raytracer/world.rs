@@ -1,19 +1,21 @@
 //! A scene laid out for tracing.
 
 use super::index::Index;
-use super::scene::{Geometry, Light, Pigment, Rgb, Scene};
+use super::scene::{Finish, Geometry, Light, Pigment, Rgb, Scene, Shape};
+use super::simd::each;
 use super::texture::Texture;
+use crate::workload::{Cancelled, Pacer};
 
 /// Everything that rays need to know.
-#[derive(Debug)]
-pub(super) struct World<'a> {
-    pub(super) lights: &'a [Light],
-    pub(super) pigments: &'a [Pigment],
-    pub(super) texture: Option<&'a Texture>,
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) lights: Vec<Light>,
+    pub(super) pigments: Vec<Pigment>,
+    pub(super) texture: Option<Texture>,
     /// Of each drawn shape, in file order.
     pub(super) surfaces: Vec<Surface>,
     pub(super) finishes: Vec<FinishRow>,
-    pub(super) index: &'a Index,
+    pub(super) index: Index,
 }
 
 /// What shading needs of a shape.
@@ -29,62 +31,79 @@ pub(super) struct Surface {
 /// A finish: ambient, diffuse, specular, shininess, reflection, transmission, refractive index.
 pub(super) type FinishRow = [f32; 7];
 
-impl<'a> World<'a> {
-    pub(super) fn new(scene: &'a Scene, index: &'a Index, texture: Option<&'a Texture>) -> Self {
-        let surface = |shape: &super::scene::Shape| {
-            let (vector, sphere) = match &shape.geometry {
-                Geometry::Sphere(sphere) => (sphere.center, true),
-                Geometry::Plane(plane) => (plane.normal, false),
-                Geometry::Triangle(triangle) => (triangle.plane.normal, false),
-            };
-            let (pigment, finish) = (shape.pigment, shape.finish);
-            Surface { vector: vector.to_array(), pigment, finish, sphere }
-        };
-        let finish = |f: &super::scene::Finish| {
-            [
-                f.ambient,
-                f.diffuse,
-                f.specular,
-                f.shininess,
-                f.reflection,
-                f.transmission,
-                f.refractive_index,
-            ]
-        };
-        Self {
-            lights: &scene.lights,
-            pigments: &scene.pigments,
+impl World {
+    /// Lays out a scene. Kinds with fewer than `least` shapes get no hierarchy.
+    ///
+    /// # Errors
+    /// [`Cancelled`] if the pacer says so.
+    pub(super) fn new(
+        scene: Scene,
+        texture: Option<Texture>,
+        least: usize,
+        pacer: &dyn Pacer,
+    ) -> Result<Self, Cancelled> {
+        Ok(Self {
+            index: Index::new(&scene.shapes, least, pacer)?,
+            surfaces: scene.shapes.iter().map(Surface::of).collect(),
+            finishes: scene.finishes.iter().map(row).collect(),
+            lights: scene.lights,
+            pigments: scene.pigments,
             texture,
-            surfaces: scene.shapes.iter().map(surface).collect(),
-            finishes: scene.finishes.iter().map(finish).collect(),
-            index,
-        }
+        })
     }
 }
 
-impl World<'_> {
+impl Surface {
+    fn of(shape: &Shape) -> Self {
+        let (vector, sphere) = match &shape.geometry {
+            Geometry::Sphere(sphere) => (sphere.center, true),
+            Geometry::Plane(plane) => (plane.normal, false),
+            Geometry::Triangle(triangle) => (triangle.plane.normal, false),
+        };
+        let (pigment, finish) = (shape.pigment, shape.finish);
+        Self { vector: vector.to_array(), pigment, finish, sphere }
+    }
+}
+
+const fn row(finish: &Finish) -> FinishRow {
+    [
+        finish.ambient,
+        finish.diffuse,
+        finish.specular,
+        finish.shininess,
+        finish.reflection,
+        finish.transmission,
+        finish.refractive_index,
+    ]
+}
+
+impl World {
     /// A pigment's colour at a point.
     #[inline(always)]
     pub(super) fn color(&self, pigment: &Pigment, point: [f64; 3]) -> Rgb {
         match pigment {
             Pigment::Solid(color) => *color,
             Pigment::Checker { even, odd, scale } => {
-                if point.iter().fold(0, |sum, axis| sum ^ cell(axis / scale)) & 1 == 0 {
+                let [x, y, z] = point;
+                if (cell(x / scale) ^ cell(y / scale) ^ cell(z / scale)) & 1 == 0 {
                     *even
                 } else {
                     *odd
                 }
             }
             Pigment::Texture { across, down } => {
-                let [x, y, z] = point;
-                let coordinate = |k: &[f64; 4]| k[0] * x + k[1] * y + k[2] * z + k[3];
-                let texel = self
-                    .texture
-                    .map_or([0; 3], |texture| texture.texel(coordinate(across), coordinate(down)));
-                texel.map(|byte| f32::from(byte) / 255.0)
+                let Some(texture) = &self.texture else { return [0.0; 3] };
+                let texel = texture.texel(mapped(across, point), mapped(down, point));
+                each!(channel => f32::from(texel[channel]) / 255.0)
             }
         }
     }
+}
+
+/// A texture coordinate of a point.
+#[inline(always)]
+fn mapped(mapping: &[f64; 4], [x, y, z]: [f64; 3]) -> f64 {
+    mapping[0] * x + mapping[1] * y + mapping[2] * z + mapping[3]
 }
 
 /// Which cell a coordinate falls in, of which only the parity counts. Negative coordinates count

@@ -165,7 +165,7 @@ mod tests {
             let mut body = String::new();
             for content in &contents {
                 let header = "Content-Disposition: form-data; name=\"f\"";
-                body.push_str(&format!("--BOUND\r\n{header}\r\n\r\n{content}\r\n"));
+                body += &["--BOUND\r\n", header, "\r\n\r\n", content, "\r\n"].concat();
             }
             body.push_str("--BOUND--\r\n");
             let parts = parse("multipart/form-data;boundary=BOUND", body.as_bytes()).unwrap();

@@ -194,7 +194,8 @@ impl Scanner<'_> {
             return Ok(None);
         }
         self.expect(b'[', "`texmap`, a list of integers")?;
-        let mut values = Vec::new();
+        // An integer with spaces before it takes about as many bytes: so it hardly ever has to grow.
+        let mut values = Vec::with_capacity((self.body.len() - self.at) / 8);
         self.skip_whitespace();
         if self.peek() == Some(b']') {
             self.at += 1;
@@ -227,29 +228,31 @@ impl Scanner<'_> {
             Some(u64::from_le_bytes(*word))
         };
         let mut at = self.at;
-        while let Some(word) = look(at) {
-            if word & 0xff == u64::from(b'\n') {
-                at += 1;
-                continue;
-            }
-            let spaces = (word ^ (EACH * u64::from(b' '))).trailing_zeros() as usize / 8;
-            if spaces == 8 {
-                at += 8;
-                continue;
-            }
-            let Some(word) = look(at + spaces) else { break };
+        // Spaces before each integer: as many as before the last one, so that where an integer
+        // stands is known before the spaces are looked at.
+        let mut gap = 0;
+        while let (Some(before), Some(word)) = (look(at), look(at + gap)) {
+            let others = before ^ (EACH * u64::from(b' '));
+            let spaces = others.trailing_zeros() as usize / 8;
             let digits = word ^ (EACH * u64::from(b'0'));
             // The highest bit of each byte that is no digit; bytes behind the first may be wrong.
-            let others = (digits.wrapping_add(EACH * 0x76) | digits) & (EACH * 0x80);
-            let count = others.trailing_zeros() as usize / 8;
+            let ends = (digits.wrapping_add(EACH * 0x76) | digits) & (EACH * 0x80);
+            let count = ends.trailing_zeros() as usize / 8;
             let comma = (word >> (8 * count.min(7))) & 0xff == u64::from(b',');
-            if !(1..=3).contains(&count) || !comma {
+            if spaces >= gap && (1..=3).contains(&count) && comma {
+                // Hundreds, tens, ones; their sum with these weights stands in the third byte.
+                let aligned = (digits << (8 * (3 - count))) & 0x00ff_ffff;
+                values.push((aligned.wrapping_mul(100 << 16 | 10 << 8 | 1) >> 16).to_le_bytes()[0]);
+                at += gap + count + 1;
+            } else if before & 0xff == u64::from(b'\n') {
+                at += 1;
+            } else if spaces == 8 {
+                at += 8;
+            } else if spaces != gap {
+                gap = spaces;
+            } else {
                 break;
             }
-            // Hundreds, tens, ones; their sum with these weights stands in the third byte.
-            let aligned = (digits << (8 * (3 - count))) & 0x00ff_ffff;
-            values.push((aligned.wrapping_mul(100 << 16 | 10 << 8 | 1) >> 16).to_le_bytes()[0]);
-            at += spaces + count + 1;
         }
         self.at = at;
     }
@@ -414,7 +417,7 @@ mod tests {
             };
             let read = read(&body.unwrap()).unwrap();
             prop_assert_eq!(read.scene, scene);
-            let bytes: Vec<u8> = numbers.iter().map(|number| number.rem_euclid(256) as u8).collect();
+            let bytes: Vec<u8> = numbers.iter().map(|number| number.to_le_bytes()[0]).collect();
             prop_assert_eq!(read.texmap, Some(bytes));
         }
 

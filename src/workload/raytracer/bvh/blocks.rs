@@ -2,9 +2,7 @@
 
 use super::LARGEST;
 use super::build::Bounds;
-use crate::workload::raytracer::packet::{
-    Meeting, Numbered, Rays, Triangles, sphere_roots, triangle_roots,
-};
+use crate::workload::raytracer::packet::{Meeting, Rays, Triangles, sphere_roots, triangle_roots};
 use crate::workload::raytracer::scene::{Geometry, Sphere, Triangle};
 use crate::workload::raytracer::simd::{LANES, Simd, each};
 use crate::workload::raytracer::vector::Vector;
@@ -21,8 +19,8 @@ pub(in super::super) trait Block: Sized {
     /// The shape's box, or none if it is of another kind or cannot be in a hierarchy.
     fn bounds(shape: &Geometry) -> Option<Bounds>;
 
-    /// A block of one to eight shapes, all of which have bounds.
-    fn new(shapes: &[Numbered]) -> Self;
+    /// A block of one to eight shapes with their numbers in file order; all of them have bounds.
+    fn new<'a>(shapes: impl Iterator<Item = (u32, &'a Geometry)>) -> Self;
 
     /// How many shapes it has.
     fn len(&self) -> u32;
@@ -52,18 +50,18 @@ impl Block for SphereBlock {
         Bounds::of(*center - radii, *center + radii)
     }
 
-    fn new(shapes: &[Numbered]) -> Self {
+    fn new<'a>(shapes: impl Iterator<Item = (u32, &'a Geometry)>) -> Self {
         let mut block = Self {
             center: [[f64::NAN; LANES]; 3],
             radius_squared: [f64::NAN; LANES],
             numbers: [0; LANES],
             length: 0,
         };
-        for (lane, shape) in shapes.iter().take(LANES).enumerate() {
-            if let Geometry::Sphere(sphere) = &shape.geometry {
+        for (lane, (number, geometry)) in shapes.take(LANES).enumerate() {
+            if let Geometry::Sphere(sphere) = geometry {
                 put(&mut block.center, lane, sphere.center);
                 block.radius_squared[lane] = sphere.radius_squared;
-                block.numbers[lane] = shape.number;
+                block.numbers[lane] = number;
                 block.length += 1;
             }
         }
@@ -123,7 +121,7 @@ impl Block for TriangleBlock {
         Bounds::of(fold(f64::min), fold(f64::max))
     }
 
-    fn new(shapes: &[Numbered]) -> Self {
+    fn new<'a>(shapes: impl Iterator<Item = (u32, &'a Geometry)>) -> Self {
         let nothing = [[f64::NAN; LANES]; 3];
         let mut block = Self {
             coefficients: nothing,
@@ -135,8 +133,8 @@ impl Block for TriangleBlock {
             numbers: [0; LANES],
             length: 0,
         };
-        for (lane, shape) in shapes.iter().take(LANES).enumerate() {
-            if let Geometry::Triangle(triangle) = &shape.geometry {
+        for (lane, (number, geometry)) in shapes.take(LANES).enumerate() {
+            if let Geometry::Triangle(triangle) = geometry {
                 put(&mut block.coefficients, lane, triangle.plane.coefficients);
                 block.constant[lane] = triangle.plane.constant;
                 put(&mut block.corner, lane, triangle.corner);
@@ -146,7 +144,7 @@ impl Block for TriangleBlock {
                     row[lane] = product;
                 }
                 block.denominator[lane] = triangle.denominator;
-                block.numbers[lane] = shape.number;
+                block.numbers[lane] = number;
                 block.length += 1;
             }
         }

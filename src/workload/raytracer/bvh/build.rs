@@ -1,12 +1,12 @@
 //! Builds hierarchies.
 //!
 //! From the top down: a node's shapes are cut in two where the surface area heuristic says
-//! (J. D. MacDonald and K. S. Booth, 1990; in bins, I. Wald, "On fast Construction of SAH-based
+//! (`MacDonald` and Booth, 1990; in bins, I. Wald, "On fast Construction of SAH-based
 //! Bounding Volume Hierarchies", 2007), then the largest part again, until there are eight parts.
 //! A leaf costs as much as its blocks of eight, so cuts tend to leave full blocks.
 
 use super::{Block, Bvh, LEAF, Node};
-use crate::workload::raytracer::packet::Numbered;
+use crate::workload::raytracer::scene::Shape;
 use crate::workload::raytracer::simd::LANES;
 use crate::workload::{Cancelled, Pacer};
 
@@ -82,7 +82,7 @@ impl Part {
 }
 
 struct Builder<'a, B> {
-    shapes: &'a [Numbered],
+    shapes: &'a [Shape],
     entries: Vec<Entry>,
     nodes: Vec<Node>,
     blocks: Vec<B>,
@@ -91,30 +91,21 @@ struct Builder<'a, B> {
 }
 
 impl<B: Block> Bvh<B> {
-    /// Sorts shapes into those that the hierarchy holds and those that it cannot, which it leaves
-    /// in `others`, in file order. None if it would hold fewer than `least`.
+    /// Builds a hierarchy of those shapes that it can hold; none if they are fewer than `least`.
     ///
     /// # Errors
     /// [`Cancelled`] if the pacer says so.
     pub(in super::super) fn build(
-        shapes: &[Numbered],
+        shapes: &[Shape],
         least: usize,
-        others: &mut Vec<Numbered>,
         pacer: &dyn Pacer,
     ) -> Result<Option<Self>, Cancelled> {
-        let mut entries = Vec::new();
-        let mut rejected = Vec::new();
-        for (place, shape) in (0..).zip(shapes) {
-            match B::bounds(&shape.geometry) {
-                Some(bounds) => entries.push(Entry { bounds, shape: place }),
-                None => rejected.push(*shape),
-            }
-        }
+        let entry = |(shape, bounds): (u32, Option<Bounds>)| Some(Entry { bounds: bounds?, shape });
+        let bounds = shapes.iter().map(|shape| B::bounds(&shape.geometry));
+        let entries: Vec<Entry> = (0..).zip(bounds).filter_map(entry).collect();
         if entries.len() < least.max(1) {
-            others.extend_from_slice(shapes);
             return Ok(None);
         }
-        others.append(&mut rejected);
         let blocks = Vec::with_capacity(entries.len() / 4);
         let mut builder = Builder { shapes, entries, nodes: Vec::new(), blocks, pacer, unpaid: 0 };
         let all = builder.part(0, builder.entries.len());
@@ -164,11 +155,10 @@ impl<B: Block> Builder<'_, B> {
     }
 
     fn leaf(&mut self, part: &Part) -> u32 {
-        let shapes: Vec<Numbered> = self.entries[part.start..part.end]
+        let shapes = self.entries[part.start..part.end]
             .iter()
-            .map(|entry| self.shapes[entry.shape as usize])
-            .collect();
-        self.blocks.push(B::new(&shapes));
+            .map(|entry| (entry.shape, &self.shapes[entry.shape as usize].geometry));
+        self.blocks.push(B::new(shapes));
         LEAF | u32::try_from(self.blocks.len() - 1).unwrap_or(0)
     }
 

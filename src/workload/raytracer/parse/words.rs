@@ -128,7 +128,7 @@ impl<'a> Words<'a> {
     /// Where the last word stands: its number, line and column, and the item it is part of.
     fn place(&self) -> String {
         let before = &self.text[..self.start];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let column = self.start - line_start + 1;
         let place = format!("word {} (line {line}, column {column})", self.count);

@@ -17,7 +17,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 /// Any text at all, also with characters that XML cannot hold.
-pub fn anything() -> impl Strategy<Value = String> {
+pub(crate) fn anything() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..12).prop_map(|characters| characters.into_iter().collect())
 }
 
@@ -79,7 +79,9 @@ fn foreign() -> impl Strategy<Value = Foreign> {
     let tree = (vec(comment(), 0..2), attributes(), vec(leaf, 0..3), vec(comment(), 0..2));
     let tree = tree.prop_map(|(comments, attributes, children, ends)| {
         let mut element = element(comments, attributes);
-        children.into_iter().for_each(|child| element.push(child));
+        for child in children {
+            element.push(child);
+        }
         element.children.extend(ends.into_iter().map(Node::Comment));
         element
     });
@@ -141,7 +143,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
 }
 
 /// Any VMState.xml.
-pub fn vm_state() -> impl Strategy<Value = VmStateFile> {
+pub(crate) fn vm_state() -> impl Strategy<Value = VmStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(report).collect::<Vec<_>>());
     (any::<u64>(), vms, foreign()).prop_map(|(seq, vms, foreign)| VmStateFile { seq, vms, foreign })
 }
@@ -169,7 +171,7 @@ fn decision() -> impl Strategy<Value = Decision> {
 }
 
 /// Any ASState.xml.
-pub fn as_state() -> impl Strategy<Value = AsStateFile> {
+pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(order).collect::<Vec<_>>());
     let bounds = (any::<u32>(), any::<u32>(), any::<u32>());
     let head = (any::<u64>(), option::of(time()), text(), bounds, any::<bool>(), any::<u64>());
@@ -231,7 +233,7 @@ fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
 }
 
 /// Any LBState.xml.
-pub fn lb_state() -> impl Strategy<Value = LbStateFile> {
+pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
     let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
     (head, totals(), vms, foreign()).prop_map(|(head, totals, vms, foreign)| {

@@ -1,9 +1,6 @@
 //! Files that nobody should write, and what becomes of them: an error with a place, never a panic,
 //! never a wrong document.
 
-#[path = "state_support/any.rs"]
-mod any;
-
 use std::fmt::Write as _;
 
 use cumulet::state::Document;
@@ -12,9 +9,11 @@ use cumulet::state::lb_state::LbStateFile;
 use cumulet::state::vm_state::VmStateFile;
 use proptest::prelude::*;
 
-const VM_STATE: &str = include_str!("documents/VMState.xml");
-const AS_STATE: &str = include_str!("documents/ASState.xml");
-const EDITED: &str = include_str!("documents/ASState.edited.xml");
+use crate::any;
+
+const VM_STATE: &str = include_str!("../documents/VMState.xml");
+const AS_STATE: &str = include_str!("../documents/ASState.xml");
+const EDITED: &str = include_str!("../documents/ASState.edited.xml");
 
 /// What is wrong with these bytes as VMState.xml.
 fn problem(bytes: impl AsRef<[u8]>) -> String {
@@ -141,7 +140,7 @@ fn a_file_cut_at_any_byte_is_never_taken_for_another() {
     assert_no_half_documents::<AsStateFile>(AS_STATE);
     // Its last comment belongs to the root, so nothing is lost before the end tag is whole.
     assert_no_half_documents::<AsStateFile>(EDITED);
-    assert_no_half_documents::<LbStateFile>(include_str!("documents/LBState.xml"));
+    assert_no_half_documents::<LbStateFile>(include_str!("../documents/LBState.xml"));
 }
 
 /// Whatever is accepted is accepted again after writing, as the same.

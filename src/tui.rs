@@ -1,0 +1,41 @@
+//! What a person sees of a cluster, and what they can do to it from the keyboard.
+//!
+//! ```text
+//!   state folder ──source──▶ News ──▶ Data ─┐
+//!   keys ──────────────────▶ Message ──▶ update(Model) ──▶ view(Model) ──▶ terminal
+//!                                           └──▶ Effect ──▶ operator, clipboard, file
+//! ```
+//!
+//! [`update`](update::update) and [`view`](view::draw) are pure; effects are the only way by which
+//! keys touch the world, and the dangerous ones ask first. What is known of a cluster enters as
+//! `News` alone, so a recording of news replays to the same frames.
+
+pub mod overview;
+
+mod acts;
+mod cost;
+mod data;
+mod dialogs;
+mod effects;
+mod events_list;
+mod filter;
+#[cfg(test)]
+mod fixture;
+mod format;
+mod history;
+mod keys;
+mod lines;
+mod model;
+mod news;
+mod rows;
+mod scaler;
+mod source;
+mod stats;
+mod terminal;
+mod theme;
+mod update;
+mod verdict;
+mod view;
+
+pub use terminal::{Outcome, Settings, replay, run};
+pub use theme::{Palette, Symbols, Theme};

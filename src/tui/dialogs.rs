@@ -1,0 +1,250 @@
+//! Keys while a dialog is open. In a text field every letter is a letter.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::keys::{self, Action, BINDINGS, Binding, Reach};
+use super::model::{Dialog, Model, Screen, Target, Wish};
+use super::rows::{Status, rows};
+use super::update::{Effect, act, act_on, moved, refuse, target};
+use crate::operator::Fault;
+
+/// The actions that the menu of a VM offers.
+pub(crate) const MENU: [Action; 5] =
+    [Action::Drain, Action::Kill, Action::Pause, Action::Resume, Action::Copy];
+
+/// How long a typed text may become.
+const TYPED: usize = 200;
+
+/// Takes a key while a dialog is open.
+pub(crate) fn key(model: &mut Model, key: KeyEvent) -> Option<Effect> {
+    let dialog = model.dialog.take()?;
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    // Ctrl-C closes whatever asks, without doing it; a second one leaves.
+    if key.code == KeyCode::Esc || control && key.code == KeyCode::Char('c') {
+        if let Dialog::Filter { before } = dialog {
+            *filter_of(model) = before;
+        }
+        return None;
+    }
+    if control || key.modifiers.contains(KeyModifiers::ALT) {
+        model.dialog = Some(dialog);
+        return None;
+    }
+    match dialog {
+        Dialog::Help { top } => help(model, top, key.code),
+        Dialog::Filter { before } => filter(model, before, key.code),
+        Dialog::Palette { input, index } => return palette(model, input, index, key.code),
+        Dialog::Menu { target, index } => return menu(model, target, index, key.code),
+        Dialog::Confirm(wish) => return confirm(model, wish, key.code),
+        Dialog::Leave => return leave(model, key.code),
+    }
+    None
+}
+
+fn help(model: &mut Model, top: usize, key: KeyCode) {
+    let top = match key {
+        KeyCode::Down | KeyCode::PageDown | KeyCode::Char('j') => top.saturating_add(1),
+        KeyCode::Up | KeyCode::PageUp | KeyCode::Char('k') => top.saturating_sub(1),
+        KeyCode::Char('?' | 'q') | KeyCode::Enter => return,
+        _ => top,
+    };
+    model.dialog = Some(Dialog::Help { top: top.min(BINDINGS.len()) });
+}
+
+/// The filter of the screen's list.
+pub(crate) fn filter_of(model: &mut Model) -> &mut String {
+    match model.screen {
+        Screen::Events => &mut model.event_filter,
+        _ => &mut model.vm_filter,
+    }
+}
+
+fn filter(model: &mut Model, before: String, key: KeyCode) {
+    match key {
+        KeyCode::Enter => return,
+        key => typed(filter_of(model), key),
+    }
+    model.dialog = Some(Dialog::Filter { before });
+}
+
+fn typed(text: &mut String, key: KeyCode) {
+    match key {
+        KeyCode::Char(c) if text.len() < TYPED => text.push(c),
+        KeyCode::Backspace => {
+            text.pop();
+        }
+        _ => {}
+    }
+}
+
+/// The actions that the palette offers for what was typed, the best first.
+pub(crate) fn offers(model: &Model, input: &str) -> Vec<&'static Binding> {
+    let word = input.split_whitespace().next().unwrap_or("").to_lowercase();
+    let mut offers = BINDINGS
+        .iter()
+        .filter(|binding| binding.applies(model.screen) || binding.reach != Reach::Screen)
+        .filter(|binding| binding.action != Action::Palette)
+        .filter_map(|binding| Some((rank(binding, &word)?, binding)))
+        .collect::<Vec<_>>();
+    offers.sort_by_key(|(rank, _)| *rank);
+    offers.into_iter().map(|(_, binding)| binding).collect()
+}
+
+/// How well a word fits an action, 0 best: the beginning of its name, somewhere in it, in its
+/// help, or its letters in order.
+fn rank(binding: &Binding, word: &str) -> Option<u8> {
+    let mut letters = binding.name.chars();
+    if binding.name.starts_with(word) {
+        Some(0)
+    } else if binding.name.contains(word) {
+        Some(1)
+    } else if binding.help.to_lowercase().contains(word) {
+        Some(2)
+    } else if word.chars().all(|c| letters.any(|letter| letter == c)) {
+        Some(3)
+    } else {
+        None
+    }
+}
+
+fn palette(model: &mut Model, mut input: String, index: usize, key: KeyCode) -> Option<Effect> {
+    let offers = offers(model, &input);
+    let index = match key {
+        KeyCode::Enter => {
+            let Some(binding) = offers.get(index) else {
+                refuse(model, &format!("nothing here is called `{}`", input.trim()));
+                return None;
+            };
+            let argument = input.split_whitespace().nth(1);
+            return command(model, binding, argument);
+        }
+        KeyCode::Down => moved(index, 1, offers.len()),
+        KeyCode::Up => moved(index, -1, offers.len()),
+        key => {
+            typed(&mut input, key);
+            0
+        }
+    };
+    model.dialog = Some(Dialog::Palette { input, index });
+    None
+}
+
+/// Does what the palette names, to the VM or with the type that was typed after it.
+fn command(model: &mut Model, binding: &Binding, argument: Option<&str>) -> Option<Effect> {
+    let Some(argument) = argument else { return act(model, binding.action) };
+    if model.options.read_only && binding.reach != Reach::Screen {
+        return act(model, binding.action);
+    }
+    match binding.action {
+        Action::Launch if model.live.known.types.contains_key(argument) => {
+            Some(Effect::Launch(Some(argument.to_owned())))
+        }
+        Action::Launch => {
+            let names = model.live.known.types.keys().map(String::as_str).collect::<Vec<_>>();
+            let names = names.join(", ");
+            refuse(model, &format!("no instance type is called `{argument}`; there are {names}"));
+            None
+        }
+        action @ (Action::Drain | Action::Kill | Action::Pause | Action::Resume) => {
+            let found = rows(&model.live)
+                .iter()
+                .find(|row| row.id.as_str() == argument)
+                .map(|row| (target(row), row.status));
+            let Some((target, status)) = found else {
+                refuse(model, &format!("there is no VM called `{argument}`"));
+                return None;
+            };
+            act_on(model, action, target, status)
+        }
+        action => act(model, action),
+    }
+}
+
+fn menu(model: &mut Model, target: Target, index: usize, key: KeyCode) -> Option<Effect> {
+    let index = match key {
+        KeyCode::Down | KeyCode::Char('j') => moved(index, 1, MENU.len()),
+        KeyCode::Up | KeyCode::Char('k') => moved(index, -1, MENU.len()),
+        KeyCode::Enter => return from_menu(model, MENU.get(index).copied()?, target),
+        key => {
+            let hit = MENU.into_iter().find(|action| {
+                keys::binding(*action).is_some_and(|binding| binding.keys.contains(&key))
+            });
+            if let Some(action) = hit {
+                return from_menu(model, action, target);
+            }
+            index
+        }
+    };
+    model.dialog = Some(Dialog::Menu { target, index });
+    None
+}
+
+/// Does what was chosen in the menu to the VM for which it was opened, whatever is chosen in the
+/// table by now.
+fn from_menu(model: &mut Model, action: Action, target: Target) -> Option<Effect> {
+    if action == Action::Copy {
+        let pid = target.pid.map(|pid| format!(" pid {pid}")).unwrap_or_default();
+        return Some(Effect::Copy(format!("{}{pid}", target.id)));
+    }
+    if model.options.read_only {
+        return act(model, action);
+    }
+    let status = status_of(model, &target);
+    act_on(model, action, target, status)
+}
+
+/// What the VM of a dialog is by now; a process of another number is another VM.
+fn status_of(model: &Model, target: &Target) -> Status {
+    rows(&model.live)
+        .iter()
+        .find(|row| row.id == &target.id && row.report.map(|report| report.pid) == target.pid)
+        .map_or(Status::Terminated, |row| row.status)
+}
+
+/// `y` alone says yes: Enter, which the hand presses by itself, says no.
+fn confirm(model: &mut Model, wish: Wish, key: KeyCode) -> Option<Effect> {
+    if key != KeyCode::Char('y') {
+        if !matches!(key, KeyCode::Char('n') | KeyCode::Enter) {
+            model.dialog = Some(Dialog::Confirm(wish));
+        }
+        return None;
+    }
+    match wish {
+        Wish::StopCluster => Some(Effect::Leave { stop: true }),
+        Wish::Drain(target) if still_there(model, &target) => Some(Effect::Drain(target)),
+        Wish::Inflict(target, fault) if still_there(model, &target) => {
+            Some(Effect::Inflict(target, fault))
+        }
+        Wish::Drain(target) | Wish::Inflict(target, Fault::Kill | Fault::Pause | Fault::Resume) => {
+            refuse(model, &format!("{} already ended: nothing was done", named(&target)));
+            None
+        }
+    }
+}
+
+/// The VM of the dialog is the one that it was when the dialog opened.
+fn still_there(model: &Model, target: &Target) -> bool {
+    rows(&model.live)
+        .iter()
+        .any(|row| row.id == &target.id && row.report.map(|report| report.pid) == target.pid)
+}
+
+/// A VM with its process.
+pub(crate) fn named(target: &Target) -> String {
+    match target.pid {
+        Some(pid) => format!("{} (pid {pid})", target.id),
+        None => target.id.to_string(),
+    }
+}
+
+fn leave(model: &mut Model, key: KeyCode) -> Option<Effect> {
+    match key {
+        KeyCode::Char('y') => Some(Effect::Leave { stop: true }),
+        KeyCode::Char('d') => Some(Effect::Leave { stop: false }),
+        KeyCode::Char('n') | KeyCode::Enter => None,
+        _ => {
+            model.dialog = Some(Dialog::Leave);
+            None
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Does what the keys asked for, through the same functions as the command line, and says in a
+//! sentence what came of it.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use ratatui::buffer::Buffer;
+
+use super::model::Target;
+use super::update::Effect;
+use crate::operator::{self, Fault};
+use crate::state::StateFolder;
+use crate::state::vm_state::VmStateFile;
+
+/// Does what reaches into the cluster. Blocks, on files or on a lock. None for an effect that is
+/// the terminal's business.
+pub(crate) fn operate(folder: &StateFolder, effect: &Effect) -> Option<Result<String, String>> {
+    let done = match effect {
+        Effect::Launch(instance_type) => operator::launch(folder, instance_type.as_deref())
+            .map(|id| format!("{id} will be launched")),
+        Effect::Drain(target) => match pinned(folder, target) {
+            Err(problem) => return Some(Err(problem)),
+            Ok(()) => operator::terminate(folder, &target.id)
+                .map(|()| format!("{} gets nothing new, and ends when it is done", target.id)),
+        },
+        Effect::Inflict(target, fault) => match pinned(folder, target) {
+            Err(problem) => return Some(Err(problem)),
+            Ok(()) => operator::inflict(folder, &target.id, *fault)
+                .map(|pid| format!("{} {} (pid {pid})", target.id, told(*fault))),
+        },
+        Effect::PauseAutoscaler(paused) => {
+            operator::pause_autoscaler(folder, *paused).map(|_| match paused {
+                true => "the autoscaler leaves the size of the fleet alone".to_owned(),
+                false => "the autoscaler decides again".to_owned(),
+            })
+        }
+        Effect::Copy(_) | Effect::Save | Effect::Mouse(_) | Effect::Leave { .. } => return None,
+    };
+    Some(done.map_err(|error| error.to_string()))
+}
+
+fn told(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Kill => "killed",
+        Fault::Pause => "hangs; Z lets it go on",
+        Fault::Resume => "goes on",
+    }
+}
+
+/// The VM still has the process that it had when the wish was uttered.
+fn pinned(folder: &StateFolder, target: &Target) -> Result<(), String> {
+    let vms = folder.read::<VmStateFile>().map_err(|error| error.to_string())?.unwrap_or_default();
+    let pid = vms.vm(&target.id).map(|report| report.pid);
+    if pid == target.pid {
+        return Ok(());
+    }
+    let was = target.pid.map_or_else(|| "without a process".to_owned(), |pid| format!("pid {pid}"));
+    Err(format!("{} was {was} when you asked and is not any more: nothing was done", target.id))
+}
+
+/// Puts a text into the clipboard of the terminal, wherever that runs (OSC 52 of xterm's control
+/// sequences, <https://invisible-island.net/xterm/ctlseqs/ctlseqs.html>).
+pub(crate) fn copy(out: &mut impl Write, text: &str) -> Result<String, String> {
+    let encoded = base64_simd::STANDARD.encode_to_string(text.as_bytes());
+    write!(out, "\x1b]52;c;{encoded}\x07")
+        .and_then(|()| out.flush())
+        .map(|()| format!("copied: {text}"))
+        .map_err(|error| format!("cannot copy: {error}"))
+}
+
+/// Writes a frame as text into a new file.
+pub(crate) fn save(buffer: &Buffer, folder: &Path, name: &str) -> Result<String, String> {
+    let path = folder.join(name);
+    let said = |error| format!("cannot write {}: {error}", path.display());
+    let mut file = fs::File::create_new(&path).map_err(said)?;
+    file.write_all(text_of(buffer).as_bytes()).map_err(said)?;
+    Ok(format!("saved as {}", path.display()))
+}
+
+/// A frame as lines of text.
+pub(crate) fn text_of(buffer: &Buffer) -> String {
+    let width = usize::from(buffer.area.width).max(1);
+    let mut text = String::new();
+    for row in buffer.content.chunks(width) {
+        let line = row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>();
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_text_is_one_control_sequence_whatever_it_holds() {
+        let mut out = Vec::new();
+        copy(&mut out, "vm-1\x07 \x1b]").unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let inside = out.strip_prefix("\x1b]52;c;").unwrap().strip_suffix('\x07').unwrap();
+        assert!(inside.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)), "{out}");
+    }
+
+    #[test]
+    fn a_saved_screen_never_replaces_an_earlier_one() {
+        let home = tempfile::tempdir().unwrap();
+        let buffer = Buffer::with_lines(["HEALTHY  ", "● vm-1"]);
+        save(&buffer, home.path(), "a.txt").unwrap();
+        let text = fs::read_to_string(home.path().join("a.txt")).unwrap();
+        assert_eq!(text, "HEALTHY\n● vm-1\n");
+        assert!(save(&buffer, home.path(), "a.txt").is_err());
+    }
+}

@@ -1,0 +1,296 @@
+//! The one table of keys: input, footer, help and palette all read it, so none of them can lie.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::model::Screen;
+
+/// What a key asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Action {
+    Go(Screen),
+    NextScreen,
+    PreviousScreen,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Open,
+    Back,
+    Shorter,
+    Longer,
+    Filter,
+    Sort,
+    Reverse,
+    Freeze,
+    Holds,
+    Level,
+    Copy,
+    Save,
+    Mouse,
+    Theme,
+    Menu,
+    Launch,
+    Drain,
+    Kill,
+    Pause,
+    Resume,
+    PauseAutoscaler,
+    Palette,
+    Help,
+    Leave,
+    Stop,
+}
+
+/// Where an action stands in the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    Move,
+    Look,
+    Act,
+    Leave,
+}
+
+/// What an action may do to a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Only what is on the screen.
+    Screen,
+    /// Something in the cluster, that can be taken back.
+    Cluster,
+    /// Something in the cluster that cannot: it asks first.
+    Danger,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    /// What it asks for.
+    pub(crate) action: Action,
+    /// The keys, the first is shown.
+    pub(crate) keys: &'static [KeyCode],
+    /// The word in the footer and the palette.
+    pub(crate) name: &'static str,
+    /// What it does, for the help.
+    pub(crate) help: &'static str,
+    /// Where it stands in the help.
+    pub(crate) group: Group,
+    /// What it may do.
+    pub(crate) reach: Reach,
+    /// The screens where it means something; empty is all of them.
+    pub(crate) screens: &'static [Screen],
+    /// It stands in the footer of those screens.
+    pub(crate) footer: bool,
+}
+
+const fn look(
+    action: Action,
+    keys: &'static [KeyCode],
+    name: &'static str,
+    help: &'static str,
+) -> Binding {
+    let (group, reach) = (Group::Look, Reach::Screen);
+    Binding { action, keys, name, help, group, reach, screens: &[], footer: false }
+}
+
+const fn step(
+    action: Action,
+    keys: &'static [KeyCode],
+    name: &'static str,
+    help: &'static str,
+) -> Binding {
+    Binding { group: Group::Move, ..look(action, keys, name, help) }
+}
+
+const fn act(
+    action: Action,
+    key: &'static [KeyCode],
+    name: &'static str,
+    help: &'static str,
+    reach: Reach,
+) -> Binding {
+    Binding { group: Group::Act, reach, footer: true, ..look(action, key, name, help) }
+}
+
+/// Screens with a table of VMs.
+const VMS: &[Screen] = &[Screen::Overview, Screen::Instances];
+/// Screens with a time axis.
+const TIMED: &[Screen] = &[Screen::Overview, Screen::Requests, Screen::Autoscaler];
+
+use KeyCode::Char;
+
+/// Every key there is.
+pub(crate) static BINDINGS: &[Binding] = &[
+    act(Action::Launch, &[Char('n')], "launch", "launch one VM", Reach::Cluster),
+    Binding {
+        screens: VMS,
+        ..act(Action::Drain, &[Char('d')], "drain", "drain the VM, then end it", Reach::Danger)
+    },
+    Binding {
+        screens: VMS,
+        ..act(Action::Kill, &[Char('K')], "kill -9", "kill the VM, as a crash would", Reach::Danger)
+    },
+    Binding {
+        screens: VMS,
+        footer: false,
+        ..act(Action::Pause, &[Char('z')], "hang", "let the VM hang (SIGSTOP)", Reach::Danger)
+    },
+    Binding {
+        screens: VMS,
+        footer: false,
+        ..act(Action::Resume, &[Char('Z')], "go on", "let it go on (SIGCONT)", Reach::Cluster)
+    },
+    act(
+        Action::PauseAutoscaler,
+        &[Char('p')],
+        "pause scaler",
+        "pause or resume the autoscaler",
+        Reach::Cluster,
+    ),
+    Binding {
+        screens: VMS,
+        ..act(Action::Menu, &[Char('a')], "actions", "all actions for the VM", Reach::Screen)
+    },
+    Binding {
+        footer: true,
+        screens: VMS,
+        ..look(Action::Sort, &[Char('s')], "sort", "sort by the next column")
+    },
+    Binding {
+        screens: VMS,
+        ..look(Action::Reverse, &[Char('S')], "reverse", "sort the other way round")
+    },
+    Binding {
+        footer: true,
+        screens: &[Screen::Instances, Screen::Events, Screen::Overview],
+        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, draining, cpu>70, !running")
+    },
+    Binding {
+        footer: true,
+        screens: &[Screen::Autoscaler],
+        ..look(Action::Holds, &[Char('h')], "holds", "show or hide decisions to hold")
+    },
+    Binding {
+        footer: true,
+        screens: &[Screen::Events],
+        ..look(Action::Level, &[Char('l')], "level", "show all, notes or warnings")
+    },
+    Binding {
+        screens: TIMED,
+        ..look(Action::Longer, &[Char('+'), Char('=')], "longer", "longer window of time")
+    },
+    Binding {
+        screens: TIMED,
+        ..look(Action::Shorter, &[Char('-')], "shorter", "shorter window of time")
+    },
+    Binding {
+        footer: true,
+        ..look(Action::Freeze, &[Char(' ')], "freeze", "freeze the picture, or let it go on")
+    },
+    look(Action::Copy, &[Char('y')], "copy", "copy the row (OSC 52)"),
+    look(Action::Save, &[Char('w')], "save", "save this screen as text"),
+    look(Action::Mouse, &[Char('m')], "mouse", "mouse on or off"),
+    look(Action::Theme, &[Char('t')], "theme", "dark, light, no colour"),
+    step(Action::Go(Screen::Overview), &[Char('1')], "overview", "the whole cluster"),
+    step(Action::Go(Screen::Instances), &[Char('2')], "instances", "each VM"),
+    step(Action::Go(Screen::Requests), &[Char('3')], "requests", "what is asked and answered"),
+    step(Action::Go(Screen::Autoscaler), &[Char('4')], "autoscaler", "what it did, and why"),
+    step(Action::Go(Screen::Events), &[Char('5')], "events", "what happened"),
+    step(Action::Go(Screen::Cost), &[Char('6')], "cost", "what it costs"),
+    step(Action::NextScreen, &[KeyCode::Tab], "next", "next screen"),
+    step(Action::PreviousScreen, &[KeyCode::BackTab], "previous", "previous screen"),
+    step(Action::Up, &[KeyCode::Up, Char('k')], "up", "row up"),
+    step(Action::Down, &[KeyCode::Down, Char('j')], "down", "row down"),
+    step(Action::PageUp, &[KeyCode::PageUp], "page up", "page up"),
+    step(Action::PageDown, &[KeyCode::PageDown], "page down", "page down"),
+    step(Action::First, &[Char('g'), KeyCode::Home], "first", "first row"),
+    step(Action::Last, &[Char('G'), KeyCode::End], "last", "last row, follow"),
+    step(Action::Open, &[KeyCode::Enter], "open", "open the row full size"),
+    step(Action::Back, &[KeyCode::Esc], "back", "back, close, clear the filter"),
+    Binding { footer: true, ..look(Action::Palette, &[Char(':')], "command", "type any action") },
+    Binding {
+        group: Group::Leave,
+        footer: true,
+        ..look(Action::Leave, &[Char('q')], "quit", "leave; a cluster elsewhere runs on")
+    },
+    Binding {
+        group: Group::Leave,
+        reach: Reach::Danger,
+        ..look(Action::Stop, &[Char('Q')], "stop cluster", "stop the whole cluster")
+    },
+    look(Action::Help, &[Char('?')], "help", "this help"),
+];
+
+impl Binding {
+    /// It means something on this screen.
+    pub(crate) fn applies(&self, screen: Screen) -> bool {
+        self.screens.is_empty() || self.screens.contains(&screen)
+    }
+
+    /// The key as it is shown.
+    pub(crate) fn key(&self) -> String {
+        self.keys.first().map(|key| shown(*key)).unwrap_or_default()
+    }
+}
+
+/// The row of an action.
+pub(crate) fn binding(action: Action) -> Option<&'static Binding> {
+    BINDINGS.iter().find(|binding| binding.action == action)
+}
+
+/// What a key asks for on a screen. Ctrl-C leaves, as `q`; no other Ctrl combination does
+/// anything: they lie too close to the keys that move.
+pub(crate) fn action(key: KeyEvent, screen: Screen) -> Option<Action> {
+    if key.modifiers.contains(KeyModifiers::CONTROL) {
+        return (key.code == Char('c')).then_some(Action::Leave);
+    }
+    if key.modifiers.contains(KeyModifiers::ALT) {
+        return None;
+    }
+    BINDINGS
+        .iter()
+        .find(|binding| binding.applies(screen) && binding.keys.contains(&key.code))
+        .map(|binding| binding.action)
+}
+
+fn shown(key: KeyCode) -> String {
+    match key {
+        Char(' ') => "Space".to_owned(),
+        Char(c) => c.to_string(),
+        KeyCode::Up => "↑".to_owned(),
+        KeyCode::Down => "↓".to_owned(),
+        KeyCode::BackTab => "S-Tab".to_owned(),
+        KeyCode::PageUp => "PgUp".to_owned(),
+        KeyCode::PageDown => "PgDn".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_on_one_screen_and_no_action_stands_twice() {
+        for screen in Screen::ALL {
+            let here = BINDINGS.iter().filter(|binding| binding.applies(screen));
+            let keys: Vec<_> = here.flat_map(|binding| binding.keys).collect();
+            let distinct: HashSet<_> = keys.iter().collect();
+            assert_eq!(distinct.len(), keys.len(), "{screen:?}");
+        }
+        let actions: HashSet<_> = BINDINGS.iter().map(|binding| binding.action).collect();
+        assert_eq!(actions.len(), BINDINGS.len());
+    }
+
+    #[test]
+    fn no_dangerous_key_lies_beside_a_plain_letter_that_moves() {
+        let ctrl = |c| KeyEvent::new(Char(c), KeyModifiers::CONTROL);
+        for c in ('a'..='z').filter(|c| *c != 'c') {
+            assert_eq!(action(ctrl(c), Screen::Instances), None, "Ctrl-{c}");
+        }
+        assert_eq!(action(ctrl('c'), Screen::Instances), Some(Action::Leave));
+    }
+}

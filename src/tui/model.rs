@@ -1,0 +1,302 @@
+//! What the screen shows and where the user is in it. Changed only by [`super::update`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::acts::{self, Act};
+use super::data::{Data, Known};
+use super::filter::Filter;
+use super::rows::{Row, rows};
+use super::theme::Theme;
+use crate::domain::vm::VmId;
+use crate::operator::Fault;
+
+/// The screens, in the order of their number keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Screen {
+    Overview,
+    Instances,
+    Requests,
+    Autoscaler,
+    Events,
+    Cost,
+}
+
+impl Screen {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Overview,
+        Self::Instances,
+        Self::Requests,
+        Self::Autoscaler,
+        Self::Events,
+        Self::Cost,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Instances => "Instances",
+            Self::Requests => "Requests",
+            Self::Autoscaler => "Autoscaler",
+            Self::Events => "Events",
+            Self::Cost => "Cost",
+        }
+    }
+
+    /// The name where there is little room.
+    pub(crate) fn short_name(self) -> &'static str {
+        match self {
+            Self::Overview => "Over",
+            Self::Instances => "Inst",
+            Self::Requests => "Reqs",
+            Self::Autoscaler => "Auto",
+            Self::Events => "Events",
+            Self::Cost => "Cost",
+        }
+    }
+
+    /// The screen so many further on, round and round.
+    pub(crate) fn shifted(self, by: usize) -> Self {
+        let at = Self::ALL.iter().position(|screen| *screen == self).unwrap_or(0);
+        Self::ALL[(at + by) % Self::ALL.len()]
+    }
+}
+
+/// What rows of VMs can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    Id,
+    State,
+    Cpu,
+    Memory,
+    InFlight,
+    Rate,
+    P95,
+    Failures,
+    Age,
+}
+
+impl Sort {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Id,
+        Self::State,
+        Self::Cpu,
+        Self::Memory,
+        Self::InFlight,
+        Self::Rate,
+        Self::P95,
+        Self::Failures,
+        Self::Age,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::State => "state",
+            Self::Cpu => "cpu",
+            Self::Memory => "mem",
+            Self::InFlight => "flight",
+            Self::Rate => "req/s",
+            Self::P95 => "p95",
+            Self::Failures => "err",
+            Self::Age => "age",
+        }
+    }
+}
+
+/// A VM that something is to be done to, fixed when the wish was uttered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Target {
+    pub(crate) id: VmId,
+    /// Its process then; none for a VM that had none yet.
+    pub(crate) pid: Option<u32>,
+}
+
+/// A wish that is asked about before it is granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Drain(Target),
+    Inflict(Target, Fault),
+    StopCluster,
+}
+
+/// What lies over the screen and takes the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Dialog {
+    Help {
+        top: usize,
+    },
+    /// The filter is being typed; the text is what it was before.
+    Filter {
+        before: String,
+    },
+    Palette {
+        input: String,
+        index: usize,
+    },
+    Menu {
+        target: Target,
+        index: usize,
+    },
+    Confirm(Wish),
+    /// Inside `cumulet up`: leave alone, or stop the cluster as well?
+    Leave,
+}
+
+/// A sentence for the user about what was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) text: String,
+    pub(crate) bad: bool,
+    pub(crate) at: Timestamp,
+}
+
+/// What was decided when the screen was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Nothing can be done, only looked at.
+    pub(crate) read_only: bool,
+    /// The screen belongs to `cumulet up`: leaving it can stop the cluster.
+    pub(crate) in_up: bool,
+}
+
+/// The lists of the screens: each keeps its place by what it points at, not by where that stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Places {
+    pub(crate) vm: Option<VmId>,
+    /// Where the chosen VM stood: its neighbour is chosen when it goes.
+    pub(crate) vm_index: usize,
+    /// When the chosen decision was made; none is the newest.
+    pub(crate) act: Option<Timestamp>,
+    /// The number of the last event that is shown; none follows the newest.
+    pub(crate) event: Option<usize>,
+    /// The number of the last request that is shown; none follows the newest.
+    pub(crate) request: Option<usize>,
+}
+
+/// Everything that a frame is drawn from.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the user's, independent of each other"
+)]
+pub(crate) struct Model {
+    pub(crate) live: Data,
+    /// The picture as it was frozen.
+    pub(crate) frozen: Option<Box<Data>>,
+    pub(crate) options: Options,
+    pub(crate) theme: Theme,
+    pub(crate) screen: Screen,
+    pub(crate) sort: Sort,
+    pub(crate) descending: bool,
+    pub(crate) vm_filter: String,
+    pub(crate) event_filter: String,
+    pub(crate) level: acts::Level,
+    pub(crate) holds: bool,
+    pub(crate) window: usize,
+    /// The chosen row fills the screen.
+    pub(crate) opened: bool,
+    pub(crate) places: Places,
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) mouse: bool,
+    pub(crate) size: (u16, u16),
+}
+
+/// The windows of time that can be shown.
+pub(crate) const WINDOWS: [Duration; 4] = [
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(10),
+    Duration::from_mins(30),
+];
+
+impl Model {
+    pub(crate) fn new(known: Arc<Known>, now: Timestamp, options: Options, theme: Theme) -> Self {
+        Self {
+            live: Data::new(known, now),
+            frozen: None,
+            options,
+            theme,
+            screen: Screen::Overview,
+            sort: Sort::Id,
+            descending: false,
+            vm_filter: String::new(),
+            event_filter: String::new(),
+            level: acts::Level::All,
+            holds: true,
+            window: 2,
+            opened: false,
+            places: Places { vm: None, vm_index: 0, act: None, event: None, request: None },
+            dialog: None,
+            notice: None,
+            mouse: false,
+            size: (80, 24),
+        }
+    }
+
+    /// What is shown: the frozen picture, or the live one.
+    pub(crate) fn shown(&self) -> &Data {
+        self.frozen.as_deref().unwrap_or(&self.live)
+    }
+
+    pub(crate) fn window(&self) -> Duration {
+        WINDOWS.get(self.window).copied().unwrap_or(WINDOWS[0])
+    }
+
+    /// The rows of VMs as they are shown, filtered and sorted, and how many there are in all.
+    pub(crate) fn rows(&self) -> (Vec<Row<'_>>, usize) {
+        let mut rows = rows(self.shown());
+        let all = rows.len();
+        let filter = Filter::parse(&self.vm_filter);
+        rows.retain(|row| filter.lets_through(row));
+        // A stable sort: equal rows stay in the order of their numbers.
+        rows.sort_by(|a, b| {
+            let order = self.sort.compare(a, b);
+            if self.descending { order.reverse() } else { order }
+        });
+        (rows, all)
+    }
+
+    /// Where the chosen VM stands among `rows`; its neighbour if it has gone.
+    pub(crate) fn chosen_index(&self, rows: &[Row<'_>]) -> usize {
+        let place = self.places.vm.as_ref();
+        rows.iter()
+            .position(|row| place == Some(row.id))
+            .unwrap_or_else(|| self.places.vm_index.min(rows.len().saturating_sub(1)))
+    }
+
+    /// The decisions and what else changed the fleet, newest first.
+    pub(crate) fn acts(&self) -> Vec<Act<'_>> {
+        acts::acts(self.shown(), self.holds)
+    }
+
+    /// Where the chosen decision stands among `acts`.
+    pub(crate) fn chosen_act(&self, acts: &[Act<'_>]) -> usize {
+        let place = self.places.act;
+        place.and_then(|at| acts.iter().position(|act| act.covers(at))).unwrap_or(0)
+    }
+}
+
+impl Sort {
+    fn compare(self, a: &Row<'_>, b: &Row<'_>) -> std::cmp::Ordering {
+        fn by(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
+            a.unwrap_or(-1.0).total_cmp(&b.unwrap_or(-1.0))
+        }
+        let memory = |row: &Row<'_>| row.report.map(|report| report.load.memory_bytes);
+        let failures = |row: &Row<'_>| row.report.map(|report| report.served.failures);
+        match self {
+            Self::Id => std::cmp::Ordering::Equal,
+            Self::State => a.status.cmp(&b.status),
+            Self::Cpu => by(a.cpu(), b.cpu()),
+            Self::Memory => memory(a).cmp(&memory(b)),
+            Self::InFlight => a.in_flight().cmp(&b.in_flight()),
+            Self::Rate => by(a.rate(), b.rate()),
+            Self::P95 => by(a.p95(), b.p95()),
+            Self::Failures => failures(a).cmp(&failures(b)),
+            Self::Age => a.age.cmp(&b.age),
+        }
+    }
+}

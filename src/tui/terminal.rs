@@ -1,0 +1,308 @@
+//! The live screen: waits for keys and news, updates the model, draws it, does the effects.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossterm::event::{
+    DisableMouseCapture, EnableMouseCapture, Event, EventStream, KeyEventKind, MouseEventKind,
+};
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ratatui::DefaultTerminal;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::data::Known;
+use super::format::since;
+use super::model::{Model, Options};
+use super::news::News;
+use super::source::Source;
+use super::theme::Theme;
+use super::update::{Effect, Message, update};
+use super::{effects, view};
+use crate::config;
+use crate::state::StateFolder;
+
+/// Between two frames: ten a second are enough for numbers, and leave the machine to the VMs.
+const FRAME: Duration = Duration::from_millis(100);
+/// How often clocks and ages move on when nothing else does.
+const TICK: Duration = Duration::from_secs(1);
+/// The longest pause of a replay: nobody waits for what did not happen.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How the screen is to be.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The settings in force: report period, prices, cooldowns.
+    pub config: config::Settings,
+    /// Nothing can be done, only looked at.
+    pub read_only: bool,
+    /// The screen belongs to `cumulet up`: leaving it asks whether to stop the cluster.
+    pub in_up: bool,
+    /// Colours and signs; [`Theme::of_environment`] finds out.
+    pub theme: Theme,
+    /// Where everything that reaches the screen is recorded, for [`replay`].
+    pub record: Option<PathBuf>,
+}
+
+/// How the screen was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The cluster is to run on.
+    Left,
+    /// The user said that the cluster is to stop.
+    StopCluster,
+}
+
+/// Shows a cluster until the user leaves or `stop` is cancelled. The terminal is given back as it
+/// was in any case, also on a panic. Needs a terminal on stdout.
+///
+/// # Errors
+/// If there is no terminal, the folder cannot be watched, or the recording cannot be written.
+pub async fn run(
+    settings: Settings,
+    folder: StateFolder,
+    stop: CancellationToken,
+) -> anyhow::Result<Outcome> {
+    let record = settings.record.as_deref().map(create).transpose()?;
+    let mut source = Source::start(&folder).context("cannot watch the state folder")?;
+    let mut model = model(&settings, Timestamp::now());
+    let first = source.look(Timestamp::now());
+    let (sender, news) = mpsc::channel(16);
+    let mut tasks = JoinSet::new();
+    sender.try_send(first).context("the first look was not taken in")?;
+    tasks.spawn(watch(source, sender));
+    let feed = Feed { news, clock: true, record };
+    Screen::open(feed, Some(folder))?.show(&mut model, &stop).await
+}
+
+/// Shows a recording at the pace at which it was made, until the user leaves. Nothing can be done
+/// from there.
+///
+/// # Errors
+/// If there is no terminal, or the file is not a recording: with the line that is not.
+pub async fn replay(
+    settings: Settings,
+    file: &Path,
+    stop: CancellationToken,
+) -> anyhow::Result<Outcome> {
+    let recording = read_recording(file)?;
+    let begin = recording.first().map_or(Timestamp::UNIX_EPOCH, |news| news.at);
+    let settings = Settings { read_only: true, in_up: false, record: None, ..settings };
+    let mut model = model(&settings, begin);
+    let (sender, news) = mpsc::channel(1);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(play(recording, sender));
+    let feed = Feed { news, clock: false, record: None };
+    Screen::open(feed, None)?.show(&mut model, &stop).await
+}
+
+fn model(settings: &Settings, now: Timestamp) -> Model {
+    let known = Known::of(&settings.config, TimeZone::system());
+    let options = Options { read_only: settings.read_only, in_up: settings.in_up };
+    Model::new(Arc::new(known), now, options, settings.theme)
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(path).with_context(|| format!("cannot record into {}", path.display()))
+}
+
+/// Looks whenever there may be something new, away from the tasks that must not wait for files.
+async fn watch(mut source: Source, sender: mpsc::Sender<News>) {
+    loop {
+        source.changed().await;
+        let looked = tokio::task::spawn_blocking(move || {
+            let news = source.look(Timestamp::now());
+            (source, news)
+        });
+        // An error means that the runtime shuts down.
+        let Ok((again, news)) = looked.await else { return };
+        source = again;
+        if !news.is_empty() && sender.send(news).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn read_recording(path: &Path) -> anyhow::Result<Vec<News>> {
+    let said = || format!("cannot read {}", path.display());
+    let file = BufReader::new(File::open(path).with_context(said)?);
+    let mut recording = Vec::new();
+    for (number, line) in file.lines().enumerate() {
+        let news = News::from_json(&line.with_context(said)?)
+            .with_context(|| format!("{}:{}: not a recording", path.display(), number + 1))?;
+        recording.push(news);
+    }
+    anyhow::ensure!(!recording.is_empty(), "{} holds no recording", path.display());
+    Ok(recording)
+}
+
+async fn play(recording: Vec<News>, sender: mpsc::Sender<News>) {
+    let mut before: Option<Timestamp> = None;
+    for news in recording {
+        let pause = before.map_or(Duration::ZERO, |before| since(news.at, before));
+        before = Some(news.at);
+        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+        if sender.send(news).await.is_err() {
+            return;
+        }
+    }
+    // The last picture stays until the user leaves.
+    sender.closed().await;
+}
+
+/// Where news come from.
+struct Feed {
+    news: mpsc::Receiver<News>,
+    /// Time runs on between news: they tell of now.
+    clock: bool,
+    record: Option<File>,
+}
+
+impl Feed {
+    fn record(&mut self, news: &News) -> anyhow::Result<()> {
+        let Some(file) = &mut self.record else { return Ok(()) };
+        writeln!(file, "{}", news.to_json()?).context("cannot write the recording")
+    }
+}
+
+/// A terminal that is taken over, and given back when this is dropped.
+struct Screen {
+    terminal: DefaultTerminal,
+    keys: EventStream,
+    feed: Feed,
+    folder: Option<StateFolder>,
+    done: (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // The mouse may be ours or not: giving it back twice does no harm.
+        let _given_back = crossterm::execute!(io::stdout(), DisableMouseCapture);
+        ratatui::restore();
+    }
+}
+
+impl Screen {
+    fn open(feed: Feed, folder: Option<StateFolder>) -> anyhow::Result<Self> {
+        // Also sets a panic hook that gives the terminal back.
+        let terminal = ratatui::try_init().context("cannot take over the terminal")?;
+        let (keys, done) = (EventStream::new(), mpsc::unbounded_channel());
+        Ok(Self { terminal, keys, feed, folder, done })
+    }
+
+    async fn show(
+        mut self,
+        model: &mut Model,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Outcome> {
+        if let Some(news) = self.feed.news.recv().await {
+            self.feed.record(&news)?;
+            update(model, Message::News(Box::new(news)));
+        }
+        let size = self.terminal.size().context("cannot ask for the size of the terminal")?;
+        update(model, Message::Resize(size.width, size.height));
+        self.terminal.draw(|frame| view::draw(model, frame))?;
+        let mut drawn = Instant::now();
+        let mut stale = false;
+        loop {
+            let wait = if stale { FRAME.saturating_sub(drawn.elapsed()) } else { TICK };
+            let message = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Outcome::Left),
+                message = self.next() => message?,
+                () = tokio::time::sleep(wait) => None,
+            };
+            let idle = message.is_none() && !stale;
+            let message = match message {
+                None if idle && self.feed.clock => {
+                    Some(Message::News(Box::new(News { at: Timestamp::now(), ..News::default() })))
+                }
+                message => message,
+            };
+            if let Some(message) = message {
+                stale = true;
+                if let Some(outcome) = self.take(model, message)? {
+                    return Ok(outcome);
+                }
+            }
+            if stale && drawn.elapsed() >= FRAME {
+                self.terminal.draw(|frame| view::draw(model, frame))?;
+                drawn = Instant::now();
+                stale = false;
+            }
+        }
+    }
+
+    /// The next thing that happens; nothing for a key that was let go, for example.
+    async fn next(&mut self) -> anyhow::Result<Option<Message>> {
+        tokio::select! {
+            biased;
+            event = self.keys.next() => match event {
+                Some(event) => Ok(message_of(&event.context("cannot read keys")?)),
+                None => anyhow::bail!("the terminal is gone"),
+            },
+            message = self.done.1.recv() => Ok(message),
+            Some(news) = self.feed.news.recv() => {
+                self.feed.record(&news)?;
+                Ok(Some(Message::News(Box::new(news))))
+            }
+        }
+    }
+
+    fn take(&mut self, model: &mut Model, message: Message) -> anyhow::Result<Option<Outcome>> {
+        let Some(effect) = update(model, message) else { return Ok(None) };
+        match &effect {
+            Effect::Leave { stop: true } => return Ok(Some(Outcome::StopCluster)),
+            Effect::Leave { stop: false } => return Ok(Some(Outcome::Left)),
+            Effect::Mouse(true) => crossterm::execute!(io::stdout(), EnableMouseCapture)?,
+            Effect::Mouse(false) => crossterm::execute!(io::stdout(), DisableMouseCapture)?,
+            Effect::Copy(text) => {
+                let result = effects::copy(&mut io::stdout(), text);
+                update(model, Message::Done(result));
+            }
+            Effect::Save => {
+                let frame = self.terminal.draw(|frame| view::draw(model, frame))?;
+                let at = model.live.now.to_zoned(model.live.known.zone.clone());
+                let name = model.screen.name().to_ascii_lowercase();
+                let name = format!("cumulet-{name}-{}.txt", at.strftime("%Y%m%d-%H%M%S"));
+                let result = effects::save(frame.buffer, Path::new("."), &name);
+                update(model, Message::Done(result));
+            }
+            _ => self.operate(effect),
+        }
+        Ok(None)
+    }
+
+    /// Does it away from the screen: files and locks may take their time.
+    fn operate(&self, effect: Effect) {
+        let Some(folder) = self.folder.clone() else { return };
+        let sender = self.done.0.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Some(result) = effects::operate(&folder, &effect) {
+                // Without a screen there is nobody to tell; it is in the log of events.
+                let _told = sender.send(Message::Done(result));
+            }
+        });
+    }
+}
+
+fn message_of(event: &Event) -> Option<Message> {
+    match event {
+        // Some terminals tell of keys that are let go as well.
+        Event::Key(key) if key.kind != KeyEventKind::Release => Some(Message::Key(*key)),
+        Event::Mouse(mouse) => match mouse.kind {
+            MouseEventKind::ScrollUp => Some(Message::Wheel { up: true }),
+            MouseEventKind::ScrollDown => Some(Message::Wheel { up: false }),
+            _ => None,
+        },
+        Event::Resize(width, height) => Some(Message::Resize(*width, *height)),
+        _ => None,
+    }
+}

@@ -1,0 +1,393 @@
+//! Load, decisions and fleet on one axis of time; why each decision was made; when the next may be.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+
+use super::widgets::show_lines;
+use super::{Scene, chart};
+use crate::domain::decision::Direction;
+use crate::tui::acts::{self, Act};
+use crate::tui::data::Decided;
+use crate::tui::format::{self, clock, duration, percent, since};
+use crate::tui::history::column_of;
+use crate::tui::model::WINDOWS;
+use crate::tui::scaler::{self, number_after};
+use crate::tui::theme::{Role, Symbols, of_cpu};
+use crate::tui::verdict::mean_cpu;
+
+/// Columns left of a chart: `100%│`.
+const AXIS: u16 = 5;
+
+impl Scene<'_> {
+    pub(super) fn autoscaler(&self, frame: &mut Frame<'_>, area: Rect) {
+        let chart = if area.height >= 30 { 16 } else { 0 };
+        let why = if area.height >= 16 { 9 } else { 0 };
+        let [top, middle, bottom] = Layout::vertical([
+            Constraint::Length(chart),
+            Constraint::Min(4),
+            Constraint::Length(why),
+        ])
+        .areas(area);
+        if self.model.opened {
+            let act = self.model.acts();
+            let index = self.model.chosen_act(&act);
+            self.why(frame, area, act.get(index));
+            return;
+        }
+        if chart > 0 {
+            self.timeline(frame, top);
+        }
+        let acts = self.model.acts();
+        self.decisions(frame, middle, &acts);
+        if why > 0 {
+            self.why(frame, bottom, acts.get(self.model.chosen_act(&acts)));
+        }
+    }
+
+    /// Mean CPU against its target; under it what moved the fleet, and its size.
+    pub(super) fn timeline(&self, frame: &mut Frame<'_>, area: Rect) {
+        let window = self.model.window();
+        let note =
+            format!("mean of running · target {} · {}", percent(self.target), minutes(window));
+        let inner = self.panel(frame, area, "Fleet cpu", &note);
+        if inner.width < AXIS + 10 || inner.height < 6 {
+            return;
+        }
+        let plot = Rect {
+            x: inner.x + AXIS,
+            width: inner.width - AXIS,
+            height: inner.height - 3,
+            ..inner
+        };
+        let symbols = self.theme.symbols;
+        let columns = chart::resolution(plot.width, symbols);
+        let fleet =
+            self.data.history.fleet(self.data.now, window, columns, self.data.known.late_after());
+        let values = fleet.iter().map(|column| column.cpu).collect::<Vec<_>>();
+        let guide = (self.target, self.theme.style(Role::Warn));
+        let style = self.theme.style(Role::Accent);
+        self.axis(frame, inner, plot.height);
+        chart::draw(frame.buffer_mut(), plot, &values, guide, style, symbols);
+        let strip = |y| Rect { y: plot.y + plot.height + y, height: 1, ..inner };
+        show_lines(frame, strip(0), vec![self.time_axis(plot.width)]);
+        show_lines(frame, strip(1), vec![self.acts_strip(plot.width)]);
+        let across = if symbols == Symbols::Braille { 2 } else { 1 };
+        let running = fleet.iter().skip(across - 1).step_by(across).map(|column| column.running);
+        show_lines(frame, strip(2), vec![self.size_strip(running)]);
+    }
+
+    fn axis(&self, frame: &mut Frame<'_>, area: Rect, height: u16) {
+        let lines = (0..height).map(|y| {
+            let label = match y {
+                0 => "100%",
+                y if y == height - 1 => "  0%",
+                y if y == height / 2 && height % 2 == 1 => " 50%",
+                _ => "    ",
+            };
+            Line::from(self.span(format!("{label}│"), Role::Faint))
+        });
+        show_lines(frame, area, lines.collect());
+    }
+
+    fn time_axis(&self, width: u16) -> Line<'static> {
+        let window = self.model.window();
+        let width = usize::from(width);
+        let (left, middle) = (format!("-{}", minutes(window)), format!("-{}", minutes(window / 2)));
+        let half = width / 2;
+        let first = format!("{left:<half$}");
+        let rest = format!("{middle:<0$}", width.saturating_sub(half + 3));
+        Line::from(self.span(format!("     {first}{rest}now"), Role::Faint))
+    }
+
+    /// What moved the fleet, each at its time.
+    fn acts_strip(&self, width: u16) -> Line<'static> {
+        let width = usize::from(width);
+        let mut signs: Vec<Option<(&'static str, Role)>> = vec![None; width];
+        for act in acts::acts(self.data, false).iter().rev() {
+            let column = column_of(self.data.now, self.model.window(), width, act.at());
+            if let Some(cell) = column.and_then(|column| signs.get_mut(column)) {
+                *cell = Some((act.sign().0, role_of(act)));
+            }
+        }
+        let mut spans = vec![self.span("acts ", Role::Faint)];
+        spans.extend(signs.into_iter().map(|sign| match sign {
+            Some((sign, role)) => self.span(sign, role),
+            None => Span::raw(" "),
+        }));
+        Line::from(spans)
+    }
+
+    /// The number of VMs that ran, a digit per column; its tens where there are more than nine.
+    fn size_strip(&self, running: impl Iterator<Item = usize>) -> Line<'static> {
+        let digits = running.map(|running| match running {
+            0 => ' ',
+            1..=9 => char::from_digit(u32::try_from(running).unwrap_or(9), 10).unwrap_or('9'),
+            _ => '+',
+        });
+        let text = format!("size {}", digits.collect::<String>());
+        Line::from(self.span(text, Role::Faint))
+    }
+
+    /// What it did last and why, where the load lies, and what may come next.
+    pub(super) fn scaler_panel(&self, frame: &mut Frame<'_>, area: Rect) {
+        let inner = self.panel(frame, area, "Autoscaler", &scaler::bounds(self.data));
+        let width = usize::from(inner.width);
+        let acts = acts::acts(self.data, true);
+        let mut lines = Vec::new();
+        if let Some(act) = acts.iter().find(|act| matches!(act, Act::Decision { .. })) {
+            let moved = acts.iter().find(|act| act.moved() && matches!(act, Act::Decision { .. }));
+            lines.push(self.did(act));
+            lines.push(Line::from(vec![
+                self.span("because  ", Role::Faint),
+                self.span(format::cut(reason(act), width.saturating_sub(9)), Role::Text),
+            ]));
+            if let Some(moved) = moved.filter(|moved| moved.at() != act.at()) {
+                let ago = duration(since(self.data.now, moved.at()));
+                let text = format!("{} {} ago: {}", did_words(moved), ago, reason(moved));
+                lines.push(self.labelled(
+                    "before",
+                    format::cut(&text, width.saturating_sub(9)),
+                    Role::Faint,
+                ));
+            }
+        } else {
+            lines.push(Line::from(self.span("no decision yet", Role::Faint)));
+        }
+        lines.push(self.gauge(width));
+        lines.push(self.labelled("next", scaler::next(self.data), Role::Text));
+        show_lines(frame, inner, lines);
+    }
+
+    fn did(&self, act: &Act<'_>) -> Line<'static> {
+        let ago = duration(since(self.data.now, act.at()));
+        Line::from(vec![
+            self.span(format!("{} ", did_words(act)), role_of(act)),
+            self.span(format!("{ago} ago"), Role::Faint),
+        ])
+    }
+
+    /// Where the mean lies between nothing and all, with the target marked.
+    fn gauge(&self, width: usize) -> Line<'static> {
+        let mean = mean_cpu(&crate::tui::rows::rows(self.data));
+        let length = width.saturating_sub(9 + 6).clamp(4, 60);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below length")]
+        let at = |share: f64| ((share * length as f64) as usize).min(length - 1);
+        let mut spans = vec![self.span("cpu      ", Role::Faint)];
+        for x in 0..length {
+            spans.push(match mean {
+                Some(mean) if x == at(mean) => self.span("◆", of_cpu(mean, self.target)),
+                _ if x == at(self.target) => self.span("┤", Role::Warn),
+                _ => self.span("─", Role::Faint),
+            });
+        }
+        let role = mean.map_or(Role::Faint, |mean| of_cpu(mean, self.target));
+        let text = mean.map_or_else(|| format::UNKNOWN.to_owned(), percent);
+        spans.push(self.span(format!(" {text:>4}"), role));
+        Line::from(spans)
+    }
+
+    fn decisions(&self, frame: &mut Frame<'_>, area: Rect, acts: &[Act<'_>]) {
+        let holds = if self.model.holds { "" } else { " · holds hidden" };
+        let note = format!("{}{holds}", scaler::next(self.data));
+        let inner = self.panel(frame, area, "Decisions", &note);
+        let (width, height) = (usize::from(inner.width), usize::from(inner.height));
+        if height < 2 {
+            return;
+        }
+        let mut lines =
+            vec![Line::from(self.span("at        did     size   because", Role::Faint))];
+        let chosen = self.model.chosen_act(acts);
+        let first = (chosen + 2).saturating_sub(height);
+        for (index, act) in acts.iter().enumerate().skip(first).take(height - 1) {
+            let line = self.decision_line(act, width);
+            let style = self.theme.style(Role::Chosen);
+            lines.push(if index == chosen { line.style(style) } else { line });
+        }
+        if acts.is_empty() {
+            lines.push(Line::from(self.span("nothing has been decided yet", Role::Faint)));
+        }
+        show_lines(frame, inner, lines);
+    }
+
+    fn decision_line(&self, act: &Act<'_>, width: usize) -> Line<'static> {
+        let (sign, word) = act.sign();
+        let quiet = if act.moved() { Role::Text } else { Role::Faint };
+        let size = match act {
+            Act::Decision { decided, .. } => size(decided),
+            Act::Event(event) => event.vm.as_ref().map(ToString::to_string).unwrap_or_default(),
+        };
+        let folded = match act {
+            Act::Decision { folded: 2.., .. } => format!(" (×{})", folds(act)),
+            _ => String::new(),
+        };
+        let text = format::cut(reason(act), width.saturating_sub(25 + format::columns(&folded)));
+        Line::from(vec![
+            self.span(format!("{}  ", clock(act.at(), &self.data.known.zone)), Role::Faint),
+            self.span(format!("{sign} {word:<5} "), role_of(act)),
+            self.span(format!("{size:<6} "), quiet),
+            self.span(text, quiet),
+            self.span(folded, Role::Faint),
+        ])
+    }
+
+    /// A decision with the numbers that it was made from.
+    fn why(&self, frame: &mut Frame<'_>, area: Rect, act: Option<&Act<'_>>) {
+        let inner = self.panel(frame, area, "Why", "what the decision was made from");
+        let width = usize::from(inner.width);
+        let mut lines = Vec::new();
+        match act {
+            None => lines.push(Line::from(self.span("nothing has been decided yet", Role::Faint))),
+            Some(Act::Event(event)) => {
+                let at = clock(event.at, &self.data.known.zone);
+                let text = format!("{at}  {} by {}", event.kind, event.role);
+                lines.push(Line::from(self.span(text, Role::Strong)));
+                lines.extend(self.wrapped(&event.detail, width));
+            }
+            Some(act @ Act::Decision { decided, folded, since: first }) => {
+                let zone = &self.data.known.zone;
+                let mut head = format!("{}  {}", clock(decided.at, zone), did_words(act));
+                if *folded > 1 {
+                    let first = clock(*first, zone);
+                    head = format!("{head}, the last of {folded} in a row since {first}");
+                }
+                lines.push(Line::from(self.span(format::cut(&head, width), Role::Strong)));
+                lines.extend(self.wrapped(&decided.reason, width));
+                lines.extend(self.checks(decided));
+            }
+        }
+        show_lines(frame, inner, lines);
+    }
+
+    fn wrapped(&self, text: &str, width: usize) -> Vec<Line<'static>> {
+        let mut lines = vec![String::new()];
+        for word in text.split_whitespace() {
+            let used = lines.last().map_or(0, |line| format::columns(line));
+            if used > 0 && used + format::columns(word) + 1 > width.saturating_sub(2) {
+                lines.push(String::new());
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(' ');
+                line.push_str(word);
+            }
+        }
+        lines
+            .into_iter()
+            .map(|line| Line::from(self.span(format!(" {line}"), Role::Text)))
+            .collect()
+    }
+
+    /// Each thing that the policy looks at, with its number then.
+    fn checks(&self, decided: &Decided) -> Vec<Line<'static>> {
+        let mut lines = Vec::new();
+        let mut check = |sign: &'static str, role, name: &str, text: String| {
+            lines.push(Line::from(vec![
+                self.span(format!("  {sign} "), role),
+                self.span(format!("{name:<9} "), Role::Faint),
+                self.span(text, Role::Text),
+            ]));
+        };
+        let mean = number_after(&decided.reason, "mean cpu ");
+        let target = number_after(&decided.reason, "target ");
+        if let (Some(mean), Some(target)) = (mean, target) {
+            let ratio = mean / target;
+            let (sign, role, words) = if ratio > 1.1 {
+                ("▲", Role::Warn, "above it by more than the tolerance of 10%")
+            } else if ratio < 0.9 {
+                ("▼", Role::Leaving, "below it by more than the tolerance of 10%")
+            } else {
+                ("✓", Role::Good, "within 10% of it")
+            };
+            let text =
+                format!("{} where {} is the target: {words}", percent(mean), percent(target));
+            check(sign, role, "load", text);
+        }
+        if let Some(left) = number_after(&decided.reason, "for another ") {
+            let text = format!("it had {left:.0}s of its cooldown left");
+            check("✗", Role::Warn, "cooldown", text);
+        } else if decided.action != Direction::Hold {
+            check("✓", Role::Good, "cooldown", self.last_change_before(decided));
+        }
+        if let Some(document) = &self.data.as_state.document {
+            let most = document.maximum;
+            let most = if most == u32::MAX { "no limit".to_owned() } else { most.to_string() };
+            let text =
+                format!("{} wanted; the bounds are {} to {most}", decided.to, document.minimum);
+            let inside = (document.minimum..=document.maximum).contains(&decided.to);
+            let (sign, role) = if inside { ("✓", Role::Good) } else { ("✗", Role::Warn) };
+            check(sign, role, "bounds", text);
+        }
+        if let Some(seen) = decided.seen {
+            let mut text = format!(
+                "{} running, {} booting, {} draining",
+                seen.running, seen.booting, seen.draining
+            );
+            if let Some(load) = seen.offered_load {
+                text = format!("{text}; work for {load:.2} vCPUs arriving");
+            }
+            if let Some(queue) = seen.queue_seconds {
+                text = format!("{text}, {queue:.1}s of it waiting");
+            }
+            check("▸", Role::Faint, "fleet", text);
+        }
+        lines
+    }
+
+    fn last_change_before(&self, decided: &Decided) -> String {
+        let changed = |other: &&Decided| other.at < decided.at && other.action != Direction::Hold;
+        match self.data.decisions.iter().rev().find(changed) {
+            Some(before) => {
+                let apart = duration(since(decided.at, before.at));
+                format!("over: the change before it was {apart} earlier")
+            }
+            None => "no change before it is known".to_owned(),
+        }
+    }
+}
+
+/// `10m`, `30s` for an axis.
+pub(super) fn minutes(time: std::time::Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds.is_multiple_of(60) { format!("{}m", seconds / 60) } else { duration(time) }
+}
+
+/// `OUT 3→4`, `hold 4`.
+fn did_words(act: &Act<'_>) -> String {
+    match act {
+        Act::Decision { decided, .. } => format!("{} {}", act.sign().1, size(decided)),
+        Act::Event(event) => act.sign().1.to_owned() + " " + &event.detail,
+    }
+}
+
+fn size(decided: &Decided) -> String {
+    match decided.from {
+        Some(from) if from != decided.to => format!("{from}→{}", decided.to),
+        _ => decided.to.to_string(),
+    }
+}
+
+fn reason<'a>(act: &Act<'a>) -> &'a str {
+    match act {
+        Act::Decision { decided, .. } => &decided.reason,
+        Act::Event(event) => &event.detail,
+    }
+}
+
+fn folds(act: &Act<'_>) -> usize {
+    match act {
+        Act::Decision { folded, .. } => *folded,
+        Act::Event(_) => 1,
+    }
+}
+
+fn role_of(act: &Act<'_>) -> Role {
+    match act.sign().1 {
+        "OUT" | "IN" => Role::Warn,
+        "YOU" => Role::Leaving,
+        "LOST" => Role::Bad,
+        _ => Role::Faint,
+    }
+}
+
+/// The longest window is as long as the history: a chart never shows what was never kept.
+const _: () = assert!(WINDOWS[WINDOWS.len() - 1].as_secs() == crate::tui::history::KEPT.as_secs());

@@ -1,0 +1,94 @@
+//! What happened, in one stream. It follows its end unless the reader has gone back.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::Scene;
+use super::widgets::show_lines;
+use crate::state::events::{Event, EventKind};
+use crate::tui::acts::{Level, level};
+use crate::tui::events_list;
+use crate::tui::format::{self, clock, clock_exact};
+use crate::tui::theme::Role;
+
+impl Scene<'_> {
+    /// `whole` is the screen of its own, which is filtered and scrolled; else the last few.
+    pub(super) fn events(&self, frame: &mut Frame<'_>, area: Rect, whole: bool) {
+        let model = self.model;
+        let (events, note): (Vec<&Event>, String) = if whole {
+            let fitting = events_list::events(model).len();
+            let follow = match model.places.event {
+                None => "following",
+                Some(_) => "held · G follows again",
+            };
+            let filter = if model.event_filter.is_empty() {
+                String::new()
+            } else {
+                format!(" · filter: {}", model.event_filter)
+            };
+            let level = model.level.as_str();
+            let all = self.data.events.len();
+            let note = format!("{fitting} of {all}{filter} · from {level} · {follow}");
+            (events_list::shown_events(model).take(usize::from(area.height)).collect(), note)
+        } else {
+            let last = self.data.events.iter().rev().take(usize::from(area.height)).collect();
+            (last, String::new())
+        };
+        let inner = self.panel(frame, area, "Events", &note);
+        let mut lines = events
+            .into_iter()
+            .take(usize::from(inner.height))
+            .map(|event| self.event_line(event, usize::from(inner.width)))
+            .collect::<Vec<_>>();
+        if lines.is_empty() {
+            let text = if self.data.events.is_empty() {
+                "nothing has happened yet"
+            } else {
+                "no event fits the filter"
+            };
+            lines.push(Line::from(self.span(text, Role::Faint)));
+        }
+        show_lines(frame, inner, lines);
+    }
+
+    pub(super) fn event_line(&self, event: &Event, width: usize) -> Line<'static> {
+        let zone = &self.data.known.zone;
+        let roomy = width >= 100;
+        let at = if roomy { clock_exact(event.at, zone) } else { clock(event.at, zone) };
+        let (word, role) = match (event.kind, level(event.kind)) {
+            (EventKind::Crash, _) => ("FAIL", Role::Bad),
+            (_, Level::Warn) => ("WARN", Role::Warn),
+            (_, Level::Note) => ("NOTE", Role::Accent),
+            (_, Level::All) => ("INFO", Role::Faint),
+        };
+        let who = if roomy { event.role.clone() } else { short_role(&event.role).to_owned() };
+        let who_width = if roomy { 10 } else { 3 };
+        let vm = event.vm.as_ref().map(|vm| format!("{vm} ")).unwrap_or_default();
+        let head = at.len() + 6 + who_width + 1;
+        let text = format!("{vm}{}", event.detail);
+        // A sentence that does not say what happened gets the word for it.
+        let said = event.detail.to_lowercase().contains(event.kind.as_str());
+        let plain = matches!(event.kind, EventKind::Role | EventKind::Operator | EventKind::Fault);
+        let text = if said || plain { text } else { format!("{} {text}", event.kind) };
+        let text_role = if role == Role::Faint { Role::Text } else { role };
+        let text_role = if text_role == Role::Accent { Role::Text } else { text_role };
+        Line::from(vec![
+            self.span(format!("{at} "), Role::Faint),
+            self.span(format!("{word} "), role),
+            self.span(format!("{:<who_width$} ", format::cut(&who, who_width)), Role::Faint),
+            self.span(format::cut(&text, width.saturating_sub(head)), text_role),
+        ])
+    }
+}
+
+/// Three letters for a role, where there is little room.
+fn short_role(role: &str) -> &str {
+    match role {
+        "cluster" => "up",
+        "balancer" => "lb",
+        "autoscaler" => "as",
+        "operator" => "you",
+        other => other,
+    }
+}

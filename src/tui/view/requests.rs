@@ -1,0 +1,240 @@
+//! Where requests go, how long they take, and the last of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+
+use super::Scene;
+use super::autoscaler::minutes;
+use super::widgets::{show_lines, sparkline};
+use crate::domain::vm::VmId;
+use crate::tui::events_list::shown_requests;
+use crate::tui::format::{self, UNKNOWN, clock, duration};
+use crate::tui::stats::{self, BANDS, Stats, by_workload, heat};
+use crate::tui::theme::{Role, of_status};
+
+/// Over how long requests are counted.
+const LAST_MINUTE: Duration = Duration::from_mins(1);
+
+impl Scene<'_> {
+    pub(super) fn requests(&self, frame: &mut Frame<'_>, area: Rect) {
+        if self.model.opened {
+            self.latest(frame, area);
+            return;
+        }
+        let targets = u16::try_from(self.data.balancer().map_or(1, |b| b.vms.len())).unwrap_or(20);
+        let flow = (targets + 3).clamp(4, (area.height / 3).max(4));
+        let heat = if area.height >= 28 && area.width >= 100 { 10 } else { 0 };
+        let [flow, middle, latest] = Layout::vertical([
+            Constraint::Length(flow),
+            Constraint::Length(heat),
+            Constraint::Min(4),
+        ])
+        .areas(area);
+        self.flow(frame, flow);
+        if heat > 0 {
+            let [map, figures] =
+                Layout::horizontal([Constraint::Fill(1), Constraint::Length(56)]).areas(middle);
+            self.heat_map(frame, map);
+            self.request_panel(frame, figures);
+        }
+        self.latest(frame, latest);
+    }
+
+    /// Clients, the balancer, each VM with its share of the last minute.
+    fn flow(&self, frame: &mut Frame<'_>, area: Rect) {
+        let Some(balancer) = self.data.balancer() else {
+            let inner = self.panel(frame, area, "Flow", "");
+            let text = "no balancer has written LBState.xml yet";
+            show_lines(frame, inner, vec![Line::from(self.span(text, Role::Faint))]);
+            return;
+        };
+        let age = self.data.lb_state_age().map_or_else(|| UNKNOWN.to_owned(), duration);
+        let note = format!("rule: {} · LBState #{} {age}", balancer.policy, balancer.seq);
+        let inner = self.panel(frame, area, "Flow", &note);
+        let totals = &balancer.totals;
+        let ready = balancer.vms.iter().filter(|target| target.in_rotation).count();
+        let mut lines = vec![Line::from(vec![
+            self.span(format!("clients {} req/s ", format::rate(totals.rate)), Role::Strong),
+            self.span("─▶ ", Role::Faint),
+            self.span(format!("balancer {} ", balancer.address), Role::Strong),
+            self.span(
+                format!("{} in flight, {} queued ", totals.in_flight, totals.queued),
+                Role::Text,
+            ),
+            self.span("─▶ ", Role::Faint),
+            self.span(format!("{ready} in rotation"), Role::Strong),
+        ])];
+        let mut counts: BTreeMap<&VmId, usize> = BTreeMap::new();
+        let mut all = 0_usize;
+        for vm in self.data.recent(LAST_MINUTE).filter_map(|metric| metric.vm.as_ref()) {
+            *counts.entry(vm).or_default() += 1;
+            all += 1;
+        }
+        let bar = usize::from(inner.width).saturating_sub(62).clamp(6, 40);
+        for target in &balancer.vms {
+            let count = counts.get(&target.id).copied().unwrap_or(0);
+            let share = count as f64 / all.max(1) as f64;
+            let status = self.rows.iter().find(|row| row.id == &target.id).map(|row| row.status);
+            let (glyph, role) =
+                status.map_or(("·", Role::Faint), |status| (status.glyph(), of_status(status)));
+            let known = if all == 0 { UNKNOWN.to_owned() } else { format::percent(share) };
+            let mut spans = vec![
+                self.span(format!("  {glyph} "), role),
+                self.span(format!("{:<7} ", target.id), Role::Text),
+            ];
+            spans.extend(self.bar(share, bar, Role::Accent));
+            let load = format!(" {known:>4}  {:>3} in flight  ", target.in_flight);
+            spans.push(self.span(load, Role::Text));
+            let role = if target.in_rotation { Role::Faint } else { Role::Warn };
+            spans.push(self.span(target.reason.clone(), role));
+            lines.push(Line::from(spans));
+        }
+        show_lines(frame, inner, lines);
+    }
+
+    /// How many requests took how long, over time.
+    fn heat_map(&self, frame: &mut Frame<'_>, area: Rect) {
+        const LABEL: usize = 6;
+        let window = self.model.window();
+        let note = format!("older ← {} → now", minutes(window));
+        let inner = self.panel(frame, area, "Latency heat map", &note);
+        let columns = usize::from(inner.width).saturating_sub(LABEL);
+        if columns == 0 {
+            return;
+        }
+        let cells = heat(self.data, window, columns);
+        let most = cells.iter().flatten().copied().max().unwrap_or(0);
+        let labels = BANDS.map(|bound| match bound {
+            bound if bound.is_infinite() => ">4s".to_owned(),
+            bound => format::milliseconds(bound).replace(".0s", "s"),
+        });
+        let lines = cells.iter().zip(labels).map(|(row, label)| {
+            let shades = row.iter().map(|count| shade(*count, most)).collect::<String>();
+            Line::from(vec![
+                self.span(format!("{label:>5} "), Role::Faint),
+                self.span(shades, Role::Accent),
+            ])
+        });
+        show_lines(frame, inner, lines.collect());
+    }
+
+    /// Rates and percentiles of each kind.
+    pub(super) fn request_panel(&self, frame: &mut Frame<'_>, area: Rect) {
+        let inner = self.panel(frame, area, "Requests", "last minute");
+        let (all, kinds) = by_workload(self.data, LAST_MINUTE);
+        let columns = usize::from(inner.width).saturating_sub(12);
+        let rates = stats::rates(self.data, LAST_MINUTE, columns);
+        let most = rates.iter().copied().fold(0.0, f64::max);
+        let curve: Vec<_> = rates.into_iter().map(Some).collect();
+        let totals = self.data.balancer().map(|balancer| balancer.totals).unwrap_or_default();
+        let mut lines = vec![
+            Line::from(vec![
+                self.span(format!("{:>5} req/s ", format::rate(all.rate)), Role::Strong),
+                self.span(sparkline(&curve, most), Role::Accent),
+            ]),
+            Line::from(vec![
+                self.span(
+                    format!("in flight {}  queued {}  ", totals.in_flight, totals.queued),
+                    Role::Text,
+                ),
+                self.span(format!("retried {}  ", all.retried), Role::Text),
+                self.span(
+                    format!("failed {}", all.failures),
+                    if all.failures > 0 { Role::Bad } else { Role::Text },
+                ),
+            ]),
+            Line::from(self.span(
+                format!("{:<10}{:>6}{:>8}{:>8}{:>8}{:>5}", "", "req/s", "p50", "p95", "p99", "err"),
+                Role::Faint,
+            )),
+        ];
+        lines.extend(kinds.iter().map(|(kind, stats)| self.kind_line(kind, stats)));
+        if kinds.is_empty() {
+            lines.push(Line::from(self.span("no request was finished", Role::Faint)));
+        }
+        show_lines(frame, inner, lines);
+    }
+
+    fn kind_line(&self, kind: &str, stats: &Stats) -> Line<'static> {
+        let figures = format!(
+            "{:<10}{:>6}{:>8}{:>8}{:>8}",
+            format::cut(kind, 10),
+            format::rate(stats.rate),
+            format::milliseconds(stats.p50),
+            format::milliseconds(stats.p95),
+            format::milliseconds(stats.p99),
+        );
+        let bad = if stats.failures > 0 { Role::Bad } else { Role::Faint };
+        Line::from(vec![
+            self.span(figures, Role::Text),
+            self.span(format!("{:>5}", stats.failures), bad),
+        ])
+    }
+
+    /// The last requests, newest first.
+    fn latest(&self, frame: &mut Frame<'_>, area: Rect) {
+        let note = match self.model.places.request {
+            None => "following",
+            Some(_) => "held · G follows again",
+        };
+        let inner = self.panel(frame, area, "Latest", note);
+        let height = usize::from(inner.height);
+        let heading = format!(
+            "{:<10}{:<10}{:>11} {:<7}{:>6}{:>8}{:>8}{:>6}  id",
+            "at", "kind", "size", "to", "code", "queue", "took", "tries"
+        );
+        let mut lines = vec![Line::from(self.span(heading, Role::Faint))];
+        for metric in shown_requests(self.model).take(height.saturating_sub(1)) {
+            let size = metric.width.zip(metric.height).map(|(w, h)| format!("{w}x{h}"));
+            let vm = metric.vm.as_ref().map_or(UNKNOWN, |vm| vm.as_str());
+            let queue = metric.queue_us.map(|us| format::milliseconds(us as f64 / 1000.0));
+            let role = match metric.status {
+                500.. => Role::Bad,
+                400.. => Role::Warn,
+                _ => Role::Text,
+            };
+            lines.push(Line::from(vec![
+                self.span(format!("{:<10}", clock(metric.at, &self.data.known.zone)), Role::Faint),
+                self.span(format!("{:<10}", format::cut(&metric.workload, 9)), Role::Text),
+                self.span(
+                    format!("{:>11} ", size.unwrap_or_else(|| UNKNOWN.to_owned())),
+                    Role::Faint,
+                ),
+                self.span(format!("{vm:<7}"), Role::Text),
+                self.span(format!("{:>6}", metric.status), role),
+                self.span(
+                    format!("{:>8}", queue.unwrap_or_else(|| UNKNOWN.to_owned())),
+                    Role::Faint,
+                ),
+                self.span(
+                    format!("{:>8}", format::milliseconds(metric.wall_us as f64 / 1000.0)),
+                    Role::Text,
+                ),
+                self.span(
+                    format!("{:>6}", metric.attempts),
+                    if metric.attempts > 1 { Role::Warn } else { Role::Faint },
+                ),
+                Span::raw("  "),
+                self.span(metric.request.clone(), Role::Faint),
+            ]));
+        }
+        if lines.len() == 1 {
+            lines.push(Line::from(self.span("no request has been finished yet", Role::Faint)));
+        }
+        show_lines(frame, inner, lines);
+    }
+}
+
+fn shade(count: u32, most: u32) -> char {
+    match f64::from(count) / f64::from(most.max(1)) {
+        0.0 => ' ',
+        share if share <= 0.25 => '░',
+        share if share <= 0.5 => '▒',
+        share if share <= 0.75 => '▓',
+        _ => '█',
+    }
+}

@@ -1,0 +1,75 @@
+//! What is shown when there is nothing to show: a sentence about why, and what to do.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::Scene;
+use super::widgets::show_lines;
+use crate::state::Document;
+use crate::state::as_state::AsStateFile;
+use crate::state::lb_state::LbStateFile;
+use crate::state::vm_state::VmStateFile;
+use crate::tui::format::duration;
+use crate::tui::theme::{Role, of_condition};
+use crate::tui::verdict::Condition;
+
+impl Scene<'_> {
+    pub(super) fn nothing_yet(&self, frame: &mut Frame<'_>, area: Rect) {
+        let data = self.data;
+        let files = [
+            (
+                VmStateFile::FILE,
+                data.vm_state.document.is_some(),
+                data.vm_state.problem.as_deref(),
+                data.vm_state_age(),
+                "the VMs write it",
+            ),
+            (
+                AsStateFile::FILE,
+                data.as_state.document.is_some(),
+                data.as_state.problem.as_deref(),
+                data.as_state_age(),
+                "the autoscaler writes it",
+            ),
+            (
+                LbStateFile::FILE,
+                data.lb_state.document.is_some(),
+                data.lb_state.problem.as_deref(),
+                data.lb_state_age(),
+                "the balancer writes it",
+            ),
+        ];
+        let condition = self.verdict.condition;
+        let inner = self.window(frame, area, (72, 13), condition.as_str(), "");
+        let mut lines = vec![
+            Line::from(self.span(self.verdict.reason.clone(), of_condition(condition))),
+            Line::default(),
+        ];
+        for (name, there, problem, age, who) in files {
+            let (text, role) = match (problem, there, age) {
+                (Some(problem), ..) => (problem.to_owned(), Role::Bad),
+                (None, true, Some(age)) => (format!("last word {} ago", duration(age)), Role::Text),
+                (None, true, None) => ("there, and says nothing of VMs".to_owned(), Role::Text),
+                (None, false, _) => (format!("not there ({who})"), Role::Faint),
+            };
+            lines.push(Line::from(vec![
+                self.span(format!("{name:<12} "), Role::Strong),
+                self.span(text, role),
+            ]));
+        }
+        lines.push(Line::default());
+        let advice = match condition {
+            Condition::Starting => "The first VMs report as soon as they have booted.",
+            Condition::Failed => {
+                "Start it again with `cumulet up`: it carries on from these files."
+            }
+            _ => "Start one with `cumulet up` in another terminal: it appears here.",
+        };
+        lines.push(Line::from(self.span(advice, Role::Text)));
+        if !data.events.is_empty() {
+            lines.push(Line::from(self.span("5 shows what happened before.", Role::Faint)));
+        }
+        show_lines(frame, inner, lines);
+    }
+}
