@@ -149,7 +149,7 @@ scene_as_json() {
 # samples.
 texmap_of() {
     local name place
-    name=$(awk '{ for (i = 1; i <= NF; i++) { if (named) { print $i; exit } named = $i == "texmap" } }' "$1")
+    name=$(awk '{ for (i = 1; i <= NF; i++) { if (named) { print $i; exit } named = ($i == "texmap") } }' "$1")
     [ -n "$name" ] || return 0
     for place in "$(dirname "$1")" "$(dirname "$1")/../textures" "$samples/textures"; do
         if [ -f "$place/$name" ]; then
