@@ -149,7 +149,7 @@ scene_as_json() {
 # samples.
 texmap_of() {
     local name place
-    name=$(tr -s '[:space:]' '\n' <"$1" | awk 'named && !count++ { print } { named = ($1 == "texmap") }')
+    name=$(tr -s '[:space:]' '\n' <"$1" | awk 'named && !n++ { print } { named = ($1 == "texmap") }')
     [ -n "$name" ] || return 0
     for place in "$(dirname "$1")" "$(dirname "$1")/../textures" "$samples/textures"; do
         if [ -f "$place/$name" ]; then
