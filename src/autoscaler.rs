@@ -159,11 +159,8 @@ fn decide_and_write(
     now: Instant,
     due: bool,
 ) -> Result<Option<Verdict>, Error> {
-    let rebuilt = || orders::rebuilt_from(vms, settings, Timestamp::now());
-    folder.update_if_changed(rebuilt, |file: &mut AsStateFile| {
-        if file.policy.is_empty() {
-            *file = AsStateFile { seq: file.seq, ..rebuilt() };
-        }
+    folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
+        orders::fill_in(file, vms, settings, Timestamp::now());
         orders::settle(file, vms);
         let verdict = fleet.judge(file, now, Timestamp::now());
         let told = due || verdict.direction != Direction::Hold;

@@ -11,6 +11,7 @@ mod child;
 mod feed;
 mod front;
 mod health;
+mod hold;
 mod machine;
 mod reconcile;
 mod role;
@@ -18,7 +19,6 @@ mod shutdown;
 mod start;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,7 @@ use crate::state::vm_state::VmStateFile;
 use crate::state::watch::{View, Watcher};
 use child::Exit;
 use front::Front;
+use hold::Hold;
 use machine::Machine;
 use role::Role;
 
@@ -72,7 +73,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// draining short.
 ///
 /// # Errors
-/// If another `up` holds the folder, a port is taken, or the folder cannot be used.
+/// If another `up` holds the folder, a port is taken, or the folder cannot be used. If another one
+/// takes the folder later (it was removed and made anew), this one ends and leaves its processes to
+/// that one.
 pub async fn run(
     settings: Settings,
     folder: StateFolder,
@@ -81,8 +84,10 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let mut cluster = start::start(settings, folder).await?;
     let narrator = cluster.narrate();
-    cluster.reconcile_until(&stop).await;
-    let ended = cluster.shut_down(&now).await;
+    let ended = match cluster.reconcile_until(&stop).await {
+        Ok(()) => cluster.shut_down(&now).await,
+        taken => taken,
+    };
     narrator.finish().await;
     ended
 }
@@ -91,8 +96,8 @@ pub async fn run(
 struct Cluster {
     settings: Settings,
     folder: StateFolder,
-    /// Held as long as this cluster lives, so that no second one takes the folder.
-    _lock: File,
+    /// So that no second cluster takes the folder.
+    hold: Hold,
     _watcher: Watcher,
     vm_state: Receiver<View<VmStateFile>>,
     as_state: Receiver<View<AsStateFile>>,

@@ -24,6 +24,9 @@ pub const DEFAULT_FILE: &str = "cumulet.toml";
 /// What every environment variable of ours begins with.
 pub const ENVIRONMENT_PREFIX: &str = "CUMULET_";
 
+/// The shortest time between two reports of a VM: a report costs about a millisecond of CPU.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
 /// All settings, with their defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -296,6 +299,10 @@ impl Config {
                     }
                 }
                 (section, toml::Value::Table(entries)) => {
+                    if entries.is_empty() && !KEYS.iter().any(|key| key.is_in(section)) {
+                        find(section)
+                            .map_err(|hint| Error(format!("{}: {hint}", path.display())))?;
+                    }
                     for (name, value) in entries {
                         self.apply_entry(path, &format!("{section}.{name}"), value)?;
                     }
@@ -324,6 +331,15 @@ impl Config {
                  above the maximum",
                 scaling.minimum, scaling.maximum
             )));
+        }
+        if settings.report_every < SHORTEST_PERIOD {
+            return Err(Error(format!(
+                "report_every is {:?}: at least {SHORTEST_PERIOD:?} is needed",
+                settings.report_every
+            )));
+        }
+        if settings.balancer.max_attempts == 0 {
+            return Err(Error("balancer.max_attempts is 0: at least 1 is needed".to_owned()));
         }
         if !settings.instance_types.contains_key(&settings.instance_type) {
             let names = settings.instance_types.keys().map(String::as_str).collect::<Vec<_>>();

@@ -1,17 +1,17 @@
 //! Diagnostics: for people on stderr, for programs as JSON lines in `state/log/ROLE.jsonl`.
 
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// A log that has grown beyond this is set aside as `ROLE.jsonl.1` when the role starts, so that
-/// at most two such files exist for a role.
+/// A log that has grown to this is set aside as `ROLE.jsonl.1`, in the place of the one before: a
+/// role's logs take at most twice this.
 const SET_ASIDE_AT_BYTES: u64 = 8 << 20;
 
 /// Starts logging for this process: to `file`, a JSON object a line, and to stderr from `level`.
@@ -28,8 +28,8 @@ pub fn start(file: Option<&Path>, stderr_level: LevelFilter) -> io::Result<()> {
     let json = match file {
         None => None,
         Some(path) => {
-            let opened = open(path)?;
-            let layer = fmt::layer().json().flatten_event(true).with_writer(Arc::new(opened));
+            let log = Arc::new(Log::open(path, SET_ASIDE_AT_BYTES)?);
+            let layer = fmt::layer().json().flatten_event(true).with_writer(log);
             Some(layer.with_filter(LevelFilter::INFO))
         }
     };
@@ -44,9 +44,65 @@ fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && io::stderr().is_terminal()
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > SET_ASIDE_AT_BYTES) {
-        std::fs::rename(path, path.with_extension("jsonl.1"))?;
+/// A file of lines that is set aside when it has grown.
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    limit: u64,
+    /// The file, and how long it is.
+    open: Mutex<(File, u64)>,
+}
+
+impl Log {
+    fn open(path: &Path, limit: u64) -> io::Result<Self> {
+        Ok(Self { path: path.to_path_buf(), limit, open: Mutex::new(append_to(path)?) })
     }
-    OpenOptions::new().create(true).append(true).open(path)
+}
+
+impl Write for &Log {
+    /// Writes a whole line, or as much of it as the system takes.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.1 > 0 && open.1 + line.len() as u64 > self.limit {
+            std::fs::rename(&self.path, self.path.with_extension("jsonl.1"))?;
+            *open = append_to(&self.path)?;
+        }
+        let written = open.0.write(line)?;
+        open.1 += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_and_the_one_before_are_all_that_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vm-1.jsonl");
+        for _ in 0..3 {
+            let log = Log::open(&path, 100).unwrap();
+            for _ in 0..40 {
+                (&log).write_all(b"{\"twenty\": \"bytes\"}\n").unwrap();
+            }
+        }
+        let mut lengths = Vec::new();
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            assert!(text.ends_with("}\n"), "whole lines: {text}");
+            lengths.push(text.len());
+        }
+        assert!(lengths.len() == 2 && lengths.iter().all(|length| *length <= 100), "{lengths:?}");
+    }
 }

@@ -33,9 +33,12 @@ pub enum Error {
         /// The ids that exist.
         known: String,
     },
-    /// No cluster has ever written into this folder.
-    #[error("{0} holds no cluster: start one with `cumulet up`")]
+    /// No cluster runs on this folder.
+    #[error("no cluster runs on {0}: start one with `cumulet up`")]
     NoCluster(String),
+    /// The VM is asked for, but it has not reported yet, so its process is not known.
+    #[error("{0} has not started yet: try again in a moment")]
+    NotStarted(VmId),
     /// The VM is on its way out.
     #[error("{id} is {state} and has no process to act on")]
     NotAlive {
@@ -51,6 +54,9 @@ pub enum Error {
 /// # Errors
 /// [`Error::NoCluster`], [`Error::State`].
 pub fn launch(folder: &StateFolder, instance_type: Option<&str>) -> Result<VmId, Error> {
+    if folder.read_cluster_file()?.is_none() {
+        return Err(no_cluster(folder));
+    }
     let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
     let id = change(folder, |file| {
         let id = loop {
@@ -139,12 +145,16 @@ impl Fault {
 /// Does `fault` to a VM. Returns the id of its process.
 ///
 /// # Errors
-/// [`Error::NoSuchVm`], [`Error::NotAlive`], [`Error::Process`], [`Error::State`].
+/// [`Error::NoSuchVm`], [`Error::NotStarted`], [`Error::NotAlive`], [`Error::Process`],
+/// [`Error::State`].
 pub fn inflict(folder: &StateFolder, id: &VmId, fault: Fault) -> Result<u32, Error> {
     let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
     let Some(VmReport { pid, state, .. }) = vms.vm(id).cloned() else {
         let file = folder.read::<AsStateFile>()?.unwrap_or_default();
-        return Err(no_such_vm(id, &file, &vms));
+        return Err(match file.order(id) {
+            Some(_) => Error::NotStarted(id.clone()),
+            None => no_such_vm(id, &file, &vms),
+        });
     };
     if state == VmState::Terminated {
         return Err(Error::NotAlive { id: id.clone(), state });
@@ -175,13 +185,17 @@ pub fn pause_autoscaler(folder: &StateFolder, paused: bool) -> Result<bool, Erro
 /// Changes ASState.xml of a cluster that exists.
 fn change<R>(folder: &StateFolder, change: impl FnOnce(&mut AsStateFile) -> R) -> Result<R, Error> {
     if folder.read::<AsStateFile>()?.is_none() {
-        return Err(Error::NoCluster(folder.path().display().to_string()));
+        return Err(no_cluster(folder));
     }
     Ok(folder.update(|file: &mut AsStateFile| {
         let result = change(file);
         file.desired = file.wanted();
         result
     })?)
+}
+
+fn no_cluster(folder: &StateFolder) -> Error {
+    Error::NoCluster(folder.path().display().to_string())
 }
 
 fn no_such_vm(id: &VmId, file: &AsStateFile, vms: &VmStateFile) -> Error {
@@ -199,5 +213,48 @@ fn tell(folder: &StateFolder, kind: EventKind, vm: Option<&VmId>, detail: &str) 
     let event = Event::now(kind, BY, vm.cloned(), detail.to_owned());
     if let Err(error) = folder.append_event(&event) {
         tracing::warn!(%error, "cannot record the event");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::cluster_file::ClusterFile;
+
+    fn stopped() -> (tempfile::TempDir, StateFolder) {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(parent.path()).unwrap();
+        folder.update(|_: &mut AsStateFile| ()).unwrap();
+        (parent, folder)
+    }
+
+    #[test]
+    fn nothing_is_launched_where_no_cluster_would_see_it() {
+        let (_parent, folder) = stopped();
+        let refused = launch(&folder, None).unwrap_err().to_string();
+        assert!(refused.starts_with("no cluster runs on"), "{refused}");
+        assert_eq!(folder.read::<AsStateFile>().unwrap().unwrap().vms, []);
+    }
+
+    #[test]
+    fn a_vm_that_has_not_reported_yet_is_known_but_cannot_be_killed() {
+        let (_parent, folder) = stopped();
+        let running = ClusterFile {
+            pid: 1,
+            started_at: Timestamp::UNIX_EPOCH,
+            balancer: String::new(),
+            admin: String::new(),
+            balancer_pid: None,
+            autoscaler_pid: None,
+        };
+        folder.write_cluster_file(&running).unwrap();
+        let id = launch(&folder, Some("local")).unwrap();
+        let refused = inflict(&folder, &id, Fault::Kill).unwrap_err().to_string();
+        assert_eq!(refused, "vm-1 has not started yet: try again in a moment");
+        let unknown = inflict(&folder, &VmId::numbered(2), Fault::Kill).unwrap_err().to_string();
+        assert_eq!(unknown, "there is no VM called vm-2; there is vm-1");
+        terminate(&folder, &id).unwrap();
+        let order = folder.read::<AsStateFile>().unwrap().unwrap().vms.remove(0);
+        assert_eq!((order.action, order.by.as_deref()), (Action::Delete, Some(BY)));
     }
 }

@@ -33,9 +33,28 @@ pub enum Error {
     NoTable(String),
 }
 
-/// Whether there is a process with this id (a zombie counts).
+/// Whether there is a process with this id that still does something. One that has ended and that
+/// its parent has not asked about does not: in a container, the first process often never asks.
 pub fn is_alive(pid: u32) -> bool {
-    raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
+    raw(pid).is_some_and(|id| test_kill_process(id).is_ok()) && !has_ended(pid)
+}
+
+/// Whether Linux says `Z` (zombie) or `X` (dead) of this process, see proc_pid_stat(5). The name
+/// before the letter may hold any character, so it is found from the last parenthesis. Elsewhere
+/// nothing is known.
+fn has_ended(pid: u32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let name_ends = stat.iter().rposition(|&byte| byte == b')');
+    name_ends.is_some_and(|at| matches!(stat.get(at + 2), Some(b'Z' | b'X')))
+}
+
+/// Whether the end of this process's terminal (SIGHUP) is meant to reach it: not under `nohup`, see
+/// `SigIgn` in proc_pid_status(5). Where that is not known, it is left to the system.
+pub fn hears_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal 1 is the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|m| m & 1 == 0)
 }
 
 /// Sends a signal to a process that the caller knows to be the one that is meant: its own child
@@ -50,6 +69,12 @@ pub fn signal(pid: u32, signal: Signal, what: &str) -> Result<(), Error> {
         Err(rustix::io::Errno::SRCH) => Err(gone()),
         Err(errno) => Err(Error::Refused { pid, source: errno.into() }),
     }
+}
+
+/// Whether the process with this id is the VM with that one.
+pub fn is_vm(pid: u32, id: &VmId) -> bool {
+    is_alive(pid)
+        && roles(Some(pid)).is_ok_and(|found| found.iter().any(|it| it.vm.as_ref() == Some(id)))
 }
 
 /// Sends a signal to the VM with this id, after having looked whether the process is that VM.
@@ -98,24 +123,34 @@ pub fn roles(only: Option<u32>) -> Result<Vec<RoleProcess>, Error> {
         .collect())
 }
 
-/// Reads `cumulet ROLE [--id ID] [--state DIR]` as the cluster starts it.
+/// Reads `cumulet ROLE [--id ID] [--state DIR]`, as the cluster starts it or as a person types it:
+/// flags before the role, or with `=`.
 fn recognise(pid: u32, words: &[&str]) -> Option<RoleProcess> {
     let (program, arguments) = words.split_first()?;
+    let mut left = arguments;
+    let role = loop {
+        left = match left {
+            ["--state" | "--config" | "--set", _value, rest @ ..] => rest,
+            [flag, rest @ ..] if flag.starts_with('-') => rest,
+            // `cumulet autoscaler pause` is a wish, not a role.
+            [_, wish, ..] if !wish.starts_with('-') => return None,
+            [role, ..] => break *role,
+            [] => return None,
+        };
+    };
     let name = program.rsplit('/').next()?;
-    let role = *arguments.first()?;
     if !name.starts_with("cumulet") || !["vm", "balancer", "autoscaler"].contains(&role) {
         return None;
     }
     let value_of = |flag: &str| {
-        let at = arguments.iter().position(|word| *word == flag)?;
-        arguments.get(at + 1).copied()
+        arguments.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(flag)? {
+            "" => arguments.get(at + 1).copied(),
+            rest => rest.strip_prefix('='),
+        })
     };
-    Some(RoleProcess {
-        pid,
-        role: role.to_owned(),
-        vm: value_of("--id").and_then(|id| id.parse().ok()),
-        state: value_of("--state").map(str::to_owned),
-    })
+    let vm = if role == "vm" { Some(value_of("--id")?.parse().ok()?) } else { None };
+    let state = value_of("--state").map(str::to_owned);
+    Some(RoleProcess { pid, role: role.to_owned(), vm, state })
 }
 
 fn raw(pid: u32) -> Option<Pid> {
@@ -133,11 +168,33 @@ mod tests {
         assert_eq!(found.vm, Some(VmId::numbered(3)));
         assert_eq!(found.state.as_deref(), Some("/tmp/s"));
         assert_eq!(recognise(7, &["cumulet", "balancer", "--state", "x"]).unwrap().vm, None);
-        for other in
-            [&["vi", "vm", "--id", "vm-3"][..], &["cumulet", "up"], &["cumulet"], &[], &["", "vm"]]
-        {
+        let typed = ["cumulet", "--state", "/tmp/s", "--set", "vms=2", "vm", "--id=vm-3"];
+        assert_eq!(recognise(7, &typed), Some(found));
+        for other in [
+            &["vi", "vm", "--id", "vm-3"][..],
+            &["cumulet", "up"],
+            &["cumulet", "autoscaler", "pause"],
+            &["cumulet", "vm", "--id"],
+            &["cumulet", "vm", "--id", "VM 3"],
+            &["cumulet"],
+            &[],
+            &["", "vm"],
+        ] {
             assert_eq!(recognise(7, other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_not_alive_although_its_parent_has_not_asked() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        assert!(is_alive(child.id()));
+        child.kill().unwrap();
+        let start = std::time::Instant::now();
+        while is_alive(child.id()) {
+            assert!(start.elapsed().as_secs() < 60, "the zombie still counts as alive");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.wait().unwrap();
     }
 
     #[test]

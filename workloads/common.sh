@@ -149,7 +149,7 @@ scene_as_json() {
 # samples.
 texmap_of() {
     local name place
-    name=$(awk '{ for (i = 1; i <= NF; i++) { if (named) { print $i; exit } named = $i == "texmap" } }' "$1")
+    name=$(awk '{ for (i = 1; i <= NF; i++) { if (named) { print $i; exit } named = ($i == "texmap") } }' "$1")
     [ -n "$name" ] || return 0
     for place in "$(dirname "$1")" "$(dirname "$1")/../textures" "$samples/textures"; do
         if [ -f "$place/$name" ]; then
@@ -186,10 +186,11 @@ send_all() {
     : >"$workshop/results"
     TIMEFORMAT=%R
     { time run_senders 2>&3; } 3>&2 2>"$workshop/elapsed"
-    [ ! -e "$workshop/unreachable" ] || exit 1
     elapsed=$(cat "$workshop/elapsed")
-    [ "$count" -eq 1 ] || summary "$elapsed"
-    ! grep -q '^failed' "$workshop/results"
+    if [ "$count" -gt 1 ] && [ -s "$workshop/results" ]; then
+        summary "$elapsed"
+    fi
+    [ ! -e "$workshop/unreachable" ] && ! grep -q '^failed' "$workshop/results"
 }
 
 run_senders() {
@@ -314,6 +315,7 @@ report() {
     local outcome=$1 name=$2 status=${3%% *} seconds=${3##* } vm attempts
     vm=$(header X-Cumulet-VM "$4")
     attempts=$(header X-Cumulet-Attempts "$4")
+    [ "$status" != 000 ] || status=-
     case $attempts in '' | 1) attempts= ;; *) attempts=" ($attempts attempts)" ;; esac
     printf '%s %s\n' "$outcome" "${vm:--}" >>"$workshop/results"
     [ "$outcome" = ok ] || attempts="$attempts  $name:"

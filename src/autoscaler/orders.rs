@@ -13,28 +13,38 @@ use crate::state::xml::Foreign;
 /// Who the autoscaler is in the `by` of an order.
 const BY: &str = "autoscaler";
 
-/// A file that wants what there is: used when there is none, or none that can be read.
-pub(super) fn rebuilt_from(vms: &VmStateFile, settings: &Settings, now: Timestamp) -> AsStateFile {
-    let staying =
-        vms.vms.iter().filter(|vm| matches!(vm.state, VmState::Booting | VmState::Running));
-    let keep = staying.map(|vm| VmOrder {
-        id: vm.id.clone(),
-        action: Action::Keep,
-        instance_type: Some(vm.instance_type.clone()),
-        by: Some(BY.to_owned()),
-        since: Some(now),
-        reason: Some("found running".to_owned()),
-        foreign: Foreign::default(),
-    });
-    let mut file = AsStateFile {
-        policy: scaling::TARGET_TRACKING.to_owned(),
-        minimum: settings.minimum,
-        maximum: settings.maximum,
-        vms: keep.collect(),
-        ..AsStateFile::default()
-    };
-    file.desired = file.wanted();
-    file
+/// Says what the file does not: one that is new, or that a person wrote, may name no policy and no
+/// bounds. One that lists no VMs either wants those that there are. What it does say stands.
+pub(super) fn fill_in(
+    file: &mut AsStateFile,
+    vms: &VmStateFile,
+    settings: &Settings,
+    now: Timestamp,
+) {
+    if !file.policy.is_empty() {
+        return;
+    }
+    scaling::TARGET_TRACKING.clone_into(&mut file.policy);
+    if file.maximum == u32::MAX {
+        file.maximum = settings.maximum.max(file.minimum);
+    }
+    if file.minimum == 0 {
+        file.minimum = settings.minimum.min(file.maximum);
+    }
+    if file.vms.is_empty() {
+        let staying =
+            vms.vms.iter().filter(|vm| matches!(vm.state, VmState::Booting | VmState::Running));
+        let keep = staying.map(|vm| VmOrder {
+            id: vm.id.clone(),
+            action: Action::Keep,
+            instance_type: Some(vm.instance_type.clone()),
+            by: Some(BY.to_owned()),
+            since: Some(now),
+            reason: Some("found running".to_owned()),
+            foreign: Foreign::default(),
+        });
+        file.vms = keep.collect();
+    }
 }
 
 /// Brings the orders up to date with what is: an added VM that runs is kept, a deleted one that
@@ -48,7 +58,7 @@ pub(super) fn settle(file: &mut AsStateFile, vms: &VmStateFile) {
         }
     }
     let highest = vms.vms.iter().filter_map(|vm| vm.id.number()).max().unwrap_or(0);
-    file.last_vm = file.last_vm.max(highest);
+    file.last_vm = file.last_vm.min(u32::MAX.into()).max(highest);
     file.desired = file.wanted();
 }
 

@@ -8,7 +8,7 @@ use std::path::absolute;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
@@ -20,7 +20,7 @@ use crate::domain::instance_type::InstanceType;
 use crate::domain::scaling::TargetTracking;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
-use crate::{autoscaler, balancer, cluster, logging, tui, vm, workload};
+use crate::{autoscaler, balancer, cluster, logging, process, tui, vm, workload};
 
 pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
     let settings = &config.settings;
@@ -126,7 +126,8 @@ pub(super) fn vm(
 /// and again to its group.
 const SAME_WISH: Duration = Duration::from_millis(500);
 
-/// Runs a role until SIGINT or SIGTERM; a second one cancels the second token.
+/// Runs a role until SIGINT, SIGTERM or the end of its terminal; a second one cancels the second
+/// token.
 pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     role: impl FnOnce(CancellationToken, CancellationToken) -> F,
 ) -> anyhow::Result<()> {
@@ -135,6 +136,8 @@ pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
         let (stop, now) = (CancellationToken::new(), CancellationToken::new());
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup =
+            process::hears_hangup().then(|| signal(SignalKind::hangup())).transpose()?;
         let tokens = [stop.clone(), now.clone()];
         tokio::spawn(async move {
             let mut before = None::<Instant>;
@@ -143,6 +146,7 @@ pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
                     tokio::select! {
                         _ = interrupt.recv() => {}
                         _ = terminate.recv() => {}
+                        Some(()) = hear(&mut hangup) => {}
                     }
                     if before.is_none_or(|before| before.elapsed() >= SAME_WISH) {
                         break;
@@ -157,6 +161,14 @@ pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     // What still blocks a thread (a lock that is not given back) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+/// Waits for a signal; for ever for one that is not to be heard.
+async fn hear(signal: &mut Option<Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The arguments that let another role find the same settings.

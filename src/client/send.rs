@@ -128,9 +128,13 @@ impl Wish {
         match self {
             Self::Render { .. } => input.with_extension("png"),
             Self::Filter { word, .. } => {
-                let stem = input.file_stem().unwrap_or_default().to_string_lossy();
-                let extension = input.extension().unwrap_or_default().to_string_lossy();
-                input.with_file_name(format!("{stem}-{word}.{extension}"))
+                let mut name = input.file_stem().unwrap_or_default().to_os_string();
+                name.push(format!("-{word}"));
+                if let Some(extension) = input.extension() {
+                    name.push(".");
+                    name.push(extension);
+                }
+                input.with_file_name(name)
             }
         }
     }
@@ -219,6 +223,8 @@ mod tests {
         let blur =
             Wish::Filter { path: "/blurimage", word: "blur", picture: "pictures/tree.jpg".into() };
         assert_eq!(blur.default_output(), Path::new("pictures/tree-blur.jpg"));
+        let bare = Wish::Filter { path: "/blurimage", word: "blur", picture: "tree".into() };
+        assert_eq!(bare.default_output(), Path::new("tree-blur"));
     }
 
     #[test]

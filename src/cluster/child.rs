@@ -1,8 +1,8 @@
 //! Processes of the cluster: started by it, or found from before. Either way their end arrives as
 //! a message.
 
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -15,13 +15,15 @@ use crate::process;
 
 /// How often a process that is not our child is looked at. The end of a child is told by the
 /// system at once.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How much of what a process wrote last is looked through for the reason of its end, in bytes.
+const LAST_WORDS: u64 = 4096;
 
 /// A process has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Exit {
     pub(super) pid: u32,
-    /// How, for people: `exit status 1`, `signal 9`, `gone`.
+    /// How, for people: `exit status 1: error: …`, `signal 9`, `gone`.
     pub(super) how: String,
 }
 
@@ -34,7 +36,11 @@ pub(super) fn spawn(
     errors: &Path,
     exits: UnboundedSender<Exit>,
 ) -> io::Result<u32> {
-    let errors = OpenOptions::new().create(true).append(true).open(errors)?;
+    let path = errors.to_path_buf();
+    // Somebody may have tidied up.
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    let errors = OpenOptions::new().create(true).append(true).open(&path)?;
+    let said_before = errors.metadata()?.len();
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(stdin)
@@ -46,7 +52,7 @@ pub(super) fn spawn(
     let pid = child.id().ok_or_else(|| io::Error::other("it ended before it had begun"))?;
     tokio::spawn(async move {
         let how = match child.wait().await {
-            Ok(status) => describe(status),
+            Ok(status) => describe(status, || last_words(&path, said_before)),
             Err(error) => error.to_string(),
         };
         // Nobody listens any more when the cluster itself ends.
@@ -65,10 +71,52 @@ pub(super) fn adopt(pid: u32, exits: UnboundedSender<Exit>) {
     });
 }
 
-fn describe(status: ExitStatus) -> String {
+fn describe(status: ExitStatus, last_words: impl FnOnce() -> Option<String>) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
+        (Some(0), _) => "exit status 0".to_owned(),
+        (Some(code), _) => {
+            let why = last_words().map(|words| format!(": {words}")).unwrap_or_default();
+            format!("exit status {code}{why}")
+        }
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "an unknown end".to_owned(),
+    }
+}
+
+/// The last line that a process wrote to its file of errors, after the first `from` bytes. Advice
+/// on how to learn more (`note: run with …`) is no reason.
+fn last_words(path: &Path, from: u64) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let end = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(from.max(end.saturating_sub(LAST_WORDS)))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LAST_WORDS).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().map(str::trim);
+    lines.rev().find(|line| !line.is_empty() && !line.starts_with("note:")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_fails_is_reported_with_its_own_last_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let errors = folder.path().join("log/errors");
+        let (sender, mut exits) = tokio::sync::mpsc::unbounded_channel();
+        for (script, how) in [
+            ("echo why >&2; echo 'note: more' >&2; exit 3", "exit status 3: why"),
+            ("exit 4", "exit status 4"),
+            ("echo all is well >&2", "exit status 0"),
+            ("kill -9 $$", "signal 9"),
+        ] {
+            let arguments = ["-c".to_owned(), script.to_owned()];
+            let streams = (Stdio::null(), Stdio::null());
+            let shell = Path::new("/bin/sh");
+            let pid = spawn(shell, &arguments, streams, &errors, sender.clone()).unwrap();
+            let exit = exits.recv().await.unwrap();
+            assert_eq!(exit, Exit { pid, how: how.to_owned() });
+        }
     }
 }

@@ -5,7 +5,7 @@
 //!   Live ───────────────▶ Draining ──────────────────────────────────────▶ Stopping ──▶ (exit)
 //!    ▲ ◀──────────────────   │                 no order at all ───────────────▲  │ too long: SIGKILL
 //!    │    keep again                                                             ▼
-//!    └── silent for too long: SIGKILL ───────────────────────────────────▶ Killed ──▶ (exit)
+//!    └── silent for too long, also while draining: SIGKILL ──────────────▶ Killed ──▶ (exit)
 //! ```
 //!
 //! A pure state machine: time comes in, a [`Step`] goes out.
@@ -38,8 +38,9 @@ pub(super) enum Step {
 pub(super) enum Phase {
     /// It is to stay.
     Live,
-    /// It gets nothing new; `idle_since` is when it was first seen with nothing in flight.
-    Draining { since: Instant, idle_since: Option<Instant> },
+    /// It gets nothing new. By its own word it had nothing to do at `idle_since`, and in every
+    /// answer during `idle_for` after that.
+    Draining { since: Instant, idle_since: Option<Instant>, idle_for: Duration },
     /// It was told to leave.
     Stopping { since: Instant, why: &'static str },
     /// It was killed.
@@ -73,31 +74,32 @@ impl Machine {
     /// What to do, given what ASState.xml wants of it (`None`: it is not in the file at all).
     pub(super) fn step(&mut self, order: Option<Action>, patience: Patience, now: Instant) -> Step {
         self.phase = match (self.phase, order) {
-            (Phase::Live, Some(Action::Delete)) => Phase::Draining { since: now, idle_since: None },
+            (Phase::Live, Some(Action::Delete)) => {
+                Phase::Draining { since: now, idle_since: None, idle_for: Duration::ZERO }
+            }
             (Phase::Draining { .. }, Some(Action::Keep | Action::Add)) => Phase::Live,
             (Phase::Live | Phase::Draining { .. }, None) => {
                 return self.stop("ASState.xml does not list it", now);
             }
             (phase, _) => phase,
         };
+        let silent = now.saturating_duration_since(self.heard);
         match self.phase {
-            Phase::Live => self.live_step(patience, now),
-            Phase::Draining { since, idle_since } => {
-                let idle = idle_since.is_some_and(|idle| now - idle >= IDLE_BEFORE_STOP);
-                let reason = if idle {
-                    "nothing in flight"
-                } else if now - since >= patience.drain_limit {
-                    "the drain limit has passed"
-                } else {
-                    return Step::AskHealth;
-                };
-                self.stop(reason, now)
+            Phase::Live | Phase::Draining { .. } if silent >= patience.replace_silent_after => {
+                self.kill("it neither reports nor answers")
             }
+            Phase::Live if silent >= patience.replace_silent_after / 2 => Step::AskHealth,
+            Phase::Draining { idle_for, .. } if idle_for >= IDLE_BEFORE_STOP => {
+                self.stop("nothing in flight", now)
+            }
+            Phase::Draining { since, .. } if now - since >= patience.drain_limit => {
+                self.stop("the drain limit has passed", now)
+            }
+            Phase::Draining { .. } => Step::AskHealth,
             Phase::Stopping { since, .. } if now - since >= patience.drain_limit + STOP_GRACE => {
-                self.phase = Phase::Killed;
-                Step::Kill("it did not leave when told to")
+                self.kill("it did not leave when told to")
             }
-            Phase::Stopping { .. } | Phase::Killed => Step::Wait,
+            Phase::Live | Phase::Stopping { .. } | Phase::Killed => Step::Wait,
         }
     }
 
@@ -106,23 +108,17 @@ impl Machine {
         Step::Stop
     }
 
-    fn live_step(&mut self, patience: Patience, now: Instant) -> Step {
-        let silent = now.saturating_duration_since(self.heard);
-        if silent >= patience.replace_silent_after {
-            self.phase = Phase::Killed;
-            Step::Kill("it neither reports nor answers")
-        } else if silent >= patience.replace_silent_after / 2 {
-            Step::AskHealth
-        } else {
-            Step::Wait
-        }
+    fn kill(&mut self, why: &'static str) -> Step {
+        self.phase = Phase::Killed;
+        Step::Kill(why)
     }
 
     /// Takes in an answer of its webserver.
     pub(super) fn answered(&mut self, nothing_to_do: bool, now: Instant) {
         self.heard = now;
-        if let Phase::Draining { idle_since, .. } = &mut self.phase {
+        if let Phase::Draining { idle_since, idle_for, .. } = &mut self.phase {
             *idle_since = nothing_to_do.then(|| idle_since.unwrap_or(now));
+            *idle_for = idle_since.map_or(Duration::ZERO, |since| now - since);
         }
     }
 }
@@ -154,6 +150,8 @@ mod tests {
         vm.answered(false, start + 2 * SECOND + SECOND / 4);
         assert_eq!(vm.step(delete, PATIENCE, start + 3 * SECOND), Step::AskHealth, "busy again");
         vm.answered(true, start + 3 * SECOND);
+        assert_eq!(vm.step(delete, PATIENCE, start + 4 * SECOND), Step::AskHealth, "said once");
+        vm.answered(true, start + 4 * SECOND);
         assert_eq!(vm.step(delete, PATIENCE, start + 4 * SECOND), Step::Stop);
         assert_eq!(vm.step(delete, PATIENCE, start + 5 * SECOND), Step::Wait);
     }
@@ -171,10 +169,19 @@ mod tests {
         let (mut vm, start) = machine();
         vm.step(Some(Action::Delete), PATIENCE, start);
         let limit = start + 60 * SECOND;
+        vm.answered(false, limit);
         assert_eq!(vm.step(Some(Action::Delete), PATIENCE, limit), Step::Stop);
         assert_eq!(vm.step(Some(Action::Keep), PATIENCE, limit + SECOND), Step::Wait, "too late");
         assert!(matches!(vm.step(None, PATIENCE, limit + 65 * SECOND), Step::Kill(_)));
         assert_eq!(vm.step(None, PATIENCE, limit + 999 * SECOND), Step::Wait);
+    }
+
+    #[test]
+    fn a_draining_vm_that_hangs_is_not_waited_for() {
+        let (mut vm, start) = machine();
+        let delete = Some(Action::Delete);
+        assert_eq!(vm.step(delete, PATIENCE, start + 29 * SECOND), Step::AskHealth);
+        assert!(matches!(vm.step(delete, PATIENCE, start + 30 * SECOND), Step::Kill(_)));
     }
 
     #[test]

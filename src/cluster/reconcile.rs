@@ -1,9 +1,11 @@
 //! The loop that makes what is match what should be.
 
+use std::collections::HashMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{self, Exit};
@@ -16,26 +18,44 @@ use crate::domain::vm::{VmId, VmState};
 use crate::process;
 use crate::state::as_state::VmOrder;
 use crate::state::events::EventKind;
-use crate::state::vm_state::VmStateFile;
+use crate::state::vm_state::{VmReport, VmStateFile};
+
+/// A cluster that did not look for so long was stopped itself (Ctrl-Z in a terminal) and heard
+/// nothing meanwhile: that says nothing of its VMs.
+const STOOD_STILL: Duration = Duration::from_secs(5);
+/// VMs that are launched in one look, so that a thousand of them in a file do not keep the cluster
+/// from seeing the file corrected, or Ctrl-C.
+const LAUNCHES_PER_LOOK: usize = 10;
 
 impl Cluster {
     /// Takes one step for each VM whenever something changes, until `stop` is cancelled.
-    pub(super) async fn reconcile_until(&mut self, stop: &CancellationToken) {
+    ///
+    /// # Errors
+    /// If another cluster has taken the folder.
+    pub(super) async fn reconcile_until(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked = Instant::now();
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return Ok(()),
                 Some(exit) = self.exits.1.recv() => self.bury(exit).await,
                 Some(answer) = self.answers.1.recv() => self.hear(&answer),
                 Ok(()) = self.as_state.changed() => {}
                 Ok(()) = self.vm_state.changed() => self.note_reports().await,
                 _ = look.tick() => {}
             }
+            let now = Instant::now();
+            if now - looked >= STOOD_STILL {
+                self.machines.values_mut().for_each(|machine| machine.heard = now);
+            }
+            looked = now;
+            self.keep_folder()?;
             self.start_roles().await;
+            self.meet_strangers().await;
             self.launch_missing().await;
             self.step_machines().await;
-            self.forget_strangers().await;
         }
     }
 
@@ -92,18 +112,35 @@ impl Cluster {
             return;
         };
         self.machines.remove(&id);
-        self.forget(&id, exit.pid).await;
+        self.forget(vec![(id.clone(), exit.pid)]).await;
         if let Phase::Stopping { why, .. } = machine.phase {
             self.deaths.remove(&id);
             self.record(EventKind::Terminate, Some(&id), format!("{why}; {}", exit.how)).await;
             return;
         }
+        let pause = self.note_death(&id, now.saturating_duration_since(machine.launched), now);
+        let then = if self.is_wanted(&id) {
+            format!("; replacing it{}", after(pause))
+        } else {
+            String::new()
+        };
+        let detail = format!("pid {} ended ({}){then}", exit.pid, exit.how);
+        self.record(EventKind::Crash, Some(&id), detail).await;
+    }
+
+    fn is_wanted(&self, id: &VmId) -> bool {
+        let orders = self.as_state.borrow();
+        let order = orders.document.as_ref().and_then(|file| file.order(id));
+        order.is_some_and(|order| order.action != Action::Delete)
+    }
+
+    /// A VM died after `lived`: says after what pause it may be launched again.
+    fn note_death(&mut self, id: &VmId, lived: Duration, now: Instant) -> Duration {
         let (backoff, not_before) =
             self.deaths.entry(id.clone()).or_insert((Backoff::default(), now));
-        let pause = backoff.died_after(now.saturating_duration_since(machine.launched));
+        let pause = backoff.died_after(lived);
         *not_before = now + pause;
-        let detail = format!("pid {} ended ({}); replacing it{}", exit.pid, exit.how, after(pause));
-        self.record(EventKind::Crash, Some(&id), detail).await;
+        pause
     }
 
     fn role(&mut self, name: &str) -> &mut Role {
@@ -151,11 +188,13 @@ impl Cluster {
     async fn launch_missing(&mut self) {
         let now = Instant::now();
         let Some(wanted) = self.as_state.borrow_and_update().document.clone() else { return };
-        for order in wanted.vms.iter().filter(|order| order.action != Action::Delete) {
+        self.deaths.retain(|id, _| wanted.order(id).is_some());
+        let due = wanted.vms.iter().filter(|order| {
             let held_back = self.deaths.get(&order.id).is_some_and(|(_, at)| now < *at);
-            if !held_back && !self.machines.contains_key(&order.id) {
-                self.launch(order, now).await;
-            }
+            order.action != Action::Delete && !held_back && !self.machines.contains_key(&order.id)
+        });
+        for order in due.take(LAUNCHES_PER_LOOK).collect::<Vec<_>>() {
+            self.launch(order, now).await;
         }
     }
 
@@ -176,10 +215,7 @@ impl Cluster {
                 self.record(EventKind::Launch, Some(id), detail).await;
             }
             Err(error) => {
-                let (backoff, not_before) =
-                    self.deaths.entry(id.clone()).or_insert((Backoff::default(), now));
-                let pause = backoff.died_after(Duration::ZERO).max(Duration::from_secs(1));
-                *not_before = now + pause;
+                let pause = self.note_death(id, Duration::ZERO, now);
                 let detail = format!("cannot be launched: {error}; trying again{}", after(pause));
                 self.record(EventKind::Crash, Some(id), detail).await;
             }
@@ -243,26 +279,34 @@ impl Cluster {
         });
     }
 
-    /// Removes from VMState.xml what has no process: the element of a VM that this cluster never
-    /// had, and whose process is dead. One that lives and is wanted becomes this cluster's.
-    async fn forget_strangers(&mut self) {
+    /// VMs in VMState.xml that this cluster did not launch: the elements of dead ones are removed.
+    /// One that lives, run by hand, becomes this cluster's if ASState.xml lists it.
+    async fn meet_strangers(&mut self) {
         let Some(file) = self.vm_state.borrow().document.clone() else { return };
-        let strangers = file
-            .vms
-            .iter()
-            .filter(|vm| self.machines.get(&vm.id).is_none_or(|machine| machine.pid != vm.pid));
-        let dead = strangers.filter(|vm| !process::is_alive(vm.pid));
-        for (id, pid) in dead.map(|vm| (vm.id.clone(), vm.pid)).collect::<Vec<_>>() {
-            self.forget(&id, pid).await;
+        let orders = self.as_state.borrow().document.clone().unwrap_or_default();
+        let mut dead = Vec::new();
+        for VmReport { id, pid, .. } in &file.vms {
+            if self.machines.get(id).is_some_and(|own| own.pid == *pid) {
+                continue;
+            }
+            if !process::is_vm(*pid, id) {
+                dead.push((id.clone(), *pid));
+            } else if orders.order(id).is_some() && !self.machines.contains_key(id) {
+                self.take_over_vm(id.clone(), *pid).await;
+            }
+        }
+        if !dead.is_empty() {
+            self.forget(dead).await;
         }
     }
 
-    /// Removes the element that the process `pid` wrote for the VM `id`.
-    pub(super) async fn forget(&self, id: &VmId, pid: u32) {
-        let (folder, id) = (self.folder.clone(), id.clone());
+    /// Removes the elements that these processes wrote for these VMs.
+    async fn forget(&self, dead: Vec<(VmId, u32)>) {
+        let folder = self.folder.clone();
+        let dead = dead.into_iter().collect::<HashMap<_, _>>();
         let removed = tokio::task::spawn_blocking(move || {
             folder.update_if_changed(VmStateFile::default, |file: &mut VmStateFile| {
-                file.vms.retain(|vm| vm.id != id || vm.pid != pid);
+                file.vms.retain(|vm| dead.get(&vm.id) != Some(&vm.pid));
             })
         });
         if let Ok(Err(error)) = removed.await {

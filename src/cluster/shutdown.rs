@@ -79,23 +79,23 @@ impl Cluster {
     /// Takes out of the files what no longer exists.
     async fn sweep(&self) {
         let folder = self.folder.clone();
-        let ours = self.machines.iter().map(|(id, machine)| (id.clone(), machine.pid));
-        let ours = ours.collect::<std::collections::HashMap<_, _>>();
         let swept = tokio::task::spawn_blocking(move || {
-            folder.update_if_changed(VmStateFile::default, |file: &mut VmStateFile| {
-                file.vms.retain(|vm| ours.get(&vm.id) != Some(&vm.pid));
-            })?;
-            folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
-                file.vms.clear();
-                file.desired = 0;
-            })?;
-            folder.update_if_changed(LbStateFile::default, |file: &mut LbStateFile| {
-                file.vms.clear();
-            })?;
-            folder.remove_cluster_file()
+            [
+                folder.update_if_changed(VmStateFile::default, |file: &mut VmStateFile| {
+                    file.vms.retain(|vm| process::is_vm(vm.pid, &vm.id));
+                }),
+                folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
+                    file.vms.clear();
+                    file.desired = 0;
+                }),
+                folder.update_if_changed(LbStateFile::default, |file: &mut LbStateFile| {
+                    file.vms.clear();
+                }),
+                folder.remove_cluster_file(),
+            ]
         });
-        if let Ok(Err(error)) = swept.await {
-            tracing::error!(%error, "the files could not be swept");
+        for error in swept.await.into_iter().flatten().filter_map(Result::err) {
+            tracing::error!(%error, "a file could not be swept");
         }
     }
 }

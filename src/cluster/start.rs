@@ -1,22 +1,20 @@
 //! How a cluster begins: takes the folder, finds what runs, says what should run.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{Read, Seek, Write};
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use jiff::Timestamp;
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::hold::Hold;
 use super::machine::Machine;
 use super::role::Role;
 use super::{Cluster, Front, Settings, adopt, child};
 use crate::domain::decision::Action;
 use crate::domain::scaling;
 use crate::domain::vm::VmId;
-use crate::process::RoleProcess;
+use crate::process::{self, RoleProcess};
 use crate::state::StateFolder;
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::cluster_file::ClusterFile;
@@ -30,12 +28,13 @@ const BY: &str = "cluster";
 
 /// Takes the folder and its survivors and starts the roles.
 pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Result<Cluster> {
-    let lock = take(&folder)?;
+    let hold = Hold::take(folder.path())?;
     let before = folder.read_cluster_file().unwrap_or_else(|error| {
         tracing::warn!(%error, "the addresses of an earlier cluster cannot be read");
         None
     });
-    let survivors = adopt::survivors(&folder)?;
+    let (survivors, useless) = adopt::sort(adopt::survivors(&folder)?, before.as_ref());
+    let ended = adopt::end(useless).await;
     let front = front(&settings, before.as_ref(), &survivors)?;
     let continued = first_orders(&settings, &folder, &survivors)?;
     let watcher = Watcher::start(&folder).context("cannot watch the state folder")?;
@@ -44,7 +43,7 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
         vm_state: watcher.follow(),
         as_state: watcher.follow(),
         _watcher: watcher,
-        _lock: lock,
+        hold,
         exits: unbounded_channel(),
         answers: unbounded_channel(),
         machines: HashMap::new(),
@@ -57,6 +56,9 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
         settings,
         folder,
     };
+    for said in ended {
+        cluster.record(EventKind::Role, None, said).await;
+    }
     for survivor in survivors {
         cluster.take_over(survivor, now).await;
     }
@@ -65,39 +67,8 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
         cluster.record(EventKind::Role, None, detail).await;
     }
     cluster.start_roles().await;
+    cluster.write_addresses();
     Ok(cluster)
-}
-
-/// Locks the folder for this cluster. The kernel gives the lock back when the process ends,
-/// however it ends.
-fn take(folder: &StateFolder) -> anyhow::Result<File> {
-    let path = folder.path().join("cluster.lock");
-    let said = || format!("cannot lock {}", path.display());
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .with_context(said)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder).with_context(said)?;
-            bail!(
-                "a cluster runs on {} already (process {}): stop it, or choose another folder \
-                 with --state",
-                folder.path().display(),
-                holder.trim()
-            );
-        }
-        Err(std::fs::TryLockError::Error(error)) => return Err(error).with_context(said),
-    }
-    file.set_len(0).with_context(said)?;
-    file.rewind().with_context(said)?;
-    writeln!(file, "{}", std::process::id()).with_context(said)?;
-    Ok(file)
 }
 
 /// Opens the sockets, unless a balancer from before still holds them.
@@ -107,10 +78,7 @@ fn front(
     survivors: &[RoleProcess],
 ) -> anyhow::Result<Front> {
     let balancer_lives = survivors.iter().any(|process| process.role == "balancer");
-    let addresses = before.and_then(|file| {
-        Some((file.balancer.parse::<SocketAddr>().ok()?, file.admin.parse::<SocketAddr>().ok()?))
-    });
-    match addresses {
+    match before.and_then(adopt::addresses) {
         Some((address, admin)) if balancer_lives => Ok(Front::held_elsewhere(address, admin)),
         _ => Front::open(settings.port, settings.admin_port),
     }
@@ -125,7 +93,7 @@ fn first_orders(
 ) -> anyhow::Result<u32> {
     let dead = |id: &VmId| !survivors.iter().any(|process| process.vm.as_ref() == Some(id));
     folder.update_or(VmStateFile::default, |file: &mut VmStateFile| {
-        file.vms.retain(|vm| !dead(&vm.id) || crate::process::is_alive(vm.pid));
+        file.vms.retain(|vm| process::is_vm(vm.pid, &vm.id));
     })?;
     Ok(folder.update_or(AsStateFile::default, |file: &mut AsStateFile| {
         // Without its process, a VM that was to be deleted is gone already.
@@ -141,13 +109,14 @@ fn first_orders(
 
 fn fresh_orders(settings: &Settings, before: &AsStateFile) -> AsStateFile {
     let (minimum, maximum) = settings.bounds;
+    let vms = settings.vms.min(maximum);
     let order = |number| VmOrder {
         id: VmId::numbered(number),
         action: Action::Add,
         instance_type: Some(settings.instance_type.clone()),
         by: Some(BY.to_owned()),
         since: Some(Timestamp::now()),
-        reason: Some(format!("the cluster starts with {}", settings.vms)),
+        reason: Some(format!("the cluster starts with {vms}")),
         foreign: Foreign::default(),
     };
     AsStateFile {
@@ -155,8 +124,8 @@ fn fresh_orders(settings: &Settings, before: &AsStateFile) -> AsStateFile {
         policy: scaling::TARGET_TRACKING.to_owned(),
         minimum,
         maximum,
-        last_vm: u64::from(settings.vms),
-        vms: (1..=u64::from(settings.vms)).map(order).collect(),
+        last_vm: vms.into(),
+        vms: (1..=vms.into()).map(order).collect(),
         foreign: before.foreign.clone(),
         ..AsStateFile::default()
     }
@@ -166,18 +135,39 @@ impl Cluster {
     /// A process of an earlier cluster becomes this one's.
     async fn take_over(&mut self, survivor: RoleProcess, now: Instant) {
         let RoleProcess { pid, role, vm, .. } = survivor;
-        match (role.as_str(), vm) {
-            ("vm", Some(id)) => {
-                self.record(EventKind::Role, Some(&id), format!("found running, pid {pid}")).await;
-                self.machines.insert(id, Machine { ready: true, ..Machine::new(pid, now) });
-            }
-            ("balancer", _) if self.balancer.pid().is_none() => self.balancer.started(pid, now),
-            ("autoscaler", _) if self.autoscaler.pid().is_none() => {
-                self.autoscaler.started(pid, now);
-            }
-            _ => return,
-        }
+        let role = match (role.as_str(), vm) {
+            (_, Some(id)) => return self.take_over_vm(id, pid).await,
+            ("balancer", None) => &mut self.balancer,
+            _ => &mut self.autoscaler,
+        };
+        role.started(pid, now);
         child::adopt(pid, self.exits.0.clone());
+    }
+
+    /// A VM that this cluster did not launch becomes its own.
+    pub(super) async fn take_over_vm(&mut self, id: VmId, pid: u32) {
+        self.record(EventKind::Role, Some(&id), format!("found running, pid {pid}")).await;
+        self.machines.insert(id, Machine { ready: true, ..Machine::new(pid, Instant::now()) });
+        child::adopt(pid, self.exits.0.clone());
+    }
+
+    /// Takes the folder again if it was removed and says in it once more what nobody else would.
+    ///
+    /// # Errors
+    /// If another cluster was faster.
+    pub(super) fn keep_folder(&mut self) -> anyhow::Result<()> {
+        if self.hold.is_in_force() && self.folder.path().join(ClusterFile::FILE).exists() {
+            return Ok(());
+        }
+        if let Err(error) = StateFolder::open(self.folder.path()) {
+            tracing::error!(%error, "the state folder cannot be made again; trying again");
+            return Ok(());
+        }
+        if !self.hold.is_in_force() {
+            self.hold = Hold::take(self.folder.path())?;
+        }
+        self.write_addresses();
+        Ok(())
     }
 
     /// Writes cluster.toml: the addresses in force.

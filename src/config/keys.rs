@@ -18,6 +18,11 @@ impl Key {
     pub(super) fn environment_name(&self) -> String {
         self.name.replace('.', "_").to_ascii_uppercase()
     }
+
+    /// Whether it stands in this section of the file.
+    pub(super) fn is_in(&self, section: &str) -> bool {
+        self.name.split_once('.').is_some_and(|(first, _)| first == section)
+    }
 }
 
 impl std::fmt::Debug for Key {

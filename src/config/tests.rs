@@ -59,6 +59,10 @@ fn a_value_that_does_not_fit_is_refused_with_what_would() {
         ("vms = -1", "a whole number"),
         ("report_every = \"soon\"", "for example 5s, 200ms or 1m"),
         ("report_every = -3", "for example 5s"),
+        ("report_every = 0", "at least 10ms is needed"),
+        ("drain_limit = 1e19", "at most 30 days"),
+        ("drain_limit = \"9000h\"", "at most 30 days"),
+        ("balancer.max_attempts = 0", "at least 1 is needed"),
         ("boot_scale = \"nan\"", "not negative"),
         ("autoscaler.target_cpu = 60", "a share above 0 and up to 1"),
         ("autoscaler.minimum = 30", "must not be above the maximum"),
@@ -67,7 +71,9 @@ fn a_value_that_does_not_fit_is_refused_with_what_would() {
         ("state = [1]", "must be a text, a number"),
         ("vms = ", "TOML parse error"),
         ("[instance_types.big]\nvcpu = 3", "has no `vcpu`"),
-        ("[instance_types.big]\nvcpus = 0", "at least 1"),
+        ("[instance_types.big]\nvcpus = 0", "must be 1 to 1024"),
+        ("[instance_types.big]\nvcpus = 5000", "must be 1 to 1024"),
+        ("[autoscalr]", "no setting is called `autoscalr`"),
     ] {
         let refused = refusal(text, &[], &[]);
         assert!(refused.contains(wanted), "{text}: {refused}");

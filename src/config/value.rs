@@ -10,6 +10,12 @@ use crate::domain::instance_type::InstanceType;
 use crate::domain::vm::UnknownWord;
 use crate::units::Share;
 
+/// The longest time that a setting can be: far beyond any use, and small enough to be added to any
+/// moment.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
+/// The most vCPUs of an instance type: each is a thread of every request.
+const MOST_VCPUS: u32 = 1024;
+
 /// A type that a setting can have. A refusal is a sentence about what would be right.
 pub(super) trait Value: Sized {
     fn read(text: &str) -> Result<Self, String>;
@@ -90,12 +96,15 @@ impl Value for PathBuf {
 impl Value for Duration {
     /// A number with its unit, `5s`, `200ms`, `1m 30s`; a bare number is seconds.
     fn read(text: &str) -> Result<Self, String> {
-        let wanted = || "a time with its unit is needed, for example 5s, 200ms or 1m".to_owned();
-        if let Ok(seconds) = text.parse::<f64>() {
-            return Self::try_from_secs_f64(seconds).map_err(|_| wanted());
+        let time = match text.parse::<f64>() {
+            Ok(seconds) => Self::try_from_secs_f64(seconds).ok(),
+            Err(_) => text.parse::<SignedDuration>().ok().and_then(|time| time.try_into().ok()),
+        };
+        match time {
+            Some(time) if time > LONGEST => Err("a time of at most 30 days is needed".to_owned()),
+            Some(time) => Ok(time),
+            None => Err("a time with its unit is needed, for example 5s, 200ms or 1m".to_owned()),
         }
-        let signed = text.parse::<SignedDuration>().map_err(|_| wanted())?;
-        Self::try_from(signed).map_err(|_| wanted())
     }
 
     fn show(&self) -> String {
@@ -142,8 +151,10 @@ pub(super) fn instance_type(name: &str, fields: &toml::Value) -> Result<Instance
             unknown => return Err(format!("an instance type has no `{unknown}`; it has {KNOWN}")),
         }
     }
-    if made.vcpus == Some(0) {
-        return Err("`vcpus` must be at least 1; leave it out for a type without a limit".into());
+    if made.vcpus.is_some_and(|vcpus| !(1..=MOST_VCPUS).contains(&vcpus)) {
+        return Err(format!(
+            "`vcpus` must be 1 to {MOST_VCPUS}; leave it out for a type without a limit"
+        ));
     }
     Ok(made)
 }

@@ -17,6 +17,10 @@ use crate::units::Share;
 /// autoscaler).
 const TOLERANCE: f64 = 0.1;
 
+/// The most VMs that one decision adds. A slip of the hand (`minimum="10000"`) can be put right
+/// before it has been obeyed whole.
+const MOST_AT_ONCE: u32 = 100;
+
 /// The name of this policy in files.
 pub const TARGET_TRACKING: &str = "target-tracking";
 
@@ -211,6 +215,7 @@ fn cooled(
 }
 
 fn out(from: u32, to: u32, reason: String) -> Verdict {
+    let to = to.min(from.saturating_add(MOST_AT_ONCE));
     Verdict { direction: Direction::Out, from, to, victims: Vec::new(), reason }
 }
 

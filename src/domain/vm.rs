@@ -22,9 +22,10 @@ impl VmId {
         Self(format!("vm-{number}"))
     }
 
-    /// The number in an id of the form `vm-7`, nothing for a name that a person chose.
+    /// The number in an id of the form `vm-7`, nothing for a name that a person chose. Beyond 32
+    /// bits it is such a name, so that there always is a next number.
     pub fn number(&self) -> Option<u64> {
-        self.0.strip_prefix("vm-")?.parse().ok()
+        self.0.strip_prefix("vm-")?.parse::<u32>().ok().map(u64::from)
     }
 
     /// The id as text.

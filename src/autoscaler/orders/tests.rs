@@ -99,7 +99,29 @@ fn of_holds_in_a_row_the_last_is_kept_and_decisions_are_bounded() {
 #[test]
 fn without_a_file_what_runs_is_wanted() {
     let vms = reports(&[("vm-1", VmState::Running), ("vm-2", VmState::Draining)]);
-    let file = rebuilt_from(&vms, &settings(), Timestamp::now());
+    let mut file = AsStateFile::default();
+    fill_in(&mut file, &vms, &settings(), Timestamp::now());
     assert_eq!(listed(&file), ["vm-1 keep"]);
-    assert_eq!((file.desired, file.minimum, file.maximum), (1, 1, 20));
+    assert_eq!((file.policy.as_str(), file.minimum, file.maximum), ("target-tracking", 1, 20));
+}
+
+#[test]
+fn what_a_short_file_by_hand_does_say_stands() {
+    let vms = reports(&[("vm-1", VmState::Running), ("vm-2", VmState::Running)]);
+    let mut file = orders(&[("vm-1", Action::Keep), ("vm-9", Action::Add)]);
+    (file.paused, file.minimum) = (true, 30);
+    fill_in(&mut file, &vms, &settings(), Timestamp::now());
+    assert_eq!(listed(&file), ["vm-1 keep", "vm-9 add"]);
+    assert_eq!((file.paused, file.minimum, file.maximum), (true, 30, 30));
+}
+
+#[test]
+fn an_absurd_number_does_not_keep_new_ids_from_being_found() {
+    let absurd = "vm-18446744073709551615";
+    let mut file = orders(&[(absurd, Action::Keep)]);
+    file.last_vm = u64::MAX;
+    let vms = reports(&[(absurd, VmState::Running)]);
+    settle(&mut file, &vms);
+    apply(&mut file, &vms, &verdict(Direction::Out, 1, 3, &[]), Timestamp::now());
+    assert_eq!(file.vms.len(), 3);
 }

@@ -126,6 +126,12 @@ fn bounds_are_restored_and_operators_vms_are_left() {
 }
 
 #[test]
+fn a_slip_of_the_hand_is_not_obeyed_at_once() {
+    let situation = Situation { minimum: 1_000_000, maximum: 1_000_000, ..fleet(&[0.1]) };
+    assert_verdict(&situation, Direction::Out, 101, "1 wanted, the minimum is 1000000");
+}
+
+#[test]
 fn a_paused_autoscaler_holds_even_below_its_minimum() {
     let situation = Situation { paused: true, minimum: 3, ..fleet(&[1.0]) };
     assert_verdict(&situation, Direction::Hold, 1, "the autoscaler is paused");
