@@ -41,11 +41,24 @@ pub(crate) fn cooldowns(data: &Data) -> Cooldowns {
     let left = |action, cooldown: Duration| {
         last(action).map_or(Duration::ZERO, |at| cooldown.saturating_sub(since(data.now, at)))
     };
-    Cooldowns {
+    let mut cooldowns = Cooldowns {
         out: left(Direction::Out, settings.scale_out_cooldown),
         into: left(Direction::Out, settings.scale_in_cooldown)
             .max(left(Direction::In, settings.scale_in_cooldown)),
+    };
+    // The autoscaler itself knows best: it also counts what others changed.
+    if let Some((last, told)) = data
+        .decisions
+        .back()
+        .and_then(|last| Some((last, number_after(&last.reason, "for another ")?)))
+    {
+        let told = Duration::try_from_secs_f64(told).unwrap_or(Duration::ZERO);
+        let told = told.saturating_sub(since(data.now, last.at));
+        let grows = number_after(&last.reason, "mean cpu ") > number_after(&last.reason, "target ");
+        let side = if grows { &mut cooldowns.out } else { &mut cooldowns.into };
+        *side = told.max(*side);
     }
+    cooldowns
 }
 
 /// When the autoscaler may act next, in words.
@@ -138,5 +151,25 @@ mod tests {
         assert_eq!(number_after(&verdict.reason, "target "), Some(0.55), "{}", verdict.reason);
         assert_eq!(number_after(&verdict.reason, "mean cpu "), Some(0.90), "{}", verdict.reason);
         assert_eq!(number_after("paused", "target "), None);
+    }
+
+    #[test]
+    fn a_cooldown_that_the_autoscaler_told_of_counts_down() {
+        let mut data = Data::new(crate::tui::fixture::known(), crate::tui::fixture::now());
+        let told = |reason: &str| crate::tui::data::Decided {
+            at: crate::tui::fixture::ago(4),
+            action: Direction::Hold,
+            from: Some(3),
+            to: 3,
+            reason: reason.to_owned(),
+            seen: None,
+        };
+        let cooling = "over 15 s, target 0.60: cooling down from a scale-out for another 44 s";
+        data.decisions = [told(&format!("mean cpu 0.10 of 3 warm {cooling}"))].into();
+        let left = cooldowns(&data);
+        assert_eq!((left.out.as_secs(), left.into.as_secs()), (0, 40));
+        data.decisions = [told(&format!("mean cpu 0.90 of 3 warm {cooling}"))].into();
+        let left = cooldowns(&data);
+        assert_eq!((left.out.as_secs(), left.into.as_secs()), (40, 0));
     }
 }
