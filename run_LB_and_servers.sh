@@ -50,8 +50,8 @@ else
     say "Building Cumulet; the first time, this takes some minutes."
 fi
 # An empty array is an error to "set -u" in the bash of macOS, hence the "+".
-if ! cargo build --release --locked --manifest-path "$repository/Cargo.toml" \
-    --target-dir "$repository/target" ${features[@]+"${features[@]}"} ${quiet[@]+"${quiet[@]}"}; then
+if ! cargo build --release --locked ${features[@]+"${features[@]}"} ${quiet[@]+"${quiet[@]}"} \
+    --manifest-path "$repository/Cargo.toml" --target-dir "$repository/target"; then
     say "Cumulet could not be built. If the compiler is too old: rustup update"
     exit 1
 fi

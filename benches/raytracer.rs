@@ -1,16 +1,17 @@
-//! How fast scenes are read, indexed and traced, by CPU time of one core.
+//! How fast scenes are read, arranged and traced on one core.
 //!
-//! `cargo bench --bench raytracer [-- NAME]` prints a table: the median of several runs. A ray is
-//! any ray: from the camera, to a light, reflected or refracted; shading is included.
+//! `cargo bench --bench raytracer [-- NAME]` prints a table of CPU times: medians of several runs.
+//! A ray is any ray: from the camera, to a light, reflected or refracted; shading is included.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people who measure")]
 
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
-use cumulet::workload::raytracer::{RenderRequest, Rendered, View, render};
+use cumulet::workload::raytracer::{Prepared, Rendered, Scene, View};
 use cumulet::workload::{FullSpeed, Limits, Run};
+use rustix::time::{ClockId, clock_gettime};
 
-/// A scene and the sizes at which it is rendered.
+/// A scene to be measured.
 struct Case {
     name: &'static str,
     scene: String,
@@ -89,26 +90,35 @@ fn crowd(count: usize) -> String {
 /// A small checkered BMP picture.
 fn texture() -> Vec<u8> {
     let picture = image::RgbImage::from_fn(64, 64, |x, y| {
-        image::Rgb([(x * 4) as u8, (y * 4) as u8, ((x ^ y) * 4) as u8])
+        image::Rgb([x * 4, y * 4, (x ^ y) * 4].map(|level| level.to_le_bytes()[0]))
     });
     let mut file = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut file, image::ImageFormat::Bmp).unwrap();
     file.into_inner()
 }
 
-fn run(case: &Case, view: View, threads: usize) -> Rendered {
-    let limits = Limits::default();
-    let request =
-        RenderRequest { scene: case.scene.as_bytes(), texmap: case.texmap.as_deref(), view };
-    let threads = NonZeroUsize::new(threads).unwrap();
-    render(&request, &Run { threads, pacer: &FullSpeed, limits: &limits }).unwrap()
+/// Renders with the median CPU time.
+fn median(prepared: &Prepared, view: View, run: &Run<'_>, times: usize) -> Rendered {
+    let mut all: Vec<_> = (0..times).map(|_| prepared.render(&view, run).unwrap()).collect();
+    all.sort_by_key(|rendered| rendered.usage.cpu);
+    all.swap_remove(times / 2)
 }
 
-/// The run with the median CPU time.
-fn median(case: &Case, view: View, runs: usize) -> Rendered {
-    let mut all: Vec<_> = (0..runs).map(|_| run(case, view, 1)).collect();
-    all.sort_by_key(|rendered| rendered.usage.cpu);
-    all.swap_remove(runs / 2)
+/// The median CPU time that something takes, in milliseconds.
+fn cpu_time(mut work: impl FnMut()) -> f64 {
+    let now = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
+    };
+    let mut times: Vec<_> = (0..9)
+        .map(|_| {
+            let start = now();
+            work();
+            now() - start
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[4]
 }
 
 fn main() {
@@ -124,31 +134,36 @@ fn main() {
         case("100000 spheres", crowd(100_000)),
     ];
     println!(
-        "{:<15} {:>10} {:>9} {:>10} {:>10} {:>9} {:>8}",
-        "scene", "size", "cpu ms", "setup ms", "rays", "Mrays/s", "ns/work"
+        "{:<15} {:>9} {:>10} {:>10} {:>9} {:>10} {:>8} {:>8}",
+        "scene", "parse ms", "arrange ms", "size", "trace ms", "rays", "Mrays/s", "ns/work"
     );
-    for case in cases.iter().filter(|case| filter.as_ref().is_none_or(|f| case.name.contains(f))) {
-        let setup = median(case, View::full(1, 1), 5).usage.cpu;
-        for (columns, rows) in [(400, 300), (1600, 1200)] {
-            let rendered =
-                median(case, View::full(columns, rows), if columns == 400 { 9 } else { 3 });
-            report(case.name, &rendered, setup);
+    for case in &cases {
+        if filter.as_ref().is_none_or(|filter| case.name.contains(filter)) {
+            measure(case);
         }
     }
 }
 
-fn report(name: &str, rendered: &Rendered, setup: Duration) {
-    let counters = &rendered.counters;
-    let rays = counters.primary + counters.secondary + counters.shadow;
-    let cpu = rendered.usage.cpu;
-    let tracing = cpu.saturating_sub(setup).as_secs_f64();
-    println!(
-        "{name:<15} {:>10} {:>9.2} {:>10.2} {:>10} {:>9.1} {:>8.2}",
-        format!("{}x{}", rendered.width, rendered.height),
-        cpu.as_secs_f64() * 1e3,
-        setup.as_secs_f64() * 1e3,
-        rays,
-        rays as f64 / tracing / 1e6,
-        cpu.as_nanos() as f64 / rendered.usage.work as f64,
-    );
+fn measure(case: &Case) {
+    let limits = Limits::default();
+    let run = Run { threads: NonZeroUsize::MIN, pacer: &FullSpeed, limits: &limits };
+    let (text, texmap) = (case.scene.as_bytes(), case.texmap.as_deref());
+    let parse = cpu_time(|| drop(Scene::parse(text, &limits).unwrap()));
+    let prepare = cpu_time(|| drop(Prepared::new(text, texmap, &run).unwrap()));
+    let prepared = Prepared::new(text, texmap, &run).unwrap();
+    for (columns, rows, times) in [(400, 300, 9), (1600, 1200, 3)] {
+        let rendered = median(&prepared, View::full(columns, rows), &run, times);
+        let counters = &rendered.counters;
+        let rays = counters.primary + counters.secondary + counters.shadow;
+        let seconds = rendered.usage.cpu.as_secs_f64();
+        println!(
+            "{:<15} {parse:>9.2} {:>10.2} {:>10} {:>9.2} {rays:>10} {:>8.1} {:>8.2}",
+            case.name,
+            prepare - parse,
+            format!("{columns}x{rows}"),
+            seconds * 1e3,
+            rays as f64 / seconds / 1e6,
+            seconds * 1e9 / rendered.usage.work as f64,
+        );
+    }
 }

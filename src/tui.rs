@@ -11,6 +11,7 @@
 //! `News` alone, so a recording of news replays to the same frames.
 
 pub mod overview;
+pub mod stream;
 
 mod acts;
 mod cost;

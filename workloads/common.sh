@@ -149,7 +149,7 @@ scene_as_json() {
 # samples.
 texmap_of() {
     local name place
-    name=$(awk '{ for (i = 1; i <= NF; i++) { if (named) { print $i; exit } named = $i == "texmap" } }' "$1")
+    name=$(tr -s '[:space:]' '\n' <"$1" | awk 'named && !n++ { print } { named = ($1 == "texmap") }')
     [ -n "$name" ] || return 0
     for place in "$(dirname "$1")" "$(dirname "$1")/../textures" "$samples/textures"; do
         if [ -f "$place/$name" ]; then
@@ -166,9 +166,9 @@ query() {
     case $size in *[!0-9x]* | x* | *x | *x*x*) size=wrong ;; *x*) ;; *) size=wrong ;; esac
     [ "$size" != wrong ] || wrong_usage "--size $1: WxH is needed, for example 640x480"
     [ -n "$window" ] || window=$size+0+0
-    numbers=$(printf '%s\n' "$window" |
-        sed -n -E 's/^([0-9]+)x([0-9]+)([+-][0-9]+)([+-][0-9]+)$/wcols=\1\&wrows=\2\&coff=\3\&roff=\4/p' |
-        tr -d '+')
+    local shape='^([0-9]+)x([0-9]+)([+-][0-9]+)([+-][0-9]+)$'
+    local parameters='wcols=\1\&wrows=\2\&coff=\3\&roff=\4'
+    numbers=$(printf '%s\n' "$window" | sed -n -E "s/$shape/$parameters/p" | tr -d '+')
     [ -n "$numbers" ] || wrong_usage "--window $2: WxH+X+Y is needed, for example 200x100+40-10"
     printf 'scols=%s&srows=%s&%s&aa=%s\n' "${size%x*}" "${size#*x}" "$numbers" "$3"
 }
@@ -186,10 +186,11 @@ send_all() {
     : >"$workshop/results"
     TIMEFORMAT=%R
     { time run_senders 2>&3; } 3>&2 2>"$workshop/elapsed"
-    [ ! -e "$workshop/unreachable" ] || exit 1
     elapsed=$(cat "$workshop/elapsed")
-    [ "$count" -eq 1 ] || summary "$elapsed"
-    ! grep -q '^failed' "$workshop/results"
+    if [ "$count" -gt 1 ] && [ -s "$workshop/results" ]; then
+        summary "$elapsed"
+    fi
+    [ ! -e "$workshop/unreachable" ] && ! grep -q '^failed' "$workshop/results"
 }
 
 run_senders() {
@@ -314,6 +315,7 @@ report() {
     local outcome=$1 name=$2 status=${3%% *} seconds=${3##* } vm attempts
     vm=$(header X-Cumulet-VM "$4")
     attempts=$(header X-Cumulet-Attempts "$4")
+    [ "$status" != 000 ] || status=-
     case $attempts in '' | 1) attempts= ;; *) attempts=" ($attempts attempts)" ;; esac
     printf '%s %s\n' "$outcome" "${vm:--}" >>"$workshop/results"
     [ "$outcome" = ok ] || attempts="$attempts  $name:"
@@ -332,7 +334,9 @@ summary() {
             rate = seconds > 0 ? total / seconds : 0
             printf "%d requests: %d ok, %d failed, in %.1f s: %.1f requests/s", total,
                 outcomes["ok"], outcomes["failed"], seconds, rate
-            for (i = 1; i <= vms; i++) printf "%s%s %d", i == 1 ? "; " : ", ", order[i], served[order[i]]
+            for (i = 1; i <= vms; i++) {
+                printf "%s%s %d", i == 1 ? "; " : ", ", order[i], served[order[i]]
+            }
             printf "\n"
         }'
 }

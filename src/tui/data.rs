@@ -273,8 +273,9 @@ impl Data {
         Some(since(self.now, self.lb_state.document.as_ref()?.reported_at?))
     }
 
-    /// How long the cluster has been up.
+    /// How long the cluster has been up, if it is.
     pub(crate) fn uptime(&self) -> Option<Duration> {
+        self.cluster.alive.then_some(())?;
         Some(since(self.now, self.cluster.file.as_ref()?.started_at))
     }
 

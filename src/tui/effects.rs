@@ -93,6 +93,9 @@ pub(crate) fn text_of(buffer: &Buffer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::decision::Action;
+    use crate::domain::vm::VmId;
+    use crate::state::as_state::AsStateFile;
 
     #[test]
     fn a_copied_text_is_one_control_sequence_whatever_it_holds() {
@@ -101,6 +104,31 @@ mod tests {
         let out = String::from_utf8(out).unwrap();
         let inside = out.strip_prefix("\x1b]52;c;").unwrap().strip_suffix('\x07').unwrap();
         assert!(inside.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)), "{out}");
+    }
+
+    #[test]
+    fn a_vm_that_got_another_process_meanwhile_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(home.path()).unwrap();
+        let news = crate::tui::fixture::scaling();
+        let vms = news.vm_state.unwrap().document.unwrap();
+        let orders = news.as_state.unwrap().document.unwrap();
+        folder.update(|file: &mut VmStateFile| *file = (*vms).clone()).unwrap();
+        folder.update(|file: &mut AsStateFile| *file = (*orders).clone()).unwrap();
+        let id = VmId::numbered(4);
+        let other = Target { id: id.clone(), pid: Some(1) };
+        for effect in [Effect::Drain(other.clone()), Effect::Inflict(other, Fault::Kill)] {
+            let refused = operate(&folder, &effect).unwrap().unwrap_err();
+            assert!(refused.contains("nothing was done"), "{refused}");
+        }
+        let action = |id: &VmId| {
+            let file: AsStateFile = folder.read().unwrap().unwrap();
+            file.order(id).unwrap().action
+        };
+        assert_eq!(action(&id), Action::Keep);
+        let same = Target { id: id.clone(), pid: Some(41_204) };
+        operate(&folder, &Effect::Drain(same)).unwrap().unwrap();
+        assert_eq!(action(&id), Action::Delete);
     }
 
     #[test]

@@ -125,7 +125,7 @@ pub(crate) fn scaling() -> News {
 /// As [`scaling`], but all VMs fell silent.
 pub(crate) fn stale() -> News {
     let mut news = scaling();
-    let later = now().checked_add(Duration::from_secs(60)).unwrap();
+    let later = now().checked_add(Duration::from_mins(1)).unwrap();
     news.at = later;
     news.gone = Some([41_204].into());
     news

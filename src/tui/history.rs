@@ -130,12 +130,12 @@ impl History {
         columns: usize,
         lasting: Duration,
     ) -> Vec<Column> {
+        let ends = column_ends(now, window, columns);
         let mut sums = vec![(0.0, 0_usize); columns];
         for track in self.tracks.values() {
-            for (sum, cpu) in sums.iter_mut().zip(track.running_cpu(now, window, columns, lasting))
-            {
-                if let Some(cpu) = cpu {
-                    sum.0 += cpu;
+            for (sum, point) in sums.iter_mut().zip(track.sampled(&ends, lasting)) {
+                if let Some(point) = point.filter(|point| point.state == VmState::Running) {
+                    sum.0 += point.cpu;
                     sum.1 += 1;
                 }
             }
@@ -187,38 +187,25 @@ impl Track {
         (seconds > 0.0).then(|| (last.requests - first.requests) as f64 / seconds)
     }
 
-    /// The last report made at or before each column's end, where it is not older than `lasting`.
-    pub(crate) fn sampled(
-        &self,
-        now: Timestamp,
-        window: Duration,
-        columns: usize,
+    /// For each end of a column the last report that was made by then, where it is not older than
+    /// `lasting`.
+    pub(crate) fn sampled<'a>(
+        &'a self,
+        ends: &'a [Timestamp],
         lasting: Duration,
-    ) -> Vec<Option<Point>> {
+    ) -> impl Iterator<Item = Option<Point>> + 'a {
         let mut points = self.points.iter().peekable();
-        let mut last: Option<Point> = None;
-        (0..columns)
-            .map(|column| {
-                let end = column_end(now, window, columns, column);
-                while let Some(point) = points.next_if(|point| point.at <= end) {
-                    last = Some(*point);
-                }
-                last.filter(|point| since(end, point.at) <= lasting)
-            })
-            .collect()
-    }
-
-    fn running_cpu(
-        &self,
-        now: Timestamp,
-        window: Duration,
-        columns: usize,
-        lasting: Duration,
-    ) -> impl Iterator<Item = Option<f64>> {
-        let running = |point: Point| (point.state == VmState::Running).then_some(point.cpu);
-        self.sampled(now, window, columns, lasting)
-            .into_iter()
-            .map(move |point| point.and_then(running))
+        let mut last: Option<(Point, Timestamp)> = None;
+        ends.iter().map(move |end| {
+            let mut newer = None;
+            while let Some(point) = points.next_if(|point| point.at <= *end) {
+                newer = Some(*point);
+            }
+            // Arithmetic on time is slow beside comparing it: once per report, not per column.
+            let until = |point: Point| point.at.checked_add(lasting).unwrap_or(Timestamp::MAX);
+            last = newer.map(|point| (point, until(point))).or(last);
+            last.filter(|(_, until)| end <= until).map(|(point, _)| point)
+        })
     }
 }
 
@@ -236,15 +223,13 @@ impl Spent {
     }
 }
 
-/// When a column of a chart ends.
-pub(crate) fn column_end(
-    now: Timestamp,
-    window: Duration,
-    columns: usize,
-    column: usize,
-) -> Timestamp {
-    let left = columns.saturating_sub(column + 1) as f64 / columns.max(1) as f64;
-    now.checked_sub(window.mul_f64(left)).unwrap_or(Timestamp::MIN)
+/// When each column of a chart ends, oldest first; the last one ends now.
+pub(crate) fn column_ends(now: Timestamp, window: Duration, columns: usize) -> Vec<Timestamp> {
+    let end = |column: usize| {
+        let left = (columns - column - 1) as f64 / columns as f64;
+        now.checked_sub(window.mul_f64(left)).unwrap_or(Timestamp::MIN)
+    };
+    (0..columns).map(end).collect()
 }
 
 /// The column that a time falls into; none if it lies outside the window.
@@ -350,11 +335,9 @@ mod tests {
             let window = Duration::from_mins(10);
             let at = Timestamp::from_millisecond(1_000_000_000 - age).unwrap();
             let column = column_of(now, window, columns, at).unwrap();
-            prop_assert!(column_end(now, window, columns, column) >= at);
-            if column > 0 {
-                let before = column_end(now, window, columns, column - 1);
-                prop_assert!(since(at, before) > Duration::ZERO || at == before);
-            }
+            let ends = column_ends(now, window, columns);
+            prop_assert!(ends[column] >= at);
+            prop_assert!(column == 0 || ends[column - 1] <= at);
         }
     }
 }

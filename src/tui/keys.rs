@@ -125,26 +125,26 @@ pub(crate) static BINDINGS: &[Binding] = &[
     act(Action::Launch, &[Char('n')], "launch", "launch one VM", Reach::Cluster),
     Binding {
         screens: VMS,
-        ..act(Action::Drain, &[Char('d')], "drain", "drain the VM, then end it", Reach::Danger)
+        ..act(Action::Drain, &[Char('d')], "terminate", "drain the VM, then end it", Reach::Danger)
     },
     Binding {
         screens: VMS,
-        ..act(Action::Kill, &[Char('K')], "kill -9", "kill the VM, as a crash would", Reach::Danger)
-    },
-    Binding {
-        screens: VMS,
-        footer: false,
-        ..act(Action::Pause, &[Char('z')], "hang", "let the VM hang (SIGSTOP)", Reach::Danger)
+        ..act(Action::Kill, &[Char('K')], "kill", "kill the VM at once (SIGKILL)", Reach::Danger)
     },
     Binding {
         screens: VMS,
         footer: false,
-        ..act(Action::Resume, &[Char('Z')], "go on", "let it go on (SIGCONT)", Reach::Cluster)
+        ..act(Action::Pause, &[Char('z')], "pause", "let the VM hang (SIGSTOP)", Reach::Danger)
+    },
+    Binding {
+        screens: VMS,
+        footer: false,
+        ..act(Action::Resume, &[Char('Z')], "resume", "let it go on (SIGCONT)", Reach::Cluster)
     },
     act(
         Action::PauseAutoscaler,
         &[Char('p')],
-        "pause scaler",
+        "pause-scaler",
         "pause or resume the autoscaler",
         Reach::Cluster,
     ),
@@ -202,8 +202,8 @@ pub(crate) static BINDINGS: &[Binding] = &[
     step(Action::PreviousScreen, &[KeyCode::BackTab], "previous", "previous screen"),
     step(Action::Up, &[KeyCode::Up, Char('k')], "up", "row up"),
     step(Action::Down, &[KeyCode::Down, Char('j')], "down", "row down"),
-    step(Action::PageUp, &[KeyCode::PageUp], "page up", "page up"),
-    step(Action::PageDown, &[KeyCode::PageDown], "page down", "page down"),
+    step(Action::PageUp, &[KeyCode::PageUp], "page-up", "page up"),
+    step(Action::PageDown, &[KeyCode::PageDown], "page-down", "page down"),
     step(Action::First, &[Char('g'), KeyCode::Home], "first", "first row"),
     step(Action::Last, &[Char('G'), KeyCode::End], "last", "last row, follow"),
     step(Action::Open, &[KeyCode::Enter], "open", "open the row full size"),
@@ -211,13 +211,12 @@ pub(crate) static BINDINGS: &[Binding] = &[
     Binding { footer: true, ..look(Action::Palette, &[Char(':')], "command", "type any action") },
     Binding {
         group: Group::Leave,
-        footer: true,
         ..look(Action::Leave, &[Char('q')], "quit", "leave; a cluster elsewhere runs on")
     },
     Binding {
         group: Group::Leave,
         reach: Reach::Danger,
-        ..look(Action::Stop, &[Char('Q')], "stop cluster", "stop the whole cluster")
+        ..look(Action::Stop, &[Char('Q')], "stop-cluster", "stop the whole cluster")
     },
     look(Action::Help, &[Char('?')], "help", "this help"),
 ];

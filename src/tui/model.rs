@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::acts::{self, Act};
 use super::data::{Data, Known};
 use super::filter::Filter;
+use super::format::since;
 use super::rows::{Row, rows};
 use super::theme::Theme;
 use crate::domain::vm::VmId;
@@ -195,10 +196,13 @@ pub(crate) struct Model {
     pub(crate) event_filter: String,
     pub(crate) level: acts::Level,
     pub(crate) holds: bool,
-    pub(crate) window: usize,
+    /// Which window of time the user chose; none is the one that the history fills.
+    pub(crate) window: Option<usize>,
     /// The chosen row fills the screen.
     pub(crate) opened: bool,
     pub(crate) places: Places,
+    /// The user has been told that the state is stale, and looks on.
+    pub(crate) stale_seen: bool,
     pub(crate) dialog: Option<Dialog>,
     pub(crate) notice: Option<Notice>,
     pub(crate) mouse: bool,
@@ -227,9 +231,10 @@ impl Model {
             event_filter: String::new(),
             level: acts::Level::All,
             holds: true,
-            window: 2,
+            window: None,
             opened: false,
             places: Places { vm: None, vm_index: 0, act: None, event: None, request: None },
+            stale_seen: false,
             dialog: None,
             notice: None,
             mouse: false,
@@ -242,8 +247,19 @@ impl Model {
         self.frozen.as_deref().unwrap_or(&self.live)
     }
 
+    /// The window of time that is shown.
     pub(crate) fn window(&self) -> Duration {
-        WINDOWS.get(self.window).copied().unwrap_or(WINDOWS[0])
+        WINDOWS[self.window_index()]
+    }
+
+    /// Until the user chooses one: the shortest that holds all that is known, ten minutes at most.
+    pub(crate) fn window_index(&self) -> usize {
+        const LONGEST_UNASKED: usize = 2;
+        let data = self.shown();
+        let known = data.history.begins.map_or(Duration::ZERO, |begins| since(data.now, begins));
+        let fitting = WINDOWS.iter().position(|window| *window >= known);
+        let unasked = fitting.unwrap_or(LONGEST_UNASKED).min(LONGEST_UNASKED);
+        self.window.unwrap_or(unasked).min(WINDOWS.len() - 1)
     }
 
     /// The rows of VMs as they are shown, filtered and sorted, and how many there are in all.

@@ -176,3 +176,26 @@ where
     let parse = |text: &String| text.parse().with_context(|| format!("in the line `{text}`"));
     texts.iter().map(parse).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::fixture::scaling;
+
+    #[test]
+    fn a_recording_says_all_that_the_screen_was_told() {
+        let news = scaling();
+        let again = News::from_json(&news.to_json().unwrap()).unwrap();
+        assert_eq!(again.as_state, news.as_state);
+        assert_eq!(again.vm_state, news.vm_state);
+        assert_eq!((again.events.len(), again.cluster), (news.events.len(), news.cluster));
+        assert_eq!((again.samples.len(), again.metrics), (news.samples.len(), news.metrics));
+    }
+
+    #[test]
+    fn a_line_that_is_no_recording_is_refused_with_its_reason() {
+        let refused = News::from_json(r#"{"at":"2026-11-21T14:02:34Z","events":["x"]}"#);
+        assert!(format!("{:#}", refused.unwrap_err()).contains("in the line `x`"));
+        assert!(News::from_json("HEALTHY").is_err());
+    }
+}

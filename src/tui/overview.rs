@@ -57,12 +57,6 @@ impl Snapshot {
     }
 }
 
-impl From<Data> for Snapshot {
-    fn from(data: Data) -> Self {
-        Self(data)
-    }
-}
-
 /// The picture as text, at most `width` columns wide.
 pub fn text(snapshot: &Snapshot, width: usize) -> String {
     let data = &snapshot.0;
@@ -219,8 +213,8 @@ fn cells(first: [String; 11], address: &str, pid: &str, note: &str, width: usize
         .map(|(text, (wide, right, from))| (text, wide, right, from))
         .collect::<Vec<_>>();
     cells.push((address.to_owned(), 15, false, 140));
-    cells.push((pid.to_owned(), 7, true, 100));
-    cells.push((note.to_owned(), 1, false, 60));
+    cells.push((pid.to_owned(), 7, true, 120));
+    cells.push((note.to_owned(), 1, false, 102));
     columns(&cells, width)
 }
 
@@ -250,7 +244,10 @@ pub(crate) fn as_json(data: &Data) -> Value {
     let rows = rows(data);
     let (last, kinds) = stats::by_workload(data, LAST_MINUTE);
     let seconds = |age: Option<Duration>| age.map(|age| age.as_secs_f64());
-    let file = |seq: Option<u64>, age, problem: &Option<String>| json!({ "seq": seq, "ageSeconds": seconds(age), "problem": problem });
+    let file = |seq: Option<u64>, age, problem: &Option<String>| {
+        let age = seconds(age);
+        json!({ "seq": seq, "ageSeconds": age, "problem": problem })
+    };
     let census = Census::of(&rows);
     json!({
         "at": data.now,
@@ -373,3 +370,6 @@ fn autoscaler_json(data: &Data) -> Option<Value> {
         "lastDecision": last,
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::data::Data;
+use super::data::{BALANCER_LATE, Data};
 use super::format::{duration, percent, since};
 use crate::domain::decision::Direction;
 
@@ -41,11 +41,24 @@ pub(crate) fn cooldowns(data: &Data) -> Cooldowns {
     let left = |action, cooldown: Duration| {
         last(action).map_or(Duration::ZERO, |at| cooldown.saturating_sub(since(data.now, at)))
     };
-    Cooldowns {
+    let mut cooldowns = Cooldowns {
         out: left(Direction::Out, settings.scale_out_cooldown),
         into: left(Direction::Out, settings.scale_in_cooldown)
             .max(left(Direction::In, settings.scale_in_cooldown)),
+    };
+    // The autoscaler itself knows best: it also counts what others changed.
+    if let Some((last, told)) = data
+        .decisions
+        .back()
+        .and_then(|last| Some((last, number_after(&last.reason, "for another ")?)))
+    {
+        let told = Duration::try_from_secs_f64(told).unwrap_or(Duration::ZERO);
+        let told = told.saturating_sub(since(data.now, last.at));
+        let grows = number_after(&last.reason, "mean cpu ") > number_after(&last.reason, "target ");
+        let side = if grows { &mut cooldowns.out } else { &mut cooldowns.into };
+        *side = told.max(*side);
     }
+    cooldowns
 }
 
 /// When the autoscaler may act next, in words.
@@ -54,20 +67,29 @@ pub(crate) fn next(data: &Data) -> String {
     if document.paused {
         return "paused: it leaves the size of the fleet alone".to_owned();
     }
+    let spoke = document.decided_at.map(|at| since(data.now, at));
+    let late = data.known.late_after().max(BALANCER_LATE);
+    match spoke {
+        None => return "it has decided nothing yet".to_owned(),
+        Some(age) if age > late => {
+            return format!("unknown: it has said nothing for {}", duration(age));
+        }
+        Some(_) => {}
+    }
     let Cooldowns { out, into } = cooldowns(data);
     let wanted = document.wanted();
     let said = |time: Duration| {
         if time.is_zero() { "now".to_owned() } else { format!("in {}", duration(ceil(time))) }
     };
     let out = if wanted >= document.maximum {
-        format!("no more, {wanted} is the maximum")
+        format!("may not grow, {wanted} is the maximum")
     } else {
-        format!("more {}", said(out))
+        format!("may grow {}", said(out))
     };
     let into = if wanted <= document.minimum {
-        format!("no fewer, {wanted} is the minimum")
+        format!("may not shrink, {wanted} is the minimum")
     } else {
-        format!("fewer {}", said(into))
+        format!("may shrink {}", said(into))
     };
     format!("{out} · {into}")
 }
@@ -112,7 +134,7 @@ mod tests {
         };
         let member = Member {
             id: VmId::numbered(1),
-            running_for: Some(Duration::from_secs(60)),
+            running_for: Some(Duration::from_mins(1)),
             cpu: Some(Share::saturating(0.9)),
             in_flight: 0,
             disposable: true,
@@ -129,5 +151,25 @@ mod tests {
         assert_eq!(number_after(&verdict.reason, "target "), Some(0.55), "{}", verdict.reason);
         assert_eq!(number_after(&verdict.reason, "mean cpu "), Some(0.90), "{}", verdict.reason);
         assert_eq!(number_after("paused", "target "), None);
+    }
+
+    #[test]
+    fn a_cooldown_that_the_autoscaler_told_of_counts_down() {
+        let mut data = Data::new(crate::tui::fixture::known(), crate::tui::fixture::now());
+        let told = |reason: &str| crate::tui::data::Decided {
+            at: crate::tui::fixture::ago(4),
+            action: Direction::Hold,
+            from: Some(3),
+            to: 3,
+            reason: reason.to_owned(),
+            seen: None,
+        };
+        let cooling = "over 15 s, target 0.60: cooling down from a scale-out for another 44 s";
+        data.decisions = [told(&format!("mean cpu 0.10 of 3 warm {cooling}"))].into();
+        let left = cooldowns(&data);
+        assert_eq!((left.out.as_secs(), left.into.as_secs()), (0, 40));
+        data.decisions = [told(&format!("mean cpu 0.90 of 3 warm {cooling}"))].into();
+        let left = cooldowns(&data);
+        assert_eq!((left.out.as_secs(), left.into.as_secs()), (40, 0));
     }
 }

@@ -109,9 +109,9 @@ mod tests {
     #[test]
     fn a_percentile_is_a_time_that_was_measured() {
         let times: Vec<u64> = (1..=100).map(|ms| ms * 1000).collect();
-        let shown = [0.5, 0.95, 0.99, 1.0].map(|share| percentile(&times, share));
-        assert_eq!(shown, [50.0, 95.0, 99.0, 100.0].map(f64::from));
-        assert_eq!(percentile(&[7000], 0.5).to_bits(), 7.0_f64.to_bits());
-        assert_eq!(percentile(&[], 0.5).to_bits(), 0.0_f64.to_bits());
+        let shown = [0.5, 0.95, 0.99, 1.0].map(|share| percentile(&times, share).to_string());
+        assert_eq!(shown, ["50", "95", "99", "100"]);
+        assert_eq!(percentile(&[7000], 0.5).to_string(), "7");
+        assert_eq!(percentile(&[], 0.5).to_string(), "0");
     }
 }

@@ -175,6 +175,7 @@ impl Feed {
 /// A terminal that is taken over, and given back when this is dropped.
 struct Screen {
     terminal: DefaultTerminal,
+    panic: Panic,
     keys: EventStream,
     feed: Feed,
     folder: Option<StateFolder>,
@@ -185,16 +186,21 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // The mouse may be ours or not: giving it back twice does no harm.
         let _given_back = crossterm::execute!(io::stdout(), DisableMouseCapture);
-        ratatui::restore();
+        // After a panic the rest has been given back, and doing it again would put the cursor on
+        // the message.
+        if !self.panic.begun.is_cancelled() {
+            ratatui::restore();
+        }
     }
 }
 
 impl Screen {
     fn open(feed: Feed, folder: Option<StateFolder>) -> anyhow::Result<Self> {
+        let panic = Panic::watch();
         // Also sets a panic hook that gives the terminal back.
         let terminal = ratatui::try_init().context("cannot take over the terminal")?;
         let (keys, done) = (EventStream::new(), mpsc::unbounded_channel());
-        Ok(Self { terminal, keys, feed, folder, done })
+        Ok(Self { terminal, panic, keys, feed, folder, done })
     }
 
     async fn show(
@@ -211,10 +217,15 @@ impl Screen {
         self.terminal.draw(|frame| view::draw(model, frame))?;
         let mut drawn = Instant::now();
         let mut stale = false;
+        let panic = self.panic.clone();
         loop {
             let wait = if stale { FRAME.saturating_sub(drawn.elapsed()) } else { TICK };
             let message = tokio::select! {
                 biased;
+                () = panic.begun.cancelled() => {
+                    panic.told.cancelled().await;
+                    anyhow::bail!("a part of the program panicked: see above");
+                }
                 () = stop.cancelled() => return Ok(Outcome::Left),
                 message = self.next() => message?,
                 () = tokio::time::sleep(wait) => None,
@@ -290,6 +301,28 @@ impl Screen {
                 let _told = sender.send(Message::Done(result));
             }
         });
+    }
+}
+
+/// Tells of a panic anywhere in the process. It gives the terminal back so that its message can be
+/// read; a screen that went on drawing over it would hide it.
+#[derive(Debug, Clone, Default)]
+struct Panic {
+    begun: CancellationToken,
+    /// Its message has been printed.
+    told: CancellationToken,
+}
+
+impl Panic {
+    fn watch() -> Self {
+        let panic = Self::default();
+        let (watched, before) = (panic.clone(), std::panic::take_hook());
+        std::panic::set_hook(Box::new(move |info| {
+            watched.begun.cancel();
+            before(info);
+            watched.told.cancel();
+        }));
+        panic
     }
 }
 

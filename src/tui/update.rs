@@ -11,6 +11,7 @@ use super::keys::{self, Action, Reach};
 use super::model::{Dialog, Model, Notice, Screen, Sort, Target, WINDOWS, Wish};
 use super::news::News;
 use super::rows::{Row, Status};
+use super::verdict::{Condition, judge};
 use crate::operator::Fault;
 
 /// How long a notice stays.
@@ -62,6 +63,8 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Option<Effect> {
             let now = news.at;
             model.live.take_in(*news);
             forget_notice(model, now);
+            keep_choice(model);
+            model.stale_seen &= judge(model.shown()).condition == Condition::Stale;
             None
         }
         Message::Resize(width, height) => {
@@ -84,6 +87,16 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Option<Effect> {
         Message::Key(key) if model.dialog.is_some() => dialogs::key(model, key),
         Message::Key(key) => keys::action(key, model.screen).and_then(|wish| act(model, wish)),
     }
+}
+
+/// Chooses a VM as soon as there is one, and the neighbour of one that has gone: what is chosen is
+/// always a VM, never a place in a list that moves.
+fn keep_choice(model: &mut Model) {
+    let (rows, _) = model.rows();
+    let index = model.chosen_index(&rows);
+    let id = rows.get(index).map(|row| row.id.clone());
+    model.places.vm_index = index;
+    model.places.vm = id.or(model.places.vm.take());
 }
 
 fn forget_notice(model: &mut Model, now: Timestamp) {
@@ -113,8 +126,8 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Option<Effect> {
         Action::Last => step(model, isize::MAX),
         Action::Open => model.opened = true,
         Action::Back => back(model),
-        Action::Longer => model.window = (model.window + 1).min(WINDOWS.len() - 1),
-        Action::Shorter => model.window = model.window.saturating_sub(1),
+        Action::Longer => model.window = Some((model.window_index() + 1).min(WINDOWS.len() - 1)),
+        Action::Shorter => model.window = Some(model.window_index().saturating_sub(1)),
         Action::Sort => sort(model),
         Action::Reverse => model.descending = !model.descending,
         Action::Freeze => freeze(model),
@@ -219,8 +232,11 @@ fn go(model: &mut Model, screen: Screen) {
 }
 
 fn back(model: &mut Model) {
+    let stale = judge(model.shown()).condition == Condition::Stale;
     if model.opened {
         model.opened = false;
+    } else if stale && !model.stale_seen {
+        model.stale_seen = true;
     } else if model.notice.take().is_none() {
         dialogs::filter_of(model).clear();
     }
@@ -303,3 +319,6 @@ fn copied(model: &mut Model) -> Option<String> {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,10 @@ impl Scene<'_> {
                 .areas(area);
         self.header(frame, header);
         self.body(frame, body);
+        let stale = self.verdict.condition == Condition::Stale && !self.model.stale_seen;
+        if stale && matches!(self.model.screen, Screen::Overview | Screen::Instances) {
+            self.stale(frame, body);
+        }
         self.footer(frame, footer);
         self.dialog(frame, body);
     }
@@ -127,8 +131,8 @@ impl Scene<'_> {
             self.events(frame, bottom, false);
         } else {
             let [table, scaler, events] = Layout::vertical([
-                Constraint::Length(table.min(area.height.saturating_sub(6 + 4))),
-                Constraint::Length(6),
+                Constraint::Length(table.min(area.height.saturating_sub(7 + 4))),
+                Constraint::Length(7),
                 Constraint::Min(3),
             ])
             .areas(area);

@@ -12,7 +12,6 @@
 mod blur;
 mod bmp_files;
 mod buffers;
-mod cmyk;
 mod cost;
 mod enhance;
 mod filters;
@@ -222,7 +221,7 @@ fn read_header(input: &[u8], pixels: u64, limit: &'static str) -> Result<Picture
 fn open(input: &[u8], header: PictureHeader) -> Result<Box<dyn RowSource + '_>, Error> {
     let decoded = match header.format {
         Format::Jpeg => jpeg::open(input)?,
-        Format::Png => Box::new(png_files::decode(input, header.pixels())?),
+        Format::Png => png_files::open(input, header.pixels())?,
         Format::Gif => Box::new(gif_files::decode(input, header.pixels())?),
         Format::Bmp => Box::new(other_files::decode_bmp(input)?),
         Format::Tiff => Box::new(other_files::decode_tiff(input, header.pixels())?),

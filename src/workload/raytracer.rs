@@ -8,6 +8,16 @@
     clippy::inline_always,
     reason = "only what is inlined is compiled for optional instructions; see `simd::Task`"
 )]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::float_cmp,
+        clippy::many_single_char_names,
+        reason = "tests compare to the bit, and write the rules as they stand"
+    )
+)]
 
 mod bmp;
 mod bvh;

@@ -53,19 +53,6 @@ impl Scene<'_> {
     /// The screens; on the right the number of the last write and the age of both files.
     fn tabs(&self, frame: &mut Frame<'_>, area: Rect) {
         let roomy = area.width >= ROOMY;
-        let mut left = vec![Span::raw(" ")];
-        for (number, screen) in Screen::ALL.into_iter().enumerate() {
-            let name = if roomy { screen.name() } else { screen.short_name() };
-            let role = if screen == self.model.screen { Role::Chosen } else { Role::Faint };
-            left.push(self.span(format!(" {} {name} ", number + 1), role));
-        }
-        if area.width < 72 {
-            // The files matter more than where else one could go.
-            left = vec![
-                Span::raw(" "),
-                self.span(format!(" {} ", self.model.screen.name()), Role::Chosen),
-            ];
-        }
         let mut right = self.heartbeat(roomy);
         right.push(match &self.model.frozen {
             Some(data) => {
@@ -75,7 +62,31 @@ impl Scene<'_> {
             None if self.model.options.read_only => self.span(" READ-ONLY ", Role::Faint),
             None => self.span(" LIVE ", Role::Faint),
         });
+        let taken: usize = right.iter().map(Span::width).sum();
+        let room = usize::from(area.width).saturating_sub(taken);
+        let names: [fn(Screen) -> &'static str; 3] = [Screen::name, Screen::short_name, |_| ""];
+        let left = names
+            .into_iter()
+            .map(|name| self.tab_spans(name))
+            .find(|spans| spans.iter().map(Span::width).sum::<usize>() <= room)
+            .unwrap_or_default();
         two_sided(frame, area, left, right);
+    }
+
+    /// The screens by their numbers and names; the one that is shown always has its name.
+    fn tab_spans(&self, name: fn(Screen) -> &'static str) -> Vec<Span<'static>> {
+        let mut spans = vec![Span::raw(" ")];
+        for (number, screen) in Screen::ALL.into_iter().enumerate() {
+            let chosen = screen == self.model.screen;
+            let role = if chosen { Role::Chosen } else { Role::Faint };
+            let name = match name(screen) {
+                "" if chosen => screen.short_name(),
+                name => name,
+            };
+            let space = if name.is_empty() { "" } else { " " };
+            spans.push(self.span(format!(" {}{space}{name} ", number + 1), role));
+        }
+        spans
     }
 
     /// `VMState #412 1s ✓  ASState #57 3s ✓`
@@ -118,7 +129,12 @@ impl Scene<'_> {
 
     /// The keys of this screen; what was just done takes their place for a while.
     pub(super) fn footer(&self, frame: &mut Frame<'_>, area: Rect) {
-        let right = if self.model.dialog.is_some() { Vec::new() } else { self.key("?", "help") };
+        let mut right = Vec::new();
+        if self.model.dialog.is_none() {
+            // The two hints that must not be the ones that do not fit.
+            right.extend(self.key("q", "quit"));
+            right.extend(self.key("?", "help"));
+        }
         let width = usize::from(area.width);
         if let Some(left) = self.typed_line() {
             two_sided(frame, area, left, right);
@@ -127,14 +143,17 @@ impl Scene<'_> {
         if let Some(notice) = &self.model.notice {
             let role = if notice.bad { Role::Warn } else { Role::Good };
             let sign = if notice.bad { "✗" } else { "✓" };
-            let text = format::cut(&format!(" {sign} {}", notice.text), width.saturating_sub(8));
+            let text = format::cut(&format!(" {sign} {}", notice.text), width.saturating_sub(16));
             two_sided(frame, area, vec![self.span(text, role)], right);
             return;
         }
         let mut left: Vec<Span<'_>> = Vec::new();
-        let mut used = 8;
+        let mut used = 16;
         for binding in BINDINGS.iter().filter(|b| b.footer && b.applies(self.model.screen)) {
-            if self.model.options.read_only && binding.reach != Reach::Screen {
+            let refused = self.model.options.read_only && binding.reach != Reach::Screen;
+            // Without a VM there is nothing that could be done to one.
+            let pointless = self.all == 0 && !binding.screens.is_empty();
+            if refused || pointless {
                 continue;
             }
             let hint = self.key(&binding.key(), binding.name);
@@ -176,7 +195,7 @@ impl Scene<'_> {
     }
 }
 
-/// Something on the left, and something on the right that covers it where there is no room for both.
+/// Something on the left, and something on the right that covers it where both do not fit.
 fn two_sided(frame: &mut Frame<'_>, area: Rect, left: Vec<Span<'_>>, right: Vec<Span<'_>>) {
     let right = Line::from(right);
     let wide = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);

@@ -14,7 +14,7 @@ impl Scene<'_> {
     pub(super) fn cost(&self, frame: &mut Frame<'_>, area: Rect) {
         let bill = bill(self.data);
         let [top, bottom] =
-            Layout::vertical([Constraint::Length(10), Constraint::Min(4)]).areas(area);
+            Layout::vertical([Constraint::Length(11), Constraint::Min(4)]).areas(area);
         self.spent(frame, top, &bill);
         self.per_instance(frame, bottom, &bill);
     }
@@ -27,11 +27,10 @@ impl Scene<'_> {
             .per_thousand()
             .map(|cost| format!("   {} per 1000 requests", dollars(cost)))
             .unwrap_or_default();
+        let spent = format!("{} spent", dollars(bill.total));
         let mut lines = vec![
-            Line::from(vec![
-                self.span(format!("{} spent", dollars(bill.total)), Role::Strong),
-                self.span(format!("   {hourly}   {month}{per_thousand}"), Role::Text),
-            ]),
+            Line::from(vec![self.span(spent, Role::Strong), self.span(per_thousand, Role::Text)]),
+            Line::from(self.span(format!("{hourly}   {month}"), Role::Text)),
             Line::default(),
         ];
         let most = bill.fixed.iter().map(|(_, cost)| *cost).fold(bill.total, f64::max);
@@ -65,7 +64,7 @@ impl Scene<'_> {
     fn per_instance(&self, frame: &mut Frame<'_>, area: Rect, bill: &Bill<'_>) {
         let inner = self.panel(frame, area, "Per instance", "");
         let heading = format!(
-            "{:<14}{:<11}{:>9}{:>9}{:>10}{:>9}{:>10}{:>7}",
+            "{:<12}{:<10}{:>9}{:>9}{:>10}{:>9}{:>10}{:>6}",
             "id", "type", "price/h", "billed", "cost", "served", "per 1000", "used"
         );
         let mut lines = vec![Line::from(self.span(heading, Role::Faint))];
@@ -74,7 +73,7 @@ impl Scene<'_> {
             let name = if item.gone { format!("{} gone", item.id) } else { item.id.to_string() };
             let per = item.cost.filter(|_| item.served > 0);
             let text = format!(
-                "{name:<14}{:<11}{:>9}{:>9}{:>10}{:>9}{:>10}{:>7}",
+                "{name:<12}{:<10}{:>9}{:>9}{:>10}{:>9}{:>10}{:>6}",
                 item.instance_type,
                 known(item.price.map(dollars)),
                 duration(item.billed),

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use super::Scene;
 use super::widgets::{show_lines, sparkline};
 use crate::tui::format::{self, UNKNOWN};
+use crate::tui::history::column_ends;
 use crate::tui::model::Screen;
 use crate::tui::rows::{Row, Status};
 use crate::tui::theme::{Role, of_cpu, of_status};
@@ -218,11 +219,10 @@ impl Scene<'_> {
 
     fn last_minute(&self, row: &Row<'_>, width: usize) -> String {
         let window = std::time::Duration::from_mins(1);
-        let points = row
-            .track
-            .map(|track| track.sampled(self.data.now, window, width, self.data.known.late_after()));
-        let values: Vec<Option<f64>> =
-            points.into_iter().flatten().map(|point| point.map(|point| point.cpu)).collect();
+        let Some(track) = row.track else { return String::new() };
+        let ends = column_ends(self.data.now, window, width);
+        let points = track.sampled(&ends, self.data.known.late_after());
+        let values = points.map(|point| point.map(|point| point.cpu)).collect::<Vec<_>>();
         sparkline(&values, 1.0)
     }
 }

@@ -9,7 +9,7 @@ use ratatui::text::Line;
 use super::widgets::{show_lines, sparkline};
 use super::{Scene, chart};
 use crate::tui::format::{self, UNKNOWN, duration, since};
-use crate::tui::history::Point;
+use crate::tui::history::{Point, column_ends};
 use crate::tui::rows::Row;
 use crate::tui::theme::{Role, of_status};
 
@@ -40,7 +40,7 @@ impl Scene<'_> {
                 .spacing(1)
                 .areas(inner);
         let mut lines = self.curves(row, left.width);
-        lines.extend(self.words(row));
+        lines.extend(self.words(row, usize::from(left.width)));
         let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
         show_lines(frame, left, lines);
         let below = Rect {
@@ -59,14 +59,19 @@ impl Scene<'_> {
         let kind = row.instance_type().unwrap_or(UNKNOWN);
         let mut lines = vec![Line::from(vec![
             self.span(format!("{} {}  ", row.status.glyph(), row.status), of_status(row.status)),
-            self.span(format!("{kind}  {}{age}", place.unwrap_or_default()), Role::Text),
+            self.span(
+                format::cut(
+                    &format!("{kind}  {}{age}", place.unwrap_or_default()),
+                    usize::from(width).saturating_sub(12),
+                ),
+                Role::Text,
+            ),
         ])];
         let columns = usize::from(width).saturating_sub(16).min(60);
         let late = self.data.known.late_after();
-        let points = row
-            .track
-            .map(|track| track.sampled(self.data.now, Duration::from_mins(1), columns, late))
-            .unwrap_or_default();
+        let ends = column_ends(self.data.now, Duration::from_mins(1), columns);
+        let points = row.track.map(|track| track.sampled(&ends, late).collect::<Vec<_>>());
+        let points = points.unwrap_or_default();
         let curve = |of: fn(&Point) -> f64| {
             points.iter().map(|point| point.as_ref().map(of)).collect::<Vec<_>>()
         };
@@ -98,7 +103,8 @@ impl Scene<'_> {
         lines
     }
 
-    fn words(&self, row: &Row<'_>) -> Vec<Line<'static>> {
+    fn words(&self, row: &Row<'_>, width: usize) -> Vec<Line<'static>> {
+        let short = |text: &str| format::cut(text, width.saturating_sub(9));
         let mut lines = Vec::new();
         let due = duration(self.data.known.report_every);
         if let Some(silent) = row.silent_for {
@@ -111,7 +117,7 @@ impl Scene<'_> {
             if let Some(rate) = row.rate() {
                 text = format!("{text}, {} per second", format::rate(rate));
             }
-            lines.push(self.labelled("served", text, Role::Text));
+            lines.push(self.labelled("served", short(&text), Role::Text));
             if let Some(credits) = report.load.cpu_credits {
                 lines.push(self.labelled("credits", format!("{credits:.1} left"), Role::Text));
             }
@@ -122,16 +128,16 @@ impl Scene<'_> {
         });
         let role = if row.target.is_some_and(|t| !t.in_rotation) { Role::Warn } else { Role::Text };
         let rotation = rotation.unwrap_or_else(|| "the balancer does not know it".to_owned());
-        lines.push(self.labelled("balancer", rotation, role));
+        lines.push(self.labelled("balancer", short(&rotation), role));
         if let Some(order) = row.order {
             let by = order.by.as_deref().unwrap_or("somebody");
             let ago = order.since.map(|at| format!(" {} ago", duration(since(self.data.now, at))));
             let why = order.reason.as_deref().unwrap_or("no reason given");
             let text = format!("{} by {by}{}: {why}", order.action, ago.unwrap_or_default());
-            lines.push(self.labelled("wanted", text, Role::Text));
+            lines.push(self.labelled("wanted", short(&text), Role::Text));
         }
         if !row.note.is_empty() {
-            lines.push(self.labelled("note", row.note.clone(), Role::Warn));
+            lines.push(self.labelled("note", short(&row.note), Role::Warn));
         }
         lines
     }
@@ -144,8 +150,8 @@ impl Scene<'_> {
         let window = self.model.window();
         let columns = chart::resolution(plot.width, self.theme.symbols);
         let late = self.data.known.late_after();
-        let values = track.sampled(self.data.now, window, columns, late);
-        let values = values.into_iter().map(|p| p.map(|p| p.cpu)).collect::<Vec<_>>();
+        let ends = column_ends(self.data.now, window, columns);
+        let values = track.sampled(&ends, late).map(|p| p.map(|p| p.cpu)).collect::<Vec<_>>();
         let labels = (0..area.height).map(|y| {
             let label = match y {
                 0 => "100%",
@@ -174,8 +180,8 @@ impl Scene<'_> {
             let at = format::clock(metric.at, &self.data.known.zone);
             let took = format::milliseconds(metric.wall_us as f64 / 1000.0);
             let size = metric.width.zip(metric.height).map(|(w, h)| format!("{w}x{h}"));
-            let size = size.unwrap_or_default();
-            let text = format!("{:<9} {size:>9} {:>4} {took:>7}", metric.workload, metric.status);
+            let size = size.filter(|_| width >= 44).unwrap_or_default();
+            let text = format!("{:<9} {:>4} {took:>7} {size:>10}", metric.workload, metric.status);
             Line::from(vec![
                 self.span(format!("{at} "), Role::Faint),
                 self.span(text, if metric.status >= 500 { Role::Bad } else { Role::Text }),

@@ -26,7 +26,7 @@ impl Scene<'_> {
             return;
         }
         let targets = u16::try_from(self.data.balancer().map_or(1, |b| b.vms.len())).unwrap_or(20);
-        let flow = (targets + 3).clamp(4, (area.height / 3).max(4));
+        let flow = (targets + 3).clamp(4, (area.height / 2).max(4));
         let heat = if area.height >= 28 && area.width >= 100 { 10 } else { 0 };
         let [flow, middle, latest] = Layout::vertical([
             Constraint::Length(flow),
@@ -58,9 +58,9 @@ impl Scene<'_> {
         let totals = &balancer.totals;
         let ready = balancer.vms.iter().filter(|target| target.in_rotation).count();
         let mut lines = vec![Line::from(vec![
-            self.span(format!("clients {} req/s ", format::rate(totals.rate)), Role::Strong),
+            self.span(format!("{} req/s ", format::rate(totals.rate)), Role::Strong),
             self.span("─▶ ", Role::Faint),
-            self.span(format!("balancer {} ", balancer.address), Role::Strong),
+            self.span(format!("{} ", balancer.address), Role::Strong),
             self.span(
                 format!("{} in flight, {} queued ", totals.in_flight, totals.queued),
                 Role::Text,

@@ -10,7 +10,8 @@ use crate::state::Document;
 use crate::state::as_state::AsStateFile;
 use crate::state::lb_state::LbStateFile;
 use crate::state::vm_state::VmStateFile;
-use crate::tui::format::duration;
+use crate::tui::format::{cut, duration};
+use crate::tui::rows::{Status, rows};
 use crate::tui::theme::{Role, of_condition};
 use crate::tui::verdict::Condition;
 
@@ -71,5 +72,32 @@ impl Scene<'_> {
             lines.push(Line::from(self.span("5 shows what happened before.", Role::Faint)));
         }
         show_lines(frame, inner, lines);
+    }
+
+    /// Over the last known numbers: that they are not of now, and who is still there.
+    pub(super) fn stale(&self, frame: &mut Frame<'_>, area: Rect) {
+        let inner = self.window(frame, area, (66, 8), "State is stale", "Esc: look anyway");
+        let everything = rows(self.data);
+        let processes = everything.iter().map(|row| {
+            let there = if row.status == Status::Dead { "gone" } else { "there" };
+            format!("{} {there}", row.id)
+        });
+        let processes = processes.collect::<Vec<_>>().join(" · ");
+        let all_gone = everything.iter().all(|row| row.status == Status::Dead);
+        let likely = if all_gone {
+            "Likely: all of it was killed. `cumulet up` carries on from here."
+        } else {
+            "Likely: the processes are stopped, or the disk is full."
+        };
+        let lines = [
+            (format!("{}.", self.verdict.reason), Role::Warn),
+            ("The numbers below are the last known ones, not of now.".to_owned(), Role::Text),
+            (likely.to_owned(), Role::Text),
+            (String::new(), Role::Text),
+            (format!("processes: {processes}"), Role::Faint),
+        ];
+        let width = usize::from(inner.width);
+        let lines = lines.map(|(text, role)| Line::from(self.span(cut(&text, width), role)));
+        show_lines(frame, inner, lines.to_vec());
     }
 }

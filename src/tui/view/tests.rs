@@ -1,6 +1,6 @@
 //! Frames: each screen at three sizes, and any model at any size.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
@@ -125,22 +125,26 @@ fn a_chosen_row_is_on_the_screen_however_far_down_it_is() {
     assert!(shown.contains("▌ vm-500"), "{shown}");
 }
 
-/// A frame of 500 VMs must stay well inside a tenth of a second, also in a debug build on a busy
-/// machine; the bench measures it properly.
+/// CPU time, so that a busy machine does not fail it.
 #[test]
-#[ignore = "measures time: run it alone"]
-fn a_frame_of_500_vms_takes_less_than_10_ms() {
+#[ignore = "measures time: run it optimised"]
+fn a_key_and_a_frame_with_500_vms_take_less_than_10_ms() {
+    const FRAMES: u32 = 50;
+    let cpu = || {
+        let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::try_from(spent).unwrap()
+    };
     let mut model = model(many(500));
     model.size = (160, 45);
     let mut terminal = Terminal::new(TestBackend::new(160, 45)).unwrap();
-    let begin = Instant::now();
-    const FRAMES: u32 = 50;
+    let begin = cpu();
     for _ in 0..FRAMES {
         press(&mut model, "j");
         terminal.draw(|frame| draw(&model, frame)).unwrap();
     }
-    let each = begin.elapsed() / FRAMES;
+    let each = cpu().saturating_sub(begin) / FRAMES;
     assert!(each < Duration::from_millis(10), "{each:?}");
+    eprintln!("{each:?}");
 }
 
 fn any_news() -> impl Strategy<Value = News> {
@@ -184,8 +188,13 @@ proptest! {
         [model.options.read_only, model.options.in_up] = options;
         press(&mut model, &keys);
         let backend = frame(&mut model, width, height);
-        // However small, the first word says how it is.
-        let first = backend.buffer()[(0, 0)].symbol().to_owned();
-        prop_assert!(height == 1 || first != "", "nothing was drawn");
+        // Unless something lies over it, the first line says how the cluster is.
+        if model.dialog.is_none() && width >= 12 {
+            let width = usize::from(width);
+            let cells = backend.buffer().content.iter().take(width);
+            let first = cells.map(ratatui::buffer::Cell::symbol).collect::<String>();
+            let word = crate::tui::verdict::judge(model.shown()).condition.as_str();
+            prop_assert!(first.contains(word), "{first}");
+        }
     }
 }

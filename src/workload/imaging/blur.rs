@@ -83,6 +83,9 @@ fn factor(weight: i32) -> f32 {
     FACTORS[weight.unsigned_abs() as usize]
 }
 
+/// Nominal nanoseconds to filter a sample of all lanes in one direction.
+const LANES_COST: u64 = LANES as u64 * 7 / 10;
+
 /// Filters down the columns of a block.
 ///
 /// The block holds `step` interleaved channels: sample `index` of channel `channel` is
@@ -227,7 +230,7 @@ pub(super) fn along_rows(
             target: results,
         });
         run_widest(FromLanes { lanes: results, rows: target, stride, first: start * channels });
-        ticker.spend(results.len() as u64)?;
+        ticker.spend(LANES_COST * results.len() as u64)?;
     }
     Ok(())
 }
@@ -264,7 +267,7 @@ pub(super) fn down_columns<'a>(
         for (row, lanes) in target.chunks_exact_mut(stride).zip(&results) {
             row[start..start + count].copy_from_slice(&lanes[..count]);
         }
-        ticker.spend(band.len() as u64)?;
+        ticker.spend(LANES_COST * band.len() as u64)?;
     }
     Ok(())
 }

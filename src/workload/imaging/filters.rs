@@ -312,7 +312,7 @@ mod tests {
             let patient = Impatient { patience: AtomicUsize::new(usize::MAX) };
             filter(kind, layout, &samples, 1, &patient).unwrap();
             let calls = usize::MAX - patient.patience.into_inner();
-            assert!(calls >= 8, "{calls} calls for about 10 ms of work");
+            assert!(calls >= 15, "{calls} calls for about 20 ms of work");
             for patience in [0, 1, calls / 2, calls - 1] {
                 for threads in [1, 2, 4] {
                     let pacer = Impatient { patience: AtomicUsize::new(patience) };

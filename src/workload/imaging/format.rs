@@ -19,15 +19,13 @@ impl Format {
     /// The format that the first bytes of a file announce, by its signature.
     #[must_use]
     pub fn sniff(bytes: &[u8]) -> Option<Self> {
-        const SIGNATURES: [(&[u8], Format); 8] = [
+        const SIGNATURES: [(&[u8], Format); 6] = [
             (b"\xff\xd8\xff", Format::Jpeg),
             (b"\x89PNG\r\n\x1a\n", Format::Png),
             (b"GIF87a", Format::Gif),
             (b"GIF89a", Format::Gif),
             (b"II*\0", Format::Tiff),
             (b"MM\0*", Format::Tiff),
-            (b"II+\0", Format::Tiff),
-            (b"MM\0+", Format::Tiff),
         ];
         let signed = SIGNATURES.iter().find(|(signature, _)| bytes.starts_with(signature));
         signed.map(|(_, format)| *format).or_else(|| is_bitmap(bytes).then_some(Self::Bmp))
@@ -74,6 +72,7 @@ pub(super) fn name_unreadable(bytes: &[u8]) -> Option<&'static str> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("a WebP picture"),
         _ if brand.starts_with(b"ftypavif") => Some("an AVIF picture"),
         _ if brand.starts_with(b"ftyphei") || brand == b"ftypmif1" => Some("an HEIF picture"),
+        [b'I', b'I', b'+', 0, ..] | [b'M', b'M', 0, b'+', ..] => Some("a TIFF picture over 4 GiB"),
         [b'%', b'P', b'D', b'F', ..] => Some("a PDF document"),
         [b'<', ..] => Some("a text with markup, such as SVG or HTML"),
         [b'P', b'1'..=b'6', b' ' | b'\n' | b'\r' | b'\t', ..] => Some("a portable anymap"),

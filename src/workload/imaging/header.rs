@@ -119,7 +119,7 @@ fn bmp(bytes: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// Looks for `ImageWidth` and `ImageLength` in the first directory (TIFF 6.0, section 2), which
-/// may stand anywhere in the file. Not for files over 4 GiB (`BigTIFF`).
+/// may stand anywhere in the file.
 fn tiff(bytes: &[u8]) -> Option<(u32, u32)> {
     const IMAGE_WIDTH: u32 = 256;
     const IMAGE_LENGTH: u32 = 257;
@@ -129,9 +129,6 @@ fn tiff(bytes: &[u8]) -> Option<(u32, u32)> {
         let field = array(bytes, at)?;
         Some(if little { u32::from_le_bytes(field) } else { u32::from_be_bytes(field) })
     };
-    if read16(2)? != 42 {
-        return None;
-    }
     let directory = usize::try_from(read32(4)?).ok()?;
     let (mut width, mut height) = (None, None);
     for entry in 0..read16(directory)? as usize {

@@ -1,6 +1,8 @@
 //! JPEG, by libjpeg if it was built in, which reproduces existing services' files to the byte.
 
 #[cfg(feature = "libjpeg")]
+mod cmyk;
+#[cfg(feature = "libjpeg")]
 mod libjpeg;
 #[cfg(not(feature = "libjpeg"))]
 mod portable;

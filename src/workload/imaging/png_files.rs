@@ -1,18 +1,25 @@
 //! PNG.
 
 use super::grey::SRGB_OF_LINEAR;
-use super::rows::{Channels, Decoded, Layout, RowSink};
+use super::rows::{Channels, Decoded, Layout, RowSink, RowSource};
 use super::samples::{high_bytes, nearest_bytes, repeat_grey};
 use super::ticker::Ticker;
 use crate::workload::Error;
 use png::{BitDepth, ColorType, Transformations};
+use std::borrow::Cow;
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Decodes the picture; its size has been checked against the limits.
-pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Decoded, Error> {
-    let malformed =
-        |error| Error::Malformed(format!("the PNG picture cannot be read: {}", reason(&error)));
+/// A file being decoded.
+struct Decoder<'a> {
+    reader: png::Reader<Cursor<&'a [u8]>>,
+    layout: Layout,
+    /// An interlaced picture, which can only be decoded whole.
+    whole: Option<Decoded>,
+}
+
+/// Starts to read a PNG file whose size, `pixels`, has been checked against the limits.
+pub(super) fn open(input: &[u8], pixels: u64) -> Result<Box<dyn RowSource + '_>, Error> {
     // Room for 16-bit RGBA, and for what stands beside the pixels.
     let bytes = usize::try_from(pixels).unwrap_or(usize::MAX).saturating_mul(8);
     let limits = png::Limits { bytes: bytes.saturating_add(16 << 20) };
@@ -20,16 +27,54 @@ pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Decoded, Error> {
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    let mut reader = decoder.read_info().map_err(malformed)?;
-    let (stored, depth) = (reader.info().color_type, reader.info().bit_depth);
-    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-    let size = reader.output_buffer_size().ok_or_else(|| {
-        Error::Malformed("the PNG picture cannot be read: its size overflows".to_owned())
-    })?;
-    let mut samples = vec![0; size];
-    let output = reader.next_frame(&mut samples).map_err(malformed)?;
-    let (channels, samples) = arrange(stored, depth, output.color_type, samples);
-    Ok(Decoded::new(Layout { width, height, channels }, samples))
+    let reader = decoder.read_info().map_err(|error| malformed(&error))?;
+    let info = reader.info();
+    let (width, height, interlaced) = (info.width as usize, info.height as usize, info.interlaced);
+    let (channels, _) = arrange(&reader, &[]);
+    let layout = Layout { width, height, channels };
+    let mut decoder = Decoder { reader, layout, whole: None };
+    if interlaced {
+        decoder.whole = Some(decoder.decode_whole()?);
+    }
+    Ok(Box::new(decoder))
+}
+
+impl Decoder<'_> {
+    fn decode_whole(&mut self) -> Result<Decoded, Error> {
+        let size = self.reader.output_buffer_size().ok_or_else(|| {
+            Error::Malformed("the PNG picture cannot be read: its size overflows".to_owned())
+        })?;
+        let mut samples = vec![0; size];
+        self.reader.next_frame(&mut samples).map_err(|error| malformed(&error))?;
+        let (_, samples) = arrange(&self.reader, &samples);
+        Ok(Decoded::new(self.layout, samples.into_owned()))
+    }
+}
+
+impl RowSource for Decoder<'_> {
+    fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    fn read(&mut self, rows: &mut [u8], ticker: &mut Ticker) -> Result<(), Error> {
+        if let Some(whole) = &mut self.whole {
+            return whole.read(rows, ticker);
+        }
+        let size = self.reader.output_line_size(self.reader.info().width).unwrap_or_default();
+        let mut samples = vec![0; size];
+        for row in rows.chunks_exact_mut(self.layout.stride()) {
+            self.reader.read_row(&mut samples).map_err(|error| malformed(&error))?.ok_or_else(
+                || Error::Malformed("the PNG picture cannot be read: it lacks rows".to_owned()),
+            )?;
+            row.copy_from_slice(&arrange(&self.reader, &samples).1);
+            ticker.spend(3 * row.len() as u64)?;
+        }
+        Ok(())
+    }
+}
+
+fn malformed(error: &png::DecodingError) -> Error {
+    Error::Malformed(format!("the PNG picture cannot be read: {}", reason(error)))
 }
 
 /// The decoder's words without its name for the kind of error.
@@ -45,40 +90,38 @@ fn reason(error: &png::DecodingError) -> String {
 /// Brings decoded samples to eight bits and one, three or four channels, as existing services do:
 /// 8-bit grey as it is; 16-bit grey and grey with alpha through the sRGB curve; palettes and grey
 /// of fewer bits as colours without alpha.
-fn arrange(
-    stored: ColorType,
-    depth: BitDepth,
-    output: ColorType,
-    samples: Vec<u8>,
-) -> (Channels, Vec<u8>) {
+fn arrange<'s>(
+    reader: &png::Reader<Cursor<&[u8]>>,
+    samples: &'s [u8],
+) -> (Channels, Cow<'s, [u8]>) {
+    let (stored, depth) = (reader.info().color_type, reader.info().bit_depth);
     let is_wide = depth == BitDepth::Sixteen;
-    match output {
+    let brighten = |level: u8| SRGB_OF_LINEAR[usize::from(level)];
+    match reader.output_color_type().0 {
         ColorType::Grayscale if is_wide => {
-            let mut samples = high_bytes(&samples);
-            for sample in &mut samples {
-                *sample = SRGB_OF_LINEAR[usize::from(*sample)];
-            }
-            (Channels::Grey, samples)
+            let grey: Vec<u8> = high_bytes(samples).into_iter().map(brighten).collect();
+            (Channels::Grey, grey.into())
         }
-        ColorType::Grayscale if depth == BitDepth::Eight => (Channels::Grey, samples),
-        ColorType::Grayscale => (Channels::Rgb, repeat_grey(samples.into_iter())),
+        ColorType::Grayscale if depth == BitDepth::Eight => (Channels::Grey, samples.into()),
+        ColorType::Grayscale => (Channels::Rgb, repeat_grey(samples.iter().copied()).into()),
         ColorType::GrayscaleAlpha => {
-            let samples = if is_wide { high_bytes(&samples) } else { samples };
+            let samples = if is_wide { high_bytes(samples).into() } else { Cow::from(samples) };
             let grey = samples.chunks_exact(2).map(|pixel| {
                 // Fewer bits than eight are read as a palette, which holds sRGB already.
                 let is_linear = depth == BitDepth::Eight || is_wide;
-                if is_linear { SRGB_OF_LINEAR[usize::from(pixel[0])] } else { pixel[0] }
+                if is_linear { brighten(pixel[0]) } else { pixel[0] }
             });
-            (Channels::Rgb, repeat_grey(grey))
+            (Channels::Rgb, repeat_grey(grey).into())
         }
         ColorType::Rgba if stored == ColorType::Indexed => {
             let (pixels, _) = samples.as_chunks::<4>();
-            (Channels::Rgb, pixels.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]).collect())
+            let colours: Vec<u8> = pixels.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]).collect();
+            (Channels::Rgb, colours.into())
         }
-        ColorType::Rgba if is_wide => (Channels::Rgba, nearest_bytes(&samples)),
-        ColorType::Rgba => (Channels::Rgba, samples),
-        ColorType::Rgb if is_wide => (Channels::Rgb, nearest_bytes(&samples)),
-        ColorType::Rgb | ColorType::Indexed => (Channels::Rgb, samples),
+        ColorType::Rgba if is_wide => (Channels::Rgba, nearest_bytes(samples).into()),
+        ColorType::Rgba => (Channels::Rgba, samples.into()),
+        ColorType::Rgb if is_wide => (Channels::Rgb, nearest_bytes(samples).into()),
+        ColorType::Rgb | ColorType::Indexed => (Channels::Rgb, samples.into()),
     }
 }
 

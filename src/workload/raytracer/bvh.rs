@@ -173,13 +173,13 @@ impl<B: Block> Bvh<B> {
                 continue;
             }
             if child & LEAF == 0 {
-                counters.nodes += 1;
+                counters.visits += 1;
                 let node = &self.nodes[child as usize];
                 let (met, distances) = probe.meet(simd, node, best.distance);
                 push_sorted(stack, node, met, &distances);
             } else {
                 let block = &self.blocks[(child & !LEAF) as usize];
-                counters.tests += u64::from(block.len());
+                counters.visits += 1;
                 improve(simd, &rays, block, best);
             }
         }
@@ -204,7 +204,7 @@ impl<B: Block> Bvh<B> {
         stack.push((0.0, 0));
         while let Some((_, child)) = stack.pop() {
             if child & LEAF == 0 {
-                counters.nodes += 1;
+                counters.visits += 1;
                 let node = &self.nodes[child as usize];
                 let (met, _) = probe.meet(simd, node, limit);
                 for lane in set_bits(met) {
@@ -212,7 +212,7 @@ impl<B: Block> Bvh<B> {
                 }
             } else {
                 let block = &self.blocks[(child & !LEAF) as usize];
-                counters.tests += u64::from(block.len());
+                counters.visits += 1;
                 if is_met(simd, &rays, block, limits) {
                     return true;
                 }
@@ -236,7 +236,7 @@ impl<B: Block> Bvh<B> {
         counters: &mut Counters,
     ) {
         for block in &self.blocks {
-            counters.tests += u64::from(block.len());
+            counters.visits += 1;
             improve(simd, rays, block, best);
         }
     }
@@ -251,7 +251,7 @@ impl<B: Block> Bvh<B> {
         counters: &mut Counters,
     ) -> bool {
         for block in &self.blocks {
-            counters.tests += u64::from(block.len());
+            counters.visits += 1;
             if is_met(simd, rays, block, limits) {
                 return true;
             }

@@ -13,7 +13,7 @@ use super::wave::set_bits;
 use crate::workload::{Cancelled, Pacer};
 
 /// From so many shapes of a kind on a hierarchy pays, measured with spheres spread evenly.
-pub(super) const LEAST: usize = 48;
+pub(super) const LEAST: usize = 128;
 
 /// What a thread keeps and counts while it traces.
 #[derive(Debug, Default)]

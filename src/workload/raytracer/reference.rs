@@ -1,4 +1,9 @@
 //! A slow, plain tracer, one ray at a time: the definition that the fast one is tested against.
+#![expect(
+    clippy::manual_midpoint,
+    clippy::manual_range_contains,
+    reason = "other expressions are rounded otherwise, or treat NaN otherwise"
+)]
 
 use super::camera::{Camera, OFFSET, View};
 use super::scene::{Geometry, Light, Pigment, Rgb, Scene, Shape, Sphere, Triangle};

@@ -319,6 +319,7 @@ fn add_light<S: Simd>(
         return;
     }
     if lit & glossy != 0 {
+        sink.effort.counters.highlights += u64::from((lit & glossy).count_ones());
         let power = powers(simd, gleam, hit.shininess, lit & glossy);
         let glossy = simd.mask(glossy).narrow();
         let specular = S::S::select(glossy, hit.specular * power, zero);

@@ -38,14 +38,14 @@ fn number(wild: bool) -> BoxedStrategy<f64> {
 
 fn numbers(count: usize, wild: bool) -> BoxedStrategy<String> {
     prop::collection::vec(number(wild), count)
-        .prop_map(|numbers| numbers.iter().map(|n| format!("{n:e} ")).collect())
+        .prop_map(|numbers| numbers.iter().map(|n| format!("{n:e} ")).collect::<Vec<_>>().concat())
         .boxed()
 }
 
 fn channels(count: usize) -> BoxedStrategy<String> {
     let channel = prop_oneof![4 => 0.0..1.0, 1 => Just(0.0), 1 => Just(1.0), 1 => -1.0..3.0];
     prop::collection::vec(channel, count)
-        .prop_map(|numbers| numbers.iter().map(|n| format!("{n} ")).collect())
+        .prop_map(|numbers| numbers.iter().map(|n| format!("{n} ")).collect::<Vec<_>>().concat())
         .boxed()
 }
 

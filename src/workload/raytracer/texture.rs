@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
 
+use crate::workload::imaging::{self, Channels};
 use crate::workload::{Error, Limits};
 
 /// A decoded texture: texels from the top left, row by row, as red, green, blue.
@@ -93,6 +94,9 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Texture, Error> {
     if actual == 0 {
         return Err(unreadable(&"it has no pixels"));
     }
+    if format == ImageFormat::Jpeg {
+        return jpeg(bytes, limits);
+    }
     let few_bits = matches!(
         decoder.original_color_type(),
         ExtendedColorType::L1 | ExtendedColorType::L2 | ExtendedColorType::L4
@@ -105,14 +109,39 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Texture, Error> {
     })
 }
 
+/// A JPEG file, to the pixel as existing services decode it.
+fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Texture, Error> {
+    let picture = imaging::decode(bytes, limits).map_err(|error| match error {
+        Error::Malformed(why) | Error::Unsupported(why) => {
+            Error::Unprocessable(format!("The texmap could not be decoded: {why}."))
+        }
+        other => other,
+    })?;
+    let texels = match picture.channels {
+        Channels::Grey => {
+            let table = grey_to_srgb();
+            picture.samples.iter().map(|grey| [table[usize::from(*grey)]; 3]).collect()
+        }
+        Channels::Rgb => picture.samples.as_chunks::<3>().0.to_vec(),
+        Channels::Rgba => {
+            picture.samples.as_chunks::<4>().0.iter().map(|[r, g, b, _]| [*r, *g, *b]).collect()
+        }
+    };
+    Ok(Texture { width: picture.width as usize, height: picture.height as usize, texels })
+}
+
 /// The picture's colours. Grey of fewer than 8 bits is a palette, and taken as it is.
 fn texels(picture: DynamicImage, few_bits: bool) -> Vec<[u8; 3]> {
     if picture.color().has_color() || few_bits {
         picture.into_rgb8().pixels().map(|pixel| pixel.0).collect()
     } else {
         let table = grey_to_srgb();
-        let grey = picture.into_luma8();
-        grey.pixels().map(|pixel| [table[usize::from(pixel.0[0])]; 3]).collect()
+        let brightened = |grey: u8| [table[usize::from(grey)]; 3];
+        // Of 16 bits, the upper eight count.
+        if let DynamicImage::ImageLuma16(grey) = &picture {
+            return grey.pixels().map(|pixel| brightened((pixel.0[0] >> 8) as u8)).collect();
+        }
+        picture.into_luma8().pixels().map(|pixel| brightened(pixel.0[0])).collect()
     }
 }
 

@@ -5,9 +5,8 @@
 //! pass, and its functions are declared `extern "C-unwind"`. The panic hook is not involved.
 #![expect(unsafe_code, reason = "calls a C library")]
 
-use super::{QUALITY, malformed, unsupported};
+use super::{QUALITY, cmyk, malformed, unsupported};
 use crate::workload::Error;
-use crate::workload::imaging::cmyk;
 use crate::workload::imaging::rows::{Channels, Layout, RowSink, RowSource};
 use crate::workload::imaging::ticker::Ticker;
 use mozjpeg_sys::{
@@ -16,7 +15,6 @@ use mozjpeg_sys::{
     jpeg_destination_mgr, jpeg_error_mgr,
 };
 use std::ffi::CStr;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Rows that are passed to the library in one call.
@@ -128,7 +126,8 @@ pub(super) struct Decoder<'a> {
     /// The inks of a CMYK file, one row.
     inks: Option<cmyk::Inks>,
     started: bool,
-    _input: PhantomData<&'a [u8]>,
+    /// What the library reads from, by a pointer of its own.
+    input: &'a [u8],
 }
 
 // SAFETY: the library keeps no state outside its structure, which is owned here and used by one
@@ -149,14 +148,8 @@ pub(super) fn open(input: &[u8]) -> Result<Decoder<'_>, Error> {
     library.common.err = errors.0;
     let layout = Layout { width: 0, height: 0, channels: Channels::Rgb };
     // From here on the library's memory is freed whatever happens.
-    let mut decoder = Decoder {
-        library,
-        _errors: errors,
-        layout,
-        inks: None,
-        started: false,
-        _input: PhantomData,
-    };
+    let mut decoder =
+        Decoder { library, _errors: errors, layout, inks: None, started: false, input };
     let library = &mut decoder.library;
     let (layout, is_cmyk) = guard(|| {
         // SAFETY: the structure and the error manager stay where they are, in their boxes, as
@@ -226,6 +219,13 @@ impl Decoder<'_> {
                 return Err(malformed("it has more than 100 scans"));
             }
             ticker.spend(row_cost)?;
+        }
+        // At the end of its input the library reads on in a file end of its own making.
+        // SAFETY: `jpeg_mem_src` set the source.
+        let position = unsafe { (*library.src).next_input_byte };
+        let input = self.input.as_ptr_range();
+        if !(input.start..=input.end).contains(&position) {
+            return Err(malformed("it ends before its last scan"));
         }
         // SAFETY: as above; the output is that of all scans.
         guard(|| unsafe {

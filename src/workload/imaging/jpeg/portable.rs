@@ -9,6 +9,9 @@ use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use std::io::Cursor;
 
 pub(super) fn open(input: &[u8]) -> Result<Decoded, Error> {
+    if is_cut(input) {
+        return Err(malformed("it ends before its last row"));
+    }
     let reason = |error: image::ImageError| malformed(&error.to_string());
     let decoder = JpegDecoder::new(Cursor::new(input)).map_err(reason)?;
     let (width, height) = decoder.dimensions();
@@ -21,6 +24,13 @@ pub(super) fn open(input: &[u8]) -> Result<Decoded, Error> {
     let mut samples = vec![0; layout.stride() * layout.height];
     decoder.read_image(&mut samples).map_err(reason)?;
     Ok(Decoded::new(layout, samples))
+}
+
+/// Whether the last scan has no end of image behind it (T.81, section B.1.1.3). The decoder would
+/// fill what is missing with grey. Within a scan's data neither marker can occur.
+fn is_cut(input: &[u8]) -> bool {
+    let last_scan = memchr::memmem::rfind(input, b"\xff\xda");
+    last_scan.is_some_and(|at| memchr::memmem::find(&input[at..], b"\xff\xd9").is_none())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as with libjpeg")]

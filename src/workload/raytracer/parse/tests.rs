@@ -1,4 +1,5 @@
 use super::*;
+use crate::workload::raytracer::vector::Vector;
 
 /// A scene with one light, two pigments, one finish and the shapes given.
 fn scene(shapes: &str) -> String {
@@ -71,7 +72,7 @@ fn negative_counts_are_none() {
 fn an_error_says_where_and_what() {
     assert_eq!(
         message(&scene("2\n0 0 sphere 1 2 3 4\n0 0 sphere 1 two 3 4")),
-        "The scene has 'two' where the sphere's centre (a number) belongs, word 64 \
+        "The scene has 'two' where the sphere's centre (a number) belongs, word 59 \
          (line 8, column 14), in shape 2 of 2."
     );
     assert_eq!(

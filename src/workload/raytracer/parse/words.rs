@@ -41,6 +41,11 @@ impl<'a> Words<'a> {
 
     /// The next word, whatever it is.
     pub(super) fn word(&mut self, expected: &str) -> Result<&'a [u8], Error> {
+        self.next().ok_or_else(|| self.unexpected(expected))
+    }
+
+    /// The next word; none at the end of the text.
+    fn next(&mut self) -> Option<&'a [u8]> {
         let rest = &self.text[self.position..];
         let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let rest = &rest[blank..];
@@ -48,7 +53,7 @@ impl<'a> Words<'a> {
         self.start = self.position + blank;
         self.position = self.start + length;
         self.count += 1;
-        if length == 0 { Err(self.unexpected(expected)) } else { Ok(&rest[..length]) }
+        (length > 0).then(|| &rest[..length])
     }
 
     /// A number in double precision.
@@ -68,10 +73,8 @@ impl<'a> Words<'a> {
 
     /// A whole number of 32 bits.
     pub(super) fn integer(&mut self, expected: &str) -> Result<i32, Error> {
-        let word = self.word(expected)?;
-        std::str::from_utf8(word)
-            .ok()
-            .and_then(|digits| digits.parse().ok())
+        self.next()
+            .and_then(|word| std::str::from_utf8(word).ok()?.parse().ok())
             .ok_or_else(|| self.unexpected(expected))
     }
 
@@ -94,14 +97,10 @@ impl<'a> Words<'a> {
     }
 
     fn number<T: std::str::FromStr>(&mut self, what: &str) -> Result<T, Error> {
-        let word = self.word(what)?;
-        // `parse` alone would also take "inf" and "nan".
-        let plain =
-            word.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
-        std::str::from_utf8(word)
-            .ok()
-            .filter(|_| plain)
-            .and_then(|digits| digits.parse().ok())
+        self.next()
+            // `parse` alone would also take "inf" and "nan".
+            .filter(|word| word.iter().all(|byte| b"0123456789+-.eE".contains(byte)))
+            .and_then(|word| std::str::from_utf8(word).ok()?.parse().ok())
             .ok_or_else(|| self.unexpected(&format!("{what} (a number)")))
     }
 

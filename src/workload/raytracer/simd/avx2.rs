@@ -3,7 +3,10 @@
 // SAFETY, for every `unsafe` below: the intrinsics only need AVX2. Each function takes an `Avx2`
 // or a vector that was made from one, and `detect` makes an `Avx2` only where AVX2 was detected.
 
-#[expect(clippy::wildcard_imports, reason = "the names say where they come from")]
+#[cfg_attr(
+    not(test),
+    expect(clippy::wildcard_imports, reason = "the names say where they come from")
+)]
 use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 

@@ -4,7 +4,10 @@
 // an `Avx512` or a vector that was made from one, and `detect` makes an `Avx512` only where these
 // were detected.
 
-#[expect(clippy::wildcard_imports, reason = "the names say where they come from")]
+#[cfg_attr(
+    not(test),
+    expect(clippy::wildcard_imports, reason = "the names say where they come from")
+)]
 use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 

@@ -3,7 +3,7 @@
 //! Converted as the widely used Java implementation does without a colour profile: the product of
 //! what the inks let through, taken as linear light and encoded as sRGB.
 
-use super::grey::{srgb_of_linear, to_level};
+use crate::workload::imaging::grey::{srgb_of_linear, to_level};
 
 /// A row of ink values, and how to read them.
 pub(super) struct Inks {
