@@ -82,8 +82,9 @@ pub async fn run(
     stop: CancellationToken,
     now: CancellationToken,
 ) -> anyhow::Result<()> {
+    let untold = feed::Lines::from_now(&folder);
     let mut cluster = start::start(settings, folder).await?;
-    let narrator = cluster.narrate();
+    let narrator = cluster.narrate(untold);
     let ended = match cluster.reconcile_until(&stop).await {
         Ok(()) => cluster.shut_down(&now).await,
         taken => taken,

@@ -39,7 +39,7 @@ pub fn is_alive(pid: u32) -> bool {
     raw(pid).is_some_and(|id| test_kill_process(id).is_ok()) && !has_ended(pid)
 }
 
-/// Whether Linux says `Z` (zombie) or `X` (dead) of this process, see proc_pid_stat(5). The name
+/// Whether Linux says `Z` (zombie) or `X` (dead) of this process, see `proc_pid_stat(5)`. The name
 /// before the letter may hold any character, so it is found from the last parenthesis. Elsewhere
 /// nothing is known.
 fn has_ended(pid: u32) -> bool {
@@ -49,7 +49,7 @@ fn has_ended(pid: u32) -> bool {
 }
 
 /// Whether the end of this process's terminal (SIGHUP) is meant to reach it: not under `nohup`, see
-/// `SigIgn` in proc_pid_status(5). Where that is not known, it is left to the system.
+/// `SigIgn` in `proc_pid_status(5)`. Where that is not known, it is left to the system.
 pub fn hears_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -13,12 +13,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Cluster;
+use crate::state::StateFolder;
 use crate::state::events::Event;
 use crate::state::logfmt::Line;
 use crate::state::metrics::Metric;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long the last lines may take.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The task that tells.
 pub(super) struct Narrator {
@@ -27,27 +30,28 @@ pub(super) struct Narrator {
 }
 
 impl Narrator {
-    /// Tells what has not been told yet, and ends.
+    /// Tells what has not been told yet, and ends. Nobody is waited for who does not read it
+    /// (Ctrl-S in a terminal).
     pub(super) async fn finish(self) {
         self.stop.cancel();
-        if let Err(error) = self.task.await {
-            tracing::debug!(%error, "the narrator ended early");
+        if tokio::time::timeout(PATIENCE, self.task).await.is_err() {
+            tracing::debug!("nobody reads what is told");
         }
     }
 }
 
 impl Cluster {
-    /// Starts telling, from the lines that are written from now on, while it is wanted.
-    pub(super) fn narrate(&self) -> Narrator {
+    /// Starts telling what is written after `start`, while it is wanted.
+    pub(super) fn narrate(&self, start: Lines) -> Narrator {
         let stop = CancellationToken::new();
         let wanted = self.settings.narrate.clone();
         if *wanted.borrow() {
             self.greet();
         }
-        let events = Tail::from_end(&self.folder.path().join(Event::FILE));
-        let requests = Tail::from_end(&self.folder.path().join(Metric::FILE));
-        let told = tell_until(stop.clone(), wanted, events, requests);
-        Narrator { task: tokio::spawn(told), stop }
+        let stopped = stop.clone();
+        // It blocks where nobody reads.
+        let task = tokio::task::spawn_blocking(move || start.tell_until(&stopped, &wanted));
+        Narrator { task, stop }
     }
 
     fn greet(&self) {
@@ -64,27 +68,33 @@ impl Cluster {
     }
 }
 
-async fn tell_until(
-    stop: CancellationToken,
-    wanted: Receiver<bool>,
-    mut events: Tail,
-    mut requests: Tail,
-) {
-    let say = |line: &str| {
-        if *wanted.borrow() {
-            say(line);
-        }
-    };
-    loop {
-        let last = stop.is_cancelled();
-        events.read(|event| say(&tell_event(event)));
-        requests.read(|metric| say(&tell_request(metric)));
-        if last {
-            return;
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+/// The lines of events and of requests that have not been told yet.
+pub(super) struct Lines {
+    events: Tail,
+    requests: Tail,
+}
+
+impl Lines {
+    /// Those that will be written from now on.
+    pub(super) fn from_now(folder: &StateFolder) -> Self {
+        let tail = |name: &str| Tail::from_end(&folder.path().join(name));
+        Self { events: tail(Event::FILE), requests: tail(Metric::FILE) }
+    }
+
+    fn tell_until(mut self, stop: &CancellationToken, wanted: &Receiver<bool>) {
+        let say = |line: &str| {
+            if *wanted.borrow() {
+                say(line);
+            }
+        };
+        loop {
+            let last = stop.is_cancelled();
+            self.events.read(|event| say(&tell_event(event)));
+            self.requests.read(|metric| say(&tell_request(metric)));
+            if last {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
     }
 }

@@ -12,6 +12,8 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::domain::decision::Action;
 
 /// A VM must be idle for this long before it is stopped: the balancer obeys a deletion within
@@ -64,11 +66,13 @@ pub(super) struct Machine {
     pub(super) ready: bool,
     /// When it was last heard of: a new report or an answer.
     pub(super) heard: Instant,
+    /// Since when ASState.xml had its last order, by its own word.
+    pub(super) ordered: Option<Timestamp>,
 }
 
 impl Machine {
     pub(super) fn new(pid: u32, now: Instant) -> Self {
-        Self { pid, launched: now, phase: Phase::Live, ready: false, heard: now }
+        Self { pid, launched: now, phase: Phase::Live, ready: false, heard: now, ordered: None }
     }
 
     /// What to do, given what ASState.xml wants of it (`None`: it is not in the file at all).

@@ -252,7 +252,10 @@ impl Cluster {
             let order = orders.order(id);
             let step = machine.step(order.map(|order| order.action), patience, now);
             let drains = was_live && matches!(machine.phase, Phase::Draining { .. });
-            let why = order.and_then(|order| order.reason.clone()).filter(|_| drains);
+            // An editor changes the word and leaves the reason of before.
+            let since = order.and_then(|order| order.since);
+            let is_new = since != std::mem::replace(&mut machine.ordered, since);
+            let why = order.filter(|_| drains && is_new).and_then(|order| order.reason.clone());
             steps.push((id.clone(), machine.pid, step, drains, why));
         }
         for (id, pid, step, drains, why) in steps {

@@ -35,7 +35,7 @@ pub(crate) fn send(
     body: &[u8],
 ) -> Result<Answer, String> {
     let mut stream = TcpStream::connect(address).map_err(|e| format!("connect: {e}"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(120))).map_err(|e| e.to_string())?;
+    stream.set_read_timeout(Some(Duration::from_mins(2))).map_err(|e| e.to_string())?;
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\

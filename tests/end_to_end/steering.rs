@@ -21,6 +21,11 @@ fn an_edit_by_hand_is_obeyed() {
         (cluster.vm("vm-1").is_none() && !ordered).then_some(())
     });
     assert_eq!(cluster.running().len(), 2);
+    let told = cluster.told();
+    assert!(
+        told.contains("drain     ASState.xml deletes it"),
+        "not the reason it was added: {told}"
+    );
 }
 
 #[test]

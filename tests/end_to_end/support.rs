@@ -25,7 +25,7 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
 pub(crate) fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let edge = if (x / 16 + y / 16) % 2 == 0 { 60 } else { 0 };
-        Rgb([(x % 196 + edge) as u8, (y % 196 + edge) as u8, ((x + y) % 196) as u8])
+        Rgb([x % 196 + edge, y % 196 + edge, (x + y) % 196].map(|level| level.to_le_bytes()[0]))
     })
 }
 
