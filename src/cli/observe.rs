@@ -61,9 +61,12 @@ pub(super) fn config(config: &Config, json: bool) -> anyhow::Result<()> {
         let all = serde_json::Value::Object(rows.collect());
         return print(&format!("{all:#}\n"));
     }
+    let rows = config.rows().map(|(key, value, source)| (key, value, source.to_string()));
+    let rows = rows.collect::<Vec<_>>();
+    let width = rows.iter().map(|(_, _, source)| source.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
-    for (key, value, source) in config.rows() {
-        writeln!(text, "{:<32} {value:<14} {:<24} {source}", key.name, key.help)?;
+    for (key, value, source) in rows {
+        writeln!(text, "{:<32} {value:<14} {source:<width$}  {}", key.name, key.help)?;
     }
     print(&text)
 }

@@ -45,26 +45,28 @@ impl Cluster {
     pub(super) fn narrate(&self, start: Lines) -> Narrator {
         let stop = CancellationToken::new();
         let wanted = self.settings.narrate.clone();
-        if *wanted.borrow() {
-            self.greet();
-        }
-        let stopped = stop.clone();
+        let (greeting, stopped) = (self.greeting(), stop.clone());
         // It blocks where nobody reads.
-        let task = tokio::task::spawn_blocking(move || start.tell_until(&stopped, &wanted));
+        let task = tokio::task::spawn_blocking(move || {
+            if *wanted.borrow() {
+                say(&greeting);
+            }
+            start.tell_until(&stopped, &wanted);
+        });
         Narrator { task, stop }
     }
 
-    fn greet(&self) {
+    fn greeting(&self) -> String {
         let address = self.front.address;
         let state = self.folder.path().display();
-        say(&format!(
+        format!(
             "Cumulet runs.\n\
              \n  requests   http://{address}/            in a browser, or workloads/blur.sh\
              \n  metrics    http://{}/metrics\
              \n  state      {state}/VMState.xml, {state}/ASState.xml: read them, edit them\
              \n  stop       Ctrl-C\n",
             self.front.admin
-        ));
+        )
     }
 }
 
