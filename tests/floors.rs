@@ -86,6 +86,6 @@ fn imports_go_down_the_floors() {
 #[test]
 fn grouped_and_qualified_imports_are_seen() {
     let text = "use crate::{state, vm};\nlet x = crate::tui::Screen;\n// crate::cli\n";
-    let rooms = imports(text).into_iter().map(|(line, room)| (line, room)).collect::<Vec<_>>();
+    let rooms = imports(text);
     assert_eq!(rooms, [(1, "state".to_owned()), (1, "vm".to_owned()), (2, "tui".to_owned())]);
 }

@@ -365,6 +365,21 @@ fn a_change_that_nobody_could_read_is_not_written() {
 }
 
 #[test]
+fn what_an_editor_saves_during_an_update_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateFolder::open(folder.path()).unwrap();
+    state.update(|file: &mut VmStateFile| file.vms.push(report(1))).unwrap();
+    let path = folder.path().join("VMState.xml");
+    let edited =
+        fs::read_to_string(&path).unwrap().replace("</VMState>", "<!-- mine --></VMState>");
+    let result = state.update(|_: &mut VmStateFile| fs::write(&path, &edited).unwrap());
+    assert!(matches!(result, Err(cumulet::state::Error::Edited { .. })));
+    assert_eq!(fs::read_to_string(&path).unwrap(), edited);
+    state.update(|file: &mut VmStateFile| file.vms.push(report(2))).unwrap();
+    assert!(fs::read_to_string(&path).unwrap().contains("<!-- mine -->"));
+}
+
+#[test]
 fn a_folder_that_was_removed_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");

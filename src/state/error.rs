@@ -57,6 +57,15 @@ pub enum Error {
         /// The largest size that is read.
         limit: u64,
     },
+    /// Somebody saved a document without taking its lock while it was about to be replaced.
+    #[error(
+        "{} was edited at the very same moment; nothing was written over it, try again",
+        .path.display()
+    )]
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process holds the lock for too long.
     #[error(
         "{} has been locked by another process for {:.1} s; if that process is stopped, resume or \

@@ -155,7 +155,8 @@ impl StateFolder {
     /// # Errors
     /// [`Error::Broken`] if the file is broken and this process has never seen a good one;
     /// [`Error::Locked`] if another process holds the lock for two seconds; [`Error::Nonsense`] if
-    /// the changed document would not be readable. Nothing is written then.
+    /// the changed document would not be readable; [`Error::Edited`] if an editor saved the file
+    /// meanwhile. Nothing is written then.
     pub fn update<D: Document, R>(&self, change: impl FnOnce(&mut D) -> R) -> Result<R, Error> {
         self.replace(None::<fn() -> D>, change, true)
     }
@@ -206,6 +207,8 @@ impl StateFolder {
         always: bool,
     ) -> Result<R, Error> {
         let path = self.file::<D>();
+        let on_disk = || files::read_bounded(&path, MAX_BYTES).ok().flatten();
+        let bytes = on_disk();
         let (mut document, before) = match self.look_patiently::<D>()? {
             Found::Missing => (D::default(), Some(D::default().render())),
             Found::Good(document) => {
@@ -225,6 +228,11 @@ impl StateFolder {
         // What is written must be readable: better no write than a file that stops every reader.
         let written = D::parse(text.as_bytes())
             .map_err(|problem| Error::Nonsense { path: path.clone(), problem })?;
+        // An editor knows nothing of the lock: what it saved since the file was read must not be
+        // lost. What is left is the moment between this look and the rename.
+        if on_disk() != bytes {
+            return Err(Error::Edited { path });
+        }
         self.again_in_a_new_folder(|| files::replace(&path, text.as_bytes()))?;
         self.remember(Arc::new(written));
         Ok(answer)
