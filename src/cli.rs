@@ -55,6 +55,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             roles::vm(&config, id, instance_type.as_deref(), listen)
         }
         Command::Top(top) => observe::top(&config, &top),
+        Command::Events { follow, json } => observe::events(&config, follow, json),
         Command::Launch { instance_type } => operate::launch(&config, instance_type.as_deref()),
         Command::Terminate { id } => operate::terminate(&config, &id),
         Command::Kill { id } => operate::kill(&config, &id),

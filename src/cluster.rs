@@ -1,10 +1,10 @@
 //! `cumulet up`: makes real processes match ASState.xml.
 //!
 //! Level-triggered: at every change of a file, every exit of a process and four times a second it
-//! compares what is wanted with what runs, and takes one step for each VM ([`machine`]). It only
+//! compares what is wanted with what runs, and takes one step for each VM (`machine.rs`). It only
 //! reads ASState.xml, so a decision by the autoscaler, an operator's command and an edit by hand
 //! look the same to it. Killed and started again, it finds its processes by their command lines
-//! and carries on ([`adopt`]).
+//! and carries on (`adopt.rs`).
 
 mod adopt;
 mod child;

@@ -1,6 +1,6 @@
 //! Settings: flag over environment over file over default, and where each value came from.
 //!
-//! Every setting is one row of the table in [`keys`]: its name in `cumulet.toml`, what it means,
+//! Every setting is one row of the table in [`KEYS`]: its name in `cumulet.toml`, what it means,
 //! and how to read and show it. The file, the environment (`CUMULET_` and the name in capitals,
 //! dots as `_`) and the command line (`--set name=value`) all go through that row, so a value
 //! means the same wherever it is written.

@@ -6,7 +6,7 @@
 //!                                           └──▶ Effect ──▶ operator, clipboard, file
 //! ```
 //!
-//! [`update`](update::update) and [`view`](view::draw) are pure; effects are the only way by which
+//! `update` and `view` are pure; effects are the only way by which
 //! keys touch the world, and the dangerous ones ask first. What is known of a cluster enters as
 //! `News` alone, so a recording of news replays to the same frames.
 

@@ -44,6 +44,7 @@ pub(super) struct Ports {
 
 /// How a cluster is shown.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub(super) struct Top {
     /// Print it once as text and end.
     #[arg(long)]
@@ -51,6 +52,9 @@ pub(super) struct Top {
     /// Print it once as JSON and end.
     #[arg(long)]
     pub(super) json: bool,
+    /// Print a line of JSON now and at every change.
+    #[arg(long, conflicts_with_all = ["once", "json"])]
+    pub(super) watch: bool,
     /// Only look: no key changes anything.
     #[arg(long)]
     pub(super) read_only: bool,
@@ -82,6 +86,16 @@ pub(super) enum Command {
     /// Show a cluster: live on a terminal, once as text where the output goes elsewhere.
     #[command(after_help = "Example: cumulet top --once")]
     Top(Top),
+    /// Tell what happened, and with --follow what happens.
+    #[command(after_help = "Example: cumulet events --follow --json")]
+    Events {
+        /// Go on with each event as it happens.
+        #[arg(long, short)]
+        follow: bool,
+        /// As lines of JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Launch one more VM.
     #[command(after_help = "Example: cumulet launch c5.large")]
     Launch {

@@ -1,14 +1,15 @@
 //! Commands that only look.
 
-use std::fmt::Write;
-use std::io::IsTerminal;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use jiff::Timestamp;
 
 use super::arguments::Top;
 use super::{operate, print, roles};
 use crate::config::Config;
-use crate::tui::{self, Theme, overview};
+use crate::state::events::Event;
+use crate::tui::{self, Theme, overview, stream};
 
 /// The width of text that goes to a file or another program.
 const TEXT_WIDTH: usize = 120;
@@ -22,6 +23,12 @@ pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<()> {
         });
     }
     let folder = operate::folder(config)?;
+    if top.watch {
+        let settings = &config.settings;
+        return roles::run(|stop, _| async move {
+            stream::watch(&folder, settings, &stop, |now| print_or_end(&format!("{now}\n"))).await
+        });
+    }
     if !top.once && !top.json && std::io::stdout().is_terminal() {
         let settings = screen(config, top);
         return roles::run(|stop, _| async move {
@@ -34,6 +41,29 @@ pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<()> {
         return print(&format!("{:#}\n", snapshot.to_json()));
     }
     print(&overview::text(&snapshot, TEXT_WIDTH))
+}
+
+pub(super) fn events(config: &Config, follow: bool, json: bool) -> anyhow::Result<()> {
+    let folder = operate::folder(config)?;
+    roles::run(|stop, _| async move {
+        let told = |event: &Event| {
+            let line = if json {
+                stream::event_json(event).to_string()
+            } else {
+                stream::event_text(event)
+            };
+            print_or_end(&format!("{line}\n"))
+        };
+        stream::events(&folder, follow, &stop, told).await
+    })
+}
+
+/// Prints what goes on and on. A reader that has gone away ends it, as it ends any such program.
+fn print_or_end(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        result => Ok(result?),
+    }
 }
 
 fn screen(config: &Config, top: &Top) -> tui::Settings {

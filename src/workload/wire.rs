@@ -1,7 +1,7 @@
 //! The request bodies and parameters that existing clients send, and the answers they expect.
 //!
 //! Parsers and writers over bytes; they know nothing of HTTP connections. Each refuses what it
-//! can't read with [`Error::Malformed`](super::Error::Malformed) that says what was expected and at
+//! can't read with [`Error::Malformed`] that says what was expected and at
 //! which byte. None panics, whatever it is given.
 
 pub mod data_url;
