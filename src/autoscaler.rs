@@ -78,11 +78,13 @@ struct Autoscaler {
     fleet: Fleet,
     /// When a hold was last written: holds are told once a period, changes at once.
     told: Option<Instant>,
+    /// What last kept it from writing, and is tried again at each look.
+    trouble: Option<String>,
 }
 
 impl Autoscaler {
     fn new(settings: Settings, folder: StateFolder) -> Self {
-        Self { settings, folder, fleet: Fleet::new(settings), told: None }
+        Self { settings, folder, fleet: Fleet::new(settings), told: None, trouble: None }
     }
 
     /// Reads what the VMs say, decides, and writes the decision if there is something to say.
@@ -100,6 +102,7 @@ impl Autoscaler {
             decide_and_write(&folder, &settings, &fleet, &vms, now, due)
         })
         .await;
+        let before = self.trouble.take();
         match written {
             Ok(Ok(Some(verdict))) => {
                 self.told = Some(now);
@@ -107,7 +110,13 @@ impl Autoscaler {
                 self.tell(&verdict, lb_state).await;
             }
             Ok(Ok(None)) => {}
-            Ok(Err(error)) => tracing::error!(%error, "cannot write the decision; trying again"),
+            Ok(Err(error)) => {
+                let trouble = error.to_string();
+                if before.as_ref() != Some(&trouble) {
+                    tracing::error!(%error, "cannot write the decision; trying again");
+                }
+                self.trouble = Some(trouble);
+            }
             Err(error) => tracing::error!(%error, "the decision was not finished"),
         }
     }

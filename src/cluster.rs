@@ -29,11 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::restart::Backoff;
 use crate::domain::vm::VmId;
-use crate::state::StateFolder;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
 use crate::state::vm_state::VmStateFile;
 use crate::state::watch::{View, Watcher};
+use crate::state::{Error, StateFolder};
 use child::Exit;
 use front::Front;
 use hold::Hold;
@@ -113,6 +113,8 @@ struct Cluster {
     asked: HashSet<VmId>,
     /// What was last told to be wrong with the files.
     problems: Vec<String>,
+    /// What last kept this cluster from writing, and is tried again four times a second.
+    trouble: Option<String>,
     front: Front,
     balancer: Role,
     autoscaler: Role,
@@ -126,6 +128,15 @@ struct Answer {
 }
 
 impl Cluster {
+    /// Says once what keeps it from writing; nothing does without an error.
+    fn complain(&mut self, error: Option<Error>) {
+        let trouble = error.map(|error| error.to_string());
+        if let Some(trouble) = trouble.as_ref().filter(|_| trouble != self.trouble) {
+            tracing::error!("{trouble}; trying again");
+        }
+        self.trouble = trouble;
+    }
+
     /// Records what happened: in events.log, and in this process's own log.
     async fn record(&self, kind: EventKind, vm: Option<&VmId>, detail: String) {
         tracing::info!(event = %kind, vm = vm.map(tracing::field::display), "{detail}");

@@ -320,7 +320,7 @@ impl Cluster {
     }
 
     /// Removes the elements that these processes wrote for these VMs.
-    async fn forget(&self, dead: Vec<(VmId, u32)>) {
+    async fn forget(&mut self, dead: Vec<(VmId, u32)>) {
         let folder = self.folder.clone();
         let dead = dead.into_iter().collect::<HashMap<_, _>>();
         let removed = tokio::task::spawn_blocking(move || {
@@ -328,9 +328,7 @@ impl Cluster {
                 file.vms.retain(|vm| dead.get(&vm.id) != Some(&vm.pid));
             })
         });
-        if let Ok(Err(error)) = removed.await {
-            tracing::error!(%error, "cannot remove a dead VM's element; trying again");
-        }
+        self.complain(removed.await.ok().and_then(Result::err));
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
         reported: HashMap::new(),
         asked: HashSet::new(),
         problems: Vec::new(),
+        trouble: None,
         front,
         balancer: Role::new("balancer", now),
         autoscaler: Role::new("autoscaler", now),
@@ -161,7 +162,7 @@ impl Cluster {
             return Ok(());
         }
         if let Err(error) = StateFolder::open(self.folder.path()) {
-            tracing::error!(%error, "the state folder cannot be made again; trying again");
+            self.complain(Some(error));
             return Ok(());
         }
         if !self.hold.is_in_force() {
@@ -172,7 +173,7 @@ impl Cluster {
     }
 
     /// Writes cluster.toml: the addresses in force.
-    pub(super) fn write_addresses(&self) {
+    pub(super) fn write_addresses(&mut self) {
         let file = ClusterFile {
             pid: std::process::id(),
             started_at: Timestamp::now(),
@@ -181,8 +182,6 @@ impl Cluster {
             balancer_pid: self.balancer.pid(),
             autoscaler_pid: self.autoscaler.pid(),
         };
-        if let Err(error) = self.folder.write_cluster_file(&file) {
-            tracing::error!(%error, "cannot write the addresses of the cluster");
-        }
+        self.complain(self.folder.write_cluster_file(&file).err());
     }
 }
