@@ -55,11 +55,10 @@ pub async fn run(
     let watcher = Watcher::start(&folder).context("cannot watch the state folder")?;
     let mut vm_state = watcher.follow::<VmStateFile>();
     let mut as_state = watcher.follow::<AsStateFile>();
-    let lb_state = watcher.follow::<LbStateFile>();
     let mut autoscaler = Autoscaler::new(settings, folder);
     tracing::info!(target_cpu = settings.tracking.target.get(), "the autoscaler watches");
     while !stop.is_cancelled() {
-        autoscaler.look(&mut vm_state, &lb_state).await;
+        autoscaler.look(&mut vm_state).await;
         tokio::select! {
             () = stop.cancelled() => {}
             _ = vm_state.changed() => {}
@@ -88,11 +87,7 @@ impl Autoscaler {
     }
 
     /// Reads what the VMs say, decides, and writes the decision if there is something to say.
-    async fn look(
-        &mut self,
-        vm_state: &mut Receiver<View<VmStateFile>>,
-        lb_state: &Receiver<View<LbStateFile>>,
-    ) {
+    async fn look(&mut self, vm_state: &mut Receiver<View<VmStateFile>>) {
         let Some(vms) = vm_state.borrow_and_update().document.clone() else { return };
         let now = Instant::now();
         self.fleet.observe(&vms, now, Timestamp::now());
@@ -107,7 +102,11 @@ impl Autoscaler {
             Ok(Ok(Some(verdict))) => {
                 self.told = Some(now);
                 self.fleet.note_decision(verdict.direction, now);
-                self.tell(&verdict, lb_state).await;
+                let (folder, census) = (self.folder.clone(), self.fleet.census());
+                let told = tokio::task::spawn_blocking(move || tell(&folder, census, verdict));
+                if let Ok(Err(error)) = told.await {
+                    tracing::warn!(%error, "cannot record the decision");
+                }
             }
             Ok(Ok(None)) => {}
             Ok(Err(error)) => {
@@ -120,42 +119,35 @@ impl Autoscaler {
             Err(error) => tracing::error!(%error, "the decision was not finished"),
         }
     }
+}
 
-    /// The decision in samples.txt and, if it changes anything, in events.log.
-    async fn tell(&self, verdict: &Verdict, lb_state: &Receiver<View<LbStateFile>>) {
-        let totals = lb_state.borrow().document.as_ref().map(|document| document.totals);
-        let (running, booting, draining) = self.fleet.census();
-        let sample = Sample::Decision {
-            at: Timestamp::now(),
-            fleet: running + booting + draining,
-            running,
-            booting,
-            draining,
-            desired: verdict.to,
-            offered_load: totals.map(|totals| totals.offered_load),
-            queue_seconds: totals.map(|totals| totals.queue_seconds),
-            action: verdict.direction,
-            reason: verdict.reason.clone(),
-        };
-        let event = (verdict.direction != Direction::Hold).then(|| {
-            let Verdict { direction, from, to, reason, .. } = verdict;
-            tracing::info!(%direction, from, to, reason, "scales");
-            Event::now(
-                EventKind::Scale,
-                "autoscaler",
-                None,
-                format!("{direction} {from} to {to}: {reason}"),
-            )
-        });
-        let folder = self.folder.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            folder.append_sample(&sample)?;
-            event.map_or(Ok(()), |event| folder.append_event(&event))
-        });
-        if let Ok(Err(error)) = written.await {
-            tracing::warn!(%error, "cannot record the decision");
-        }
+/// Tells the decision in samples.txt and, if it changes anything, in events.log.
+fn tell(
+    folder: &StateFolder,
+    (running, booting, draining): (u32, u32, u32),
+    verdict: Verdict,
+) -> Result<(), Error> {
+    // What the balancer does not say is not known.
+    let totals = folder.read::<LbStateFile>().ok().flatten().map(|document| document.totals);
+    let Verdict { direction, from, to, reason, .. } = verdict;
+    folder.append_sample(&Sample::Decision {
+        at: Timestamp::now(),
+        fleet: running + booting + draining,
+        running,
+        booting,
+        draining,
+        desired: to,
+        offered_load: totals.map(|totals| totals.offered_load),
+        queue_seconds: totals.map(|totals| totals.queue_seconds),
+        action: direction,
+        reason: reason.clone(),
+    })?;
+    if direction == Direction::Hold {
+        return Ok(());
     }
+    tracing::info!(%direction, from, to, reason, "scales");
+    let detail = format!("{direction} {from} to {to}: {reason}");
+    folder.append_event(&Event::now(EventKind::Scale, "autoscaler", None, detail))
 }
 
 /// One decision under the lock of ASState.xml, so that nothing an operator wrote meanwhile is
