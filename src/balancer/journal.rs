@@ -130,7 +130,7 @@ fn write(notes: &Receiver<Note>, folder: &StateFolder, print: bool) {
             Note::End => break,
             Note::Event(event) => folder.append_event(&event),
             Note::Request(account) => {
-                tracing::debug!(
+                tracing::info!(
                     request = account.request,
                     vm = account.vm.as_ref().map(tracing::field::display),
                     status = account.status,

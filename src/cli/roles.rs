@@ -87,7 +87,9 @@ pub(super) fn autoscaler(config: &Config) -> anyhow::Result<()> {
 pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Result<()> {
     let settings = &config.settings;
     let folder = StateFolder::open(&settings.state)?;
-    logging::start(Some(&folder.log_path("balancer.jsonl")), stderr_level())?;
+    // Run by hand it prints each request; stderr need not say it again.
+    let stderr = if listeners_inherited { stderr_level() } else { LevelFilter::WARN };
+    logging::start(Some(&folder.log_path("balancer.jsonl")), stderr)?;
     let (listener, admin) = if listeners_inherited {
         inherited().context("--listeners-inherited: stdin and stdout are not sockets")?
     } else {
