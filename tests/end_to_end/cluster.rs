@@ -148,10 +148,26 @@ impl Cluster {
     /// Replaces text in a file of the folder, as an editor would.
     #[track_caller]
     pub(crate) fn edit(&self, name: &str, from: &str, to: &str) {
+        let _lock = self.lock(name);
         let path = self.path().join(name);
         let before = std::fs::read_to_string(&path).unwrap();
         assert!(before.contains(from), "{name} does not contain {from}: {before}");
         std::fs::write(&path, before.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Replaces a whole file of the folder, as an editor would.
+    pub(crate) fn overwrite(&self, name: &str, text: &str) {
+        let _lock = self.lock(name);
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    /// Editors take no lock; but a save in the very instant in which a writer renames its file is
+    /// lost, and these writers write five times a second.
+    fn lock(&self, name: &str) -> std::fs::File {
+        let path = self.path().join(format!("{name}.lock"));
+        let file = std::fs::File::options().create(true).append(true).open(path).unwrap();
+        file.lock().unwrap();
+        file
     }
 
     /// Asks the cluster to stop and waits for it. Returns its exit code.

@@ -63,7 +63,7 @@ fn an_order_that_cannot_be_followed_is_told_with_its_reason() {
 fn a_broken_edit_is_reported_and_the_cluster_goes_on() {
     let cluster = Cluster::start(1, &[]);
     let before = cluster.running()[0].pid;
-    std::fs::write(cluster.path().join("ASState.xml"), "<ASState version=\"1\"><VM id=").unwrap();
+    cluster.overwrite("ASState.xml", "<ASState version=\"1\"><VM id=");
     until("the file is whole again", || {
         let text = std::fs::read_to_string(cluster.path().join("ASState.xml")).ok()?;
         (text.contains("vm-1") && text.contains("</ASState>")).then_some(())
