@@ -163,7 +163,7 @@ impl Cluster {
 
     /// Editors take no lock; but a save in the very instant in which a writer renames its file is
     /// lost, and these writers write five times a second.
-    fn lock(&self, name: &str) -> std::fs::File {
+    pub(crate) fn lock(&self, name: &str) -> std::fs::File {
         let path = self.path().join(format!("{name}.lock"));
         let file = std::fs::File::options().create(true).append(true).open(path).unwrap();
         file.lock().unwrap();

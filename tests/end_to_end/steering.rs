@@ -34,8 +34,10 @@ fn a_whole_new_file_by_hand_is_obeyed() {
     let wish = "<ASState version=\"1\" paused=\"true\"><VM id=\"vm-1\" action=\"keep\"/>\
                 <VM id=\"mine\" action=\"add\"/></ASState>";
     let beside = cluster.path().join("ASState.xml.new");
+    let lock = cluster.lock("ASState.xml");
     std::fs::write(&beside, wish).unwrap();
     std::fs::rename(&beside, cluster.path().join("ASState.xml")).unwrap();
+    drop(lock);
     until("what it lists is what runs", || {
         let mut ids = cluster.running().into_iter().map(|vm| vm.id.to_string()).collect::<Vec<_>>();
         ids.sort();
