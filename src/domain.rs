@@ -7,9 +7,11 @@
 pub mod balancing;
 pub mod cost;
 pub mod decision;
+pub mod elasticity;
 pub mod health;
 pub mod instance_type;
 pub mod load;
 pub mod restart;
 pub mod scaling;
+pub mod simulation;
 pub mod vm;
