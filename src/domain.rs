@@ -13,3 +13,4 @@ pub mod load;
 pub mod restart;
 pub mod scaling;
 pub mod vm;
+pub mod waiting;
