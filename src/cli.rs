@@ -2,6 +2,7 @@
 //! is shown.
 
 mod arguments;
+mod balance;
 mod observe;
 mod operate;
 mod roles;
@@ -44,6 +45,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments.config.as_deref(), environment, &flags)?;
     match arguments.command {
         Command::Up { no_tui, .. } => roles::up(&config, no_tui),
+        Command::Balancer { wish: Some(wish), .. } => balance::change(&config, &wish),
         Command::Balancer { listeners_inherited, .. } => {
             roles::balancer(&config, listeners_inherited)
         }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use cluster::{Act, Client, Cluster, FakeVm, eventually, order, report, within};
 use cumulet::balancer::Settings;
+use cumulet::domain::balancing::Policy;
 use cumulet::domain::decision::Action;
 use cumulet::domain::vm::VmState;
+use cumulet::state::as_state::AsStateFile;
 use cumulet::state::vm_state::VmReport;
 
 #[tokio::test]
@@ -31,6 +33,24 @@ async fn the_vm_with_less_work_gets_the_next_request() {
     }
     busy.release(1);
     assert_eq!(client.answer().await.vm(), busy.id.as_str());
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn the_policy_in_asstate_is_followed_at_once() {
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    let cluster = Cluster::start(&[&vms[0], &vms[1]]).await;
+    for (policy, expected) in [(Policy::FillFirst, [4, 0]), (Policy::RoundRobin, [2, 2])] {
+        let before = vms.each_ref().map(|vm| vm.seen().len());
+        cluster.folder.update(|file: &mut AsStateFile| file.balancing = Some(policy)).unwrap();
+        let told = format!("\"policy\": \"{policy}\"");
+        cluster.until("/state", |answer| answer.text().contains(&told)).await;
+        for _ in 0..4 {
+            assert_eq!(cluster.get("/").await.status(), 200);
+        }
+        let after = vms.each_ref().map(|vm| vm.seen().len());
+        assert_eq!([after[0] - before[0], after[1] - before[1]], expected, "{policy}");
+    }
     cluster.stop().await;
 }
 
@@ -151,9 +171,7 @@ async fn a_vm_has_so_many_requests_at_once_and_the_shortest_of_the_rest_comes_ne
 #[tokio::test]
 async fn what_waits_survives_its_vms_and_pages_do_not_wait() {
     let (old, new) = (FakeVm::start("vm-1").await, FakeVm::start("vm-2").await);
-    old.set_script(|request| {
-        if request.head.starts_with("GET") { Act::Echo } else { Act::Wait }
-    });
+    old.set_script(|request| if request.head.starts_with("GET") { Act::Echo } else { Act::Wait });
     let cluster = Cluster::start(&[]).await;
     cluster.set_vms(vec![small(&old)]);
     cluster.until("/readyz", |answer| answer.status() == 200).await;

@@ -142,6 +142,7 @@ impl Fleet {
         let mut inner = self.inner();
         inner.vm_state = vm_state.unwrap_or_else(|| inner.vm_state.clone());
         inner.as_state = as_state.unwrap_or_else(|| inner.as_state.clone());
+        inner.policy = inner.as_state.balancing.unwrap_or(self.rules.policy);
         let (reports, orders) = (inner.vm_state.clone(), inner.as_state.clone());
         // VMs that were there before this balancer are warm.
         let warm = !std::mem::replace(&mut inner.knows, true);

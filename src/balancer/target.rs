@@ -11,7 +11,7 @@ use super::latency::Latency;
 use super::tape::Reader;
 use crate::domain::balancing::{self, Foreign, Standing};
 use crate::domain::cost::Work;
-use crate::domain::health::{Health, Phase};
+use crate::domain::health::{Cause, Health, Phase};
 use crate::domain::vm::VmId;
 
 /// An idle connection is not used after this time: below the 30 s after which a VM closes one that
@@ -216,6 +216,7 @@ impl State {
     pub(super) fn standing(&self) -> Standing {
         match (&self.barred, self.health.phase()) {
             (Some(_), _) => Standing::Barred,
+            (None, Phase::Out(Cause::Fails)) => Standing::Ejected,
             (None, Phase::Out(_)) => Standing::Dead,
             (None, Phase::Suspect(_)) => Standing::Suspect,
             (None, Phase::Sound) => Standing::Sound,
