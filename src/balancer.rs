@@ -20,6 +20,7 @@ mod fleet;
 mod forward;
 mod headers;
 mod journal;
+mod killers;
 mod latency;
 mod lease;
 mod merged;

@@ -48,6 +48,32 @@ fn has_ended(pid: u32) -> bool {
     name_ends.is_some_and(|at| matches!(stat.get(at + 2), Some(b'Z' | b'X')))
 }
 
+/// Waits for a process to end. Linux tells at once, see `pidfd_open(2)`; where that cannot be had,
+/// or the process is not known, this waits for ever.
+pub async fn ended(pid: u32) {
+    #[cfg(target_os = "linux")]
+    if let Some(ended) = raw(pid).and_then(watch) {
+        // A pidfd becomes readable when its process ends.
+        if ended.readable().await.is_ok() {
+            return;
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = pid;
+    std::future::pending().await
+}
+
+#[cfg(target_os = "linux")]
+fn watch(pid: Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+    use tokio::io::{Interest, unix::AsyncFd};
+    let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    #[expect(unsafe_code, reason = "tokio asks for a promise about the file descriptor")]
+    // SAFETY: an `OwnedFd` is open and the same for as long as it lives, and it moves in here.
+    let watched = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    watched.ok()
+}
+
 /// Whether the end of this process's terminal (SIGHUP) is meant to reach it: not under `nohup`, see
 /// `SigIgn` in `proc_pid_status(5)`. Where that is not known, it is left to the system.
 pub fn hears_hangup() -> bool {

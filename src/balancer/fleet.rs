@@ -3,24 +3,33 @@
 mod dispatch;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hyper::header::HeaderValue;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::target::{Tally, Target};
+use super::target::{State, Tally, Target};
 use super::totals::Totals;
-use crate::domain::balancing::Policy;
-use crate::domain::cost::Work;
+use crate::domain::balancing::{Policy, Reason};
+use crate::domain::cost::{Kind, Work};
 use crate::domain::decision::Action;
 use crate::domain::health::{Change, Event};
 use crate::domain::instance_type::InstanceType;
+use crate::domain::retries::Budget;
 use crate::domain::vm::VmState;
 use crate::domain::waiting::Waiting;
 use crate::state::as_state::AsStateFile;
+use crate::state::lb_state::CHOICES_KEPT;
 use crate::state::vm_state::{VmReport, VmStateFile};
 pub(super) use dispatch::{Assignment, NoVm};
+
+/// Of the requests that come so many may be repeated; see [`Budget`].
+const RETRY_SHARE: f64 = 0.2;
+/// And so many besides.
+const RETRIES_PER_SECOND: f64 = 3.0;
 
 /// What the fleet is to know of the settings.
 #[derive(Debug, Clone)]
@@ -69,7 +78,29 @@ struct Inner {
     policy: Policy,
     choices: u64,
     waiting: Queue,
+    retries: Budget,
+    /// The last choices, oldest first.
+    recent: VecDeque<Chosen>,
     totals: Totals,
+}
+
+/// One of the last choices.
+#[derive(Clone)]
+pub(super) struct Chosen {
+    /// When.
+    pub(super) at: Timestamp,
+    /// The request.
+    pub(super) request: HeaderValue,
+    /// Which attempt at it.
+    pub(super) attempt: u32,
+    /// What it asked for.
+    pub(super) kind: Kind,
+    /// What that was predicted to cost.
+    pub(super) work: Work,
+    /// How long it had waited.
+    pub(super) waited: Duration,
+    /// Which VM, and why.
+    pub(super) reason: Arc<Reason>,
 }
 
 impl Fleet {
@@ -86,6 +117,8 @@ impl Fleet {
             policy: rules.policy,
             choices: 0,
             waiting: Waiting::new(rules.queue_length),
+            retries: Budget::new(RETRY_SHARE, RETRIES_PER_SECOND),
+            recent: VecDeque::with_capacity(CHOICES_KEPT),
             totals: Totals::default(),
         };
         Self {
@@ -124,7 +157,29 @@ impl Fleet {
         let mut inner = self.inner();
         inner.totals.arrived(work, now);
         inner.totals.in_flight += 1;
+        inner.retries.pay_in(self.age(now));
         inner.waiting.len()
+    }
+
+    /// Takes a repetition out of the budget, if there is one.
+    pub(super) fn may_repeat(&self, now: Instant) -> bool {
+        let age = self.age(now);
+        self.inner().retries.take(age)
+    }
+
+    /// A request is sent to a VM.
+    pub(super) fn chosen(&self, chosen: Chosen) {
+        let mut inner = self.inner();
+        inner.totals.retries += u64::from(chosen.attempt > 1);
+        if inner.recent.len() == CHOICES_KEPT {
+            inner.recent.pop_front();
+        }
+        inner.recent.push_back(chosen);
+    }
+
+    /// The last choices, oldest first.
+    pub(super) fn recent(&self) -> Vec<Chosen> {
+        self.inner().recent.iter().cloned().collect()
     }
 
     /// Counts something.
@@ -154,7 +209,11 @@ impl Fleet {
                 Some(target) if target.pid == report.pid && target.address == report.address => {
                     target.clone()
                 }
-                _ => Arc::new(self.new_life(report, known, now)),
+                _ => {
+                    let target = Arc::new(self.new_life(report, known, now));
+                    tokio::spawn(watch::until_its_end(self.clone(), target.clone()));
+                    target
+                }
             };
             target.state().bar(barred(report, &orders), now, warm);
             if self.hear_report(&target, report, now) {
@@ -204,6 +263,11 @@ impl Fleet {
     /// Whether at least one VM may get a request.
     pub(super) fn is_ready(&self) -> bool {
         self.inner().targets.iter().any(|target| target.state().standing().is_in_rotation())
+    }
+
+    /// What part of its share a VM in this state is to get.
+    pub(super) fn weight(&self, state: &State, now: Instant) -> f64 {
+        state.weight(now, self.rules.slow_start)
     }
 
     /// Since this balancer began.

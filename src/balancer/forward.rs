@@ -1,6 +1,7 @@
 //! One attempt: a request to one VM and the head of its answer back.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
@@ -173,6 +174,11 @@ impl ForwardError {
         )
     }
 
+    /// Whether the VM may have died of the request.
+    pub(super) fn may_be_a_death(&self) -> bool {
+        matches!(self, Self::CutShort { .. } | Self::ReusedClosed { .. })
+    }
+
     /// What it says about the health of the VM.
     pub(super) fn symptom(&self) -> Option<Event> {
         match self {
@@ -180,9 +186,9 @@ impl ForwardError {
             Self::NotTakenUp { .. } => Some(Event::NotTakenUp),
             Self::ReusedClosed { .. } => Some(Event::ReusedClosed),
             Self::CutShort { .. } => Some(Event::CutShort),
+            Self::BadAnswer { .. } => Some(Event::Failed { can_spare: false }),
             Self::NoMeans { .. }
             | Self::Unsent { .. }
-            | Self::BadAnswer { .. }
             | Self::Declined { .. }
             | Self::Hangs { .. }
             | Self::TooLate { .. }
@@ -208,6 +214,8 @@ pub(super) struct Attempt<'a> {
     pub(super) deadline: (Instant, Duration),
     /// How long to wait for a connection.
     pub(super) connect_timeout: Duration,
+    /// After what time without an answer something is odd about the VM.
+    pub(super) overdue_after: Duration,
 }
 
 /// An answer of which the head is there.
@@ -237,12 +245,21 @@ impl Attempt<'_> {
                 outcome => outcome,
             }
         };
-        let answer = tokio::select! {
-            biased;
-            answer = exchange => answer,
-            () = hung.cancelled() => Err(ForwardError::Hangs { vm: target.id.clone() }),
-            () = tokio::time::sleep_until(self.deadline.0) => {
-                Err(ForwardError::TooLate { after: self.deadline.1 })
+        let (exchange, overdue) = (pin!(exchange), tokio::time::sleep(self.overdue_after));
+        let (mut exchange, mut overdue) = (exchange, pin!(overdue));
+        let mut is_overdue = false;
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut exchange => break answer,
+                () = hung.cancelled() => break Err(ForwardError::Hangs { vm: target.id.clone() }),
+                () = &mut overdue, if !is_overdue => {
+                    is_overdue = true;
+                    lease.tell(Event::Overdue);
+                }
+                () = tokio::time::sleep_until(self.deadline.0) => {
+                    break Err(ForwardError::TooLate { after: self.deadline.1 });
+                }
             }
         };
         answer.map_err(|error| match self.tape.fault() {

@@ -22,19 +22,24 @@ use super::fleet::{Assignment, Fleet, NoVm};
 use super::forward::{self, Again, Answer, Attempt, ForwardError};
 use super::headers;
 use super::journal::Journal;
+use super::killers::Killers;
 use super::lease::{Lease, Visits};
 use super::record::Record;
 use super::tape::{Fault, Tape};
 use super::target::Connection;
 use crate::domain::balancing::Demand;
 use crate::domain::cost::{self, Kind, Work};
-use crate::http::{self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_VM, X_REQUEST_ID};
+use crate::domain::quarantine::Suspicion;
+use crate::http::{
+    self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_ROUTE, X_CUMULET_VM, X_REQUEST_ID,
+};
 
 /// Takes requests and has VMs answer them.
 pub(super) struct Proxy {
     settings: Settings,
     fleet: Arc<Fleet>,
     journal: Journal,
+    killers: Killers,
 }
 
 /// A VM's answer, as much of it as was to be waited for.
@@ -50,7 +55,7 @@ struct Taken {
 impl Proxy {
     /// A proxy for this fleet.
     pub(super) fn new(settings: Settings, fleet: Arc<Fleet>, journal: Journal) -> Self {
-        Self { settings, fleet, journal }
+        Self { settings, fleet, journal, killers: Killers::default() }
     }
 
     /// Has a request answered, by a VM or, if none can, with a problem.
@@ -79,8 +84,11 @@ impl Proxy {
         if headers::ends_here(&head) {
             return preflight(record, &id);
         }
+        if let Some(problem) = self.killers.refuse(&head, &tape).await {
+            return refuse(problem, record, &id, tape).await;
+        }
         headers::towards_vm(&mut head, peer.ip(), &id);
-        let demand = Demand { work: guess.1, takes_place: guess.0 != Kind::Other };
+        let demand = Demand { kind: guess.0, work: guess.1 };
         self.forward(&head, tape, record, demand, &id).await
     }
 
@@ -108,11 +116,13 @@ impl Proxy {
             tape: &tape,
             deadline: (tokio::time::Instant::now() + limit, limit),
             connect_timeout: self.settings.connect_timeout,
+            overdue_after: overdue_after(demand.work),
         };
         let repeatable = forward::is_repeatable(&head.method, head.uri.path());
         let mut visits = Visits::default();
         let mut sent = 0;
         let mut last = None;
+        let mut suspicion = Suspicion::default();
         let problem = loop {
             let began = Instant::now();
             let Assignment { lease, reason } =
@@ -120,7 +130,7 @@ impl Proxy {
                     Ok(assignment) => assignment,
                     Err(problem) => break problem,
                 };
-            record.assigned(&lease.target.id, reason, began.elapsed());
+            record.assigned(&lease.target.id, id, reason, began.elapsed());
             let (error, lease) = match self.attempt(&attempt, lease, record.attempts()).await {
                 Ok(taken) => return deliver(taken, record, id, tape),
                 Err(failure) => failure,
@@ -131,8 +141,15 @@ impl Proxy {
                 Again::Yes => true,
                 Again::IfRepeatable => repeatable,
             };
-            let again = may && sent < self.settings.attempts;
+            if error.may_be_a_death() {
+                suspicion.add_death(lease.company());
+            }
+            let may = may && sent < self.settings.attempts && !suspicion.is_condemned();
+            let again = may && (!error.counts() || self.fleet.may_repeat(Instant::now()));
             note_failure(&error, &lease, again);
+            if suspicion.is_condemned() {
+                break self.killers.condemn(suspicion, head, &tape).await;
+            }
             if !again {
                 break problem_of(&error);
             }
@@ -220,6 +237,16 @@ impl Proxy {
             }
         }
     }
+}
+
+/// An answer that takes so many times as long as was predicted is overdue: a VM shares its vCPUs
+/// among several requests, and predictions err.
+const OVERDUE: u32 = 10;
+/// None is overdue before this time.
+const OVERDUE_AT_LEAST: Duration = Duration::from_secs(5);
+
+fn overdue_after(work: Work) -> Duration {
+    Duration::from_nanos(work.nanos()).saturating_mul(OVERDUE).max(OVERDUE_AT_LEAST)
 }
 
 /// Gives a VM's answer to the client.
@@ -360,6 +387,11 @@ fn sign(
     headers.insert(X_CUMULET_VM, vm);
     headers.insert(X_CUMULET_ATTEMPTS, record.attempts().into());
     headers.insert(X_REQUEST_ID, id.clone());
+    if let Some(route) = record.explanation()
+        && let Ok(route) = HeaderValue::try_from(route.to_string())
+    {
+        headers.insert(X_CUMULET_ROUTE, route);
+    }
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let age = record.age();
     let own = age.saturating_sub(at_vm.unwrap_or_default());

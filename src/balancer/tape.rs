@@ -107,6 +107,22 @@ impl Tape {
         tokio::time::timeout(patience, first).await.ok().flatten()
     }
 
+    /// Waits for the whole body, and computes a fingerprint of it that begins with `seed`; none if
+    /// it cannot be read. It stays on the tape.
+    pub(super) async fn fingerprint(&self, seed: u64) -> Option<u64> {
+        std::future::poll_fn(|cx| {
+            let mut recording = self.lock();
+            while recording.end == End::Open {
+                ready!(recording.record(cx));
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let recording = self.lock();
+        let whole = recording.end == End::Whole;
+        whole.then(|| recording.chunks.iter().fold(seed, |hash, chunk| fingerprint(hash, chunk)))
+    }
+
     /// Reads on and throws away: a client that sends a body which nobody wants may look for the
     /// answer only after it has sent it all. Ready at the end of the body, or after `most` bytes.
     pub(super) fn poll_discard(&self, cx: &mut Context<'_>, most: &mut u64) -> Poll<()> {
@@ -162,6 +178,12 @@ impl Recording {
             return Poll::Ready(());
         }
     }
+}
+
+/// Adds `bytes` to a hash: FNV-1a, which does not mind in what pieces they come
+/// (<http://www.isthe.com/chongo/tech/comp/fnv/>).
+pub(super) fn fingerprint(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// Plays a tape from its start to one VM.

@@ -81,6 +81,21 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Blur, Self::Enhance, Self::Raytrace, Self::Other];
+
+    /// The word for it in files and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blur => "blur",
+            Self::Enhance => "enhance",
+            Self::Raytrace => "raytrace",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What is known of a request before it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Features {

@@ -418,8 +418,10 @@ mod tests {
     fn who_fails_again_is_kept_out_for_twice_as_long_until_it_was_stable() {
         let mut health = Health::default();
         let mut now = NOW;
-        let mut out_for = |health: &mut Health, now: &mut Duration| {
-            (0..ERRORS_TO_EJECT).for_each(|_| drop(health.on(FAILED, *now)));
+        let out_for = |health: &mut Health, now: &mut Duration| {
+            for _ in 0..ERRORS_TO_EJECT {
+                health.on(FAILED, *now);
+            }
             let next = health.next_probe().unwrap();
             let seconds = next.saturating_sub(*now).as_secs();
             *now = next;

@@ -130,7 +130,9 @@ impl Fleet {
                 Found::Vm(assignment) => Fate::Leaves(Ok(assignment)),
                 Found::Never(no_vm) => Fate::Leaves(Err(no_vm)),
                 // Who has been nowhere yet may go wherever anybody may.
-                Found::Later if waiter.visits.is_none() && waiter.demand.takes_place => Fate::Stop,
+                Found::Later if waiter.visits.is_none() && waiter.demand.takes_place() => {
+                    Fate::Stop
+                }
                 Found::Later => Fate::Stays,
             }
         });
@@ -154,7 +156,7 @@ impl Fleet {
                 Some(target) => {
                     inner.choices += 1;
                     let lease =
-                        Lease::new(self.clone(), target.clone(), demand.work, inner.choices, now);
+                        Lease::new(self.clone(), target.clone(), demand, inner.choices, now);
                     Found::Vm(Assignment { lease, reason: choice.reason })
                 }
                 None => Found::Never(NoVm::AtAll("the chosen VM is gone".to_owned())),
@@ -186,7 +188,7 @@ impl Fleet {
             foreign: state.foreign.at(age),
             outstanding: state.outstanding,
             speed: target.speed,
-            weight: state.weight(now, self.rules.slow_start),
+            weight: self.weight(&state, now),
             reported: state.reported,
             last_chosen: state.last_chosen,
         }
