@@ -2,6 +2,7 @@
 //! is shown.
 
 mod arguments;
+mod load;
 mod observe;
 mod operate;
 mod roles;
@@ -61,6 +62,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Kill { id } => operate::kill(&config, &id),
         Command::Pause { id } => operate::pause(&config, &id),
         Command::Resume { id } => operate::resume(&config, &id),
+        Command::Load(wanting) => load::load(&config, &wanting),
         Command::Send(wanted) => send::send(&config, wanted),
         Command::Config { json } => observe::config(&config, json),
     }

@@ -18,6 +18,7 @@ use crate::domain::instance_type::{self, InstanceType};
 use crate::units::Share;
 
 pub use keys::{KEYS, Key};
+pub(crate) use value::time;
 
 /// The file that is read from the current folder if it is there.
 pub const DEFAULT_FILE: &str = "cumulet.toml";

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::load::Wanting;
 use super::send::Send;
 use super::{Usage, parse_setting};
 use crate::config::Flag;
@@ -160,6 +161,11 @@ pub(super) enum Command {
         after_help = "Example: cumulet send raytrace workloads/scenes/glass.txt -o glass.png"
     )]
     Send(Send),
+    /// Send many requests and report how they were answered.
+    ///
+    /// Exit code 1 if one of them failed or was lost. Ctrl-C ends it with the report so far.
+    #[command(after_help = "Example: cumulet load --rate 20 --arrivals poisson --duration 30s")]
+    Load(Box<Wanting>),
     /// Print the settings in force, and where each came from.
     #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
     Config {

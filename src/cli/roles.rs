@@ -8,6 +8,7 @@ use std::path::absolute;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -133,7 +134,21 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     role: impl FnOnce(CancellationToken, CancellationToken) -> F,
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    run_on(&mut Builder::new_multi_thread(), role)
+}
+
+/// As [`run`], on one thread: for a client, which is to leave the cores to those it measures.
+pub(super) fn run_light<T, F: Future<Output = anyhow::Result<T>>>(
+    role: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<T> {
+    run_on(&mut Builder::new_current_thread(), |stop, _| role(stop))
+}
+
+fn run_on<T, F: Future<Output = anyhow::Result<T>>>(
+    runtime: &mut Builder,
+    role: impl FnOnce(CancellationToken, CancellationToken) -> F,
+) -> anyhow::Result<T> {
+    let runtime = runtime.enable_all().build()?;
     let result = runtime.block_on(async {
         let (stop, now) = (CancellationToken::new(), CancellationToken::new());
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -3,7 +3,7 @@
 use super::Format;
 
 /// What the first bytes of a picture file say about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PictureHeader {
     /// The file format.
     pub format: Format,
