@@ -3,6 +3,7 @@
 
 mod arguments;
 mod load;
+mod balance;
 mod observe;
 mod operate;
 mod roles;
@@ -45,6 +46,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments.config.as_deref(), environment, &flags)?;
     match arguments.command {
         Command::Up { no_tui, .. } => roles::up(&config, no_tui),
+        Command::Balancer { wish: Some(wish), .. } => balance::change(&config, &wish),
         Command::Balancer { listeners_inherited, .. } => {
             roles::balancer(&config, listeners_inherited)
         }

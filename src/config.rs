@@ -89,6 +89,8 @@ pub struct Balancer {
     pub queue_deadline: Duration,
     /// How many requests may wait.
     pub queue_length: u32,
+    /// How long a VM that has just come into service gets less than its share.
+    pub slow_start: Duration,
     /// How long a request may take in all.
     pub request_deadline: Duration,
     /// Answers up to this size are held until they are whole, so that a VM that dies in the middle
@@ -113,6 +115,8 @@ pub struct Limits {
     pub texture_bytes: u64,
     /// Pixels of a texture.
     pub texture_pixels: u64,
+    /// Requests that a VM works on at once, for each of its vCPUs; 0 is any number.
+    pub requests_per_vcpu: u32,
     /// Requests that may wait inside one VM.
     pub vm_queue_length: u32,
 }
@@ -140,10 +144,11 @@ impl Default for Settings {
                 window: Duration::from_secs(15),
             },
             balancer: Balancer {
-                policy: Policy::LeastWork,
+                policy: Policy::LeastInFlight,
                 max_attempts: 3,
                 queue_deadline: Duration::from_secs(30),
                 queue_length: 10_000,
+                slow_start: Duration::from_secs(2),
                 request_deadline: Duration::from_mins(5),
                 hold_answer_bytes: mebibytes(8),
             },
@@ -155,6 +160,7 @@ impl Default for Settings {
                 lights: 1_000,
                 texture_bytes: mebibytes(64),
                 texture_pixels: 50_000_000,
+                requests_per_vcpu: 2,
                 vm_queue_length: 1_000,
             },
             instance_types: instance_type::built_in(),

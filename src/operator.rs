@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use rustix::process::Signal;
 
+use crate::domain::balancing::Policy;
 use crate::domain::decision::Action;
 use crate::domain::vm::{VmId, VmState};
 use crate::process;
@@ -178,6 +179,18 @@ pub fn pause_autoscaler(folder: &StateFolder, paused: bool) -> Result<bool, Erro
     if changed {
         let told = if paused { "autoscaler paused" } else { "autoscaler resumed" };
         tell(folder, EventKind::Operator, None, told);
+    }
+    Ok(changed)
+}
+
+/// Has the balancer choose VMs by `policy` from now on. Returns whether that changed anything.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`].
+pub fn balance_by(folder: &StateFolder, policy: Policy) -> Result<bool, Error> {
+    let changed = change(folder, |file| file.balancing.replace(policy) != Some(policy))?;
+    if changed {
+        tell(folder, EventKind::Operator, None, &format!("balancing by {policy} asked for"));
     }
     Ok(changed)
 }

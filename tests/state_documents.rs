@@ -130,6 +130,7 @@ fn as_state_is_frozen() {
         minimum: 1,
         maximum: 20,
         paused: false,
+        balancing: None,
         last_vm: 4,
         vms: vec![keep, add, delete],
         decisions: vec![Decision { at: now, action: Direction::Out, from: 3, to: 4, reason }],

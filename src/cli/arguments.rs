@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::load::Wanting;
+use super::balance::BalancerWish;
 use super::send::Send;
 use super::{Usage, parse_setting};
 use crate::config::Flag;
@@ -134,9 +135,15 @@ pub(super) enum Command {
         /// What the running one is to do.
         wish: Option<AutoscalerWish>,
     },
-    /// Run a balancer alone.
-    #[command(after_help = "Example: cumulet balancer --port 9000 --state /tmp/state")]
+    /// Run a balancer alone, or change the one that runs.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Example: cumulet balancer --port 9000 --state /tmp/state"
+    )]
     Balancer {
+        /// What is wanted of the running one.
+        #[command(subcommand)]
+        wish: Option<BalancerWish>,
         #[command(flatten)]
         ports: Ports,
         /// The listening sockets are stdin and stdout: how `up` hands them on.

@@ -243,6 +243,8 @@ fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
         body_limit: settings.limits.body_bytes,
         held_answer_limit: wanted.hold_answer_bytes,
         attempts: wanted.max_attempts,
+        requests_per_vcpu: settings.limits.requests_per_vcpu,
+        slow_start: wanted.slow_start,
         queue_length: wanted.queue_length.into(),
         queue_deadline: wanted.queue_deadline,
         request_deadline: wanted.request_deadline,
@@ -263,6 +265,7 @@ fn vm_settings(settings: &Settings, id: VmId, instance_type: InstanceType) -> vm
         limits: limits(settings),
         body_bytes: settings.limits.body_bytes,
         longest_queue: settings.limits.vm_queue_length,
+        requests_per_vcpu: settings.limits.requests_per_vcpu,
         ..vm::Settings::new(id, instance_type)
     }
 }

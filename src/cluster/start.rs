@@ -128,6 +128,7 @@ fn fresh_orders(settings: &Settings, before: &AsStateFile) -> AsStateFile {
         maximum,
         last_vm: vms.into(),
         vms: (1..=vms.into()).map(order).collect(),
+        balancing: before.balancing,
         foreign: before.foreign.clone(),
         ..AsStateFile::default()
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use crate::domain::balancing::Policy;
 use crate::domain::decision::{Action, Decision};
 use crate::domain::vm::VmId;
 use crate::state::document::{self, Document};
@@ -33,6 +34,8 @@ pub struct AsStateFile {
     pub maximum: u32,
     /// The autoscaler leaves the size of the fleet alone.
     pub paused: bool,
+    /// How the balancer is to choose VMs; none is as its settings say.
+    pub balancing: Option<Policy>,
     /// The highest number given to a VM in this cluster's life, so that no id is given twice.
     pub last_vm: u64,
     /// What is wanted of each VM.
@@ -92,6 +95,7 @@ impl Default for AsStateFile {
             minimum: 0,
             maximum: u32::MAX,
             paused: false,
+            balancing: None,
             last_vm: 0,
             vms: Vec::new(),
             decisions: Vec::new(),
@@ -124,6 +128,7 @@ impl Document for AsStateFile {
         file.minimum = fields.whole("minimum")?.unwrap_or(file.minimum);
         file.maximum = fields.whole("maximum")?.unwrap_or(file.maximum);
         file.paused = fields.truth("paused")?.unwrap_or(false);
+        file.balancing = fields.word("balancing")?;
         file.last_vm = fields.whole("lastVm")?.unwrap_or(0);
         if file.minimum > file.maximum {
             let (minimum, maximum) = (file.minimum, file.maximum);
@@ -165,6 +170,7 @@ impl Document for AsStateFile {
             .with("minimum", self.minimum)
             .with_some("maximum", Some(self.maximum).filter(|most| *most != u32::MAX))
             .with("paused", self.paused)
+            .with_some("balancing", self.balancing)
             .with_some("lastVm", Some(self.last_vm).filter(|last| *last != 0));
         self.vms.iter().for_each(|vm| root.push(vm.to_element()));
         for decision in &self.decisions {

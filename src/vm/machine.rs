@@ -64,7 +64,10 @@ impl Machine {
             address,
             launched_at: Timestamp::now(),
             phase: watch::Sender::new(Phase::default()),
-            admission: Admission::new(instance_type.concurrency(), settings.longest_queue),
+            admission: Admission::new(
+                instance_type.concurrency(settings.requests_per_vcpu),
+                settings.longest_queue,
+            ),
             bodies: Bounds::new(settings.body_bytes, settings.all_bodies_bytes),
             ledger,
             give_up: CancellationToken::new(),

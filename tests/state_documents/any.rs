@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cumulet::domain::balancing::Policy;
 use cumulet::domain::decision::{Action, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
@@ -174,9 +175,17 @@ fn decision() -> impl Strategy<Value = Decision> {
 pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(order).collect::<Vec<_>>());
     let bounds = (any::<u32>(), any::<u32>(), any::<u32>());
-    let head = (any::<u64>(), option::of(time()), text(), bounds, any::<bool>(), any::<u64>());
+    let balancing = option::of(proptest::sample::select(Policy::ALL.to_vec()));
+    let head = (
+        any::<u64>(),
+        option::of(time()),
+        text(),
+        bounds,
+        (any::<bool>(), balancing),
+        any::<u64>(),
+    );
     (head, vms, vec(decision(), 0..3), foreign()).prop_map(|(head, vms, decisions, foreign)| {
-        let (seq, decided_at, policy, (desired, one, other), paused, last_vm) = head;
+        let (seq, decided_at, policy, (desired, one, other), (paused, balancing), last_vm) = head;
         AsStateFile {
             seq,
             decided_at,
@@ -185,6 +194,7 @@ pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
             minimum: one.min(other),
             maximum: one.max(other),
             paused,
+            balancing,
             last_vm,
             vms,
             decisions,
