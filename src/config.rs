@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
+use crate::domain::scaling;
 use crate::units::Share;
 
 pub use keys::{KEYS, Key};
@@ -62,6 +63,8 @@ pub struct Settings {
 /// Settings of the autoscaler.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Autoscaler {
+    /// The policy and its parameters, `NAME key=value …`, where ASState.xml does not say it.
+    pub policy: String,
     /// Mean CPU share of the running VMs that it aims at.
     pub target_cpu: Share,
     /// Fewest VMs.
@@ -76,6 +79,26 @@ pub struct Autoscaler {
     pub warm_up: Duration,
     /// The time over which CPU shares are averaged.
     pub window: Duration,
+}
+
+impl Autoscaler {
+    /// What a policy takes where its parameters do not say it.
+    pub fn policy_defaults(&self) -> scaling::Defaults {
+        scaling::Defaults {
+            target_cpu: self.target_cpu,
+            warm_up: self.warm_up,
+            scale_out_cooldown: self.scale_out_cooldown,
+            scale_in_cooldown: self.scale_in_cooldown,
+            window: self.window,
+        }
+    }
+
+    fn check_policy(&self) -> Result<(), Error> {
+        let (name, parameters) = scaling::named(&self.policy);
+        scaling::Policy::read(&name, &parameters, &self.policy_defaults())
+            .map(drop)
+            .map_err(|error| Error(format!("autoscaler.policy = `{}`: {error}", self.policy)))
+    }
 }
 
 /// Settings of the balancer.
@@ -135,6 +158,7 @@ impl Default for Settings {
             drain_limit: Duration::from_mins(1),
             replace_silent_after: Duration::from_secs(30),
             autoscaler: Autoscaler {
+                policy: scaling::DEFAULT.to_owned(),
                 target_cpu: Share::saturating(0.6),
                 minimum: 1,
                 maximum: 20,
@@ -339,6 +363,7 @@ impl Config {
                 scaling.minimum, scaling.maximum
             )));
         }
+        scaling.check_policy()?;
         if settings.report_every < SHORTEST_PERIOD {
             return Err(Error(format!(
                 "report_every is {:?}: at least {SHORTEST_PERIOD:?} is needed",

@@ -18,7 +18,7 @@ use super::observe::plain_screen;
 use super::operate::known_type;
 use crate::config::{Config, Settings};
 use crate::domain::instance_type::InstanceType;
-use crate::domain::scaling::TargetTracking;
+use crate::domain::scaling;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
 use crate::{autoscaler, balancer, cluster, logging, process, tui, vm, workload};
@@ -69,18 +69,20 @@ pub(super) fn autoscaler(config: &Config) -> anyhow::Result<()> {
     let settings = &config.settings;
     let folder = StateFolder::open(&settings.state)?;
     logging::start(Some(&folder.log_path("autoscaler.jsonl")), stderr_level())?;
-    let scaling = &settings.autoscaler;
+    let wanted = &settings.autoscaler;
+    let (policy, parameters) = scaling::named(&wanted.policy);
     let autoscaler = autoscaler::Settings {
-        tracking: TargetTracking {
-            target: scaling.target_cpu,
-            warm_up: scaling.warm_up,
-            scale_out_cooldown: scaling.scale_out_cooldown,
-            scale_in_cooldown: scaling.scale_in_cooldown,
-            window: scaling.window,
-        },
-        minimum: scaling.minimum,
-        maximum: scaling.maximum,
+        policy,
+        parameters,
+        defaults: wanted.policy_defaults(),
+        minimum: wanted.minimum,
+        maximum: wanted.maximum,
         report_every: settings.report_every,
+        types: settings.instance_types.clone(),
+        instance_type: settings.instance_type.clone(),
+        boot_scale: settings.boot_scale,
+        cores: std::thread::available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
     };
     run(|stop, _| autoscaler::run(autoscaler, folder, stop))
 }

@@ -56,6 +56,7 @@ pub static KEYS: &[Key] = &[
     key!("report_every", report_every, "how often a VM reports"),
     key!("drain_limit", drain_limit, "how long a draining VM may take"),
     key!("replace_silent_after", replace_silent_after, "a VM silent for so long is replaced"),
+    key!("autoscaler.policy", autoscaler.policy, "scaling policy, NAME key=value …"),
     key!("autoscaler.target_cpu", autoscaler.target_cpu, "mean CPU share to aim at"),
     key!("autoscaler.minimum", autoscaler.minimum, "fewest VMs"),
     key!("autoscaler.maximum", autoscaler.maximum, "most VMs"),
