@@ -6,7 +6,7 @@ use hyper::http::request::Parts;
 
 use super::accept;
 use super::body::Received;
-use super::route::Kind;
+pub use super::route::Kind;
 use crate::workload::imaging::{self, Filter, OutputFormat, Processed};
 use crate::workload::raytracer::{self, RenderRequest, Rendered, View};
 use crate::workload::wire::multipart::{self, Part};
@@ -23,33 +23,36 @@ pub(super) struct Job {
 
 /// What a job made.
 #[derive(Debug)]
-pub(super) struct Output {
-    pub(super) content_type: &'static str,
-    pub(super) body: Bytes,
+pub struct Output {
+    /// The media type of `body`.
+    pub content_type: &'static str,
+    /// The answer.
+    pub body: Bytes,
     /// Width in pixels of the picture or of the window that was rendered.
-    pub(super) width: u32,
+    pub width: u32,
     /// Height of the same.
-    pub(super) height: u32,
-    pub(super) usage: Usage,
+    pub height: u32,
+    /// What it cost.
+    pub usage: Usage,
     /// Fields of metrics.txt that only this workload has.
-    pub(super) extra: Vec<(&'static str, u64)>,
+    pub extra: Vec<(&'static str, u64)>,
     /// Why the answer holds no picture although nothing is wrong.
-    pub(super) refusal: Option<String>,
+    pub refusal: Option<String>,
 }
 
 /// The type of answers that are data URLs.
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Does a job.
+/// Does what a request asks for: `head` has its query, the type of its body and what its client
+/// would rather have.
 ///
 /// # Errors
 /// Those of the wire formats and of the workload.
-pub(super) fn perform(job: &Job, run: &Run<'_>) -> Result<Output, Error> {
-    let body = &job.body.bytes;
-    match job.kind {
-        Kind::Blur => picture(Filter::Blur, &job.head, body, run),
-        Kind::Enhance => picture(Filter::Enhance, &job.head, body, run),
-        Kind::Raytrace => scene(&job.head, body, run),
+pub fn perform(kind: Kind, head: &Parts, body: &[u8], run: &Run<'_>) -> Result<Output, Error> {
+    match kind {
+        Kind::Blur => picture(Filter::Blur, head, body, run),
+        Kind::Enhance => picture(Filter::Enhance, head, body, run),
+        Kind::Raytrace => scene(head, body, run),
     }
 }
 

@@ -116,7 +116,7 @@ impl Machine {
         let _busy = Busy::begin(self);
         let pacer = JobPacer::new(Arc::clone(&self.cpu), cancelled);
         let run = Run { threads: self.threads, pacer: &pacer, limits: &self.settings.limits };
-        let mut result = job::perform(job, &run);
+        let mut result = job::perform(job.kind, &job.head, &job.body.bytes, &run);
         let total = result.as_ref().map_or(Duration::ZERO, |output| output.usage.cpu);
         if let Err(cancelled) = pacer.settle(total) {
             result = Err(cancelled.into());

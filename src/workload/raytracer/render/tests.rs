@@ -2,7 +2,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::workload::FullSpeed;
+use crate::workload::{FullSpeed, Limits};
 
 const SCENE: &str = "0 1 6 0 0 0 0 1 0 50
 2 0 0 0 .3 .3 .3 1 0 0 5 5 5 1 1 1 1 0 0
