@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(request) = request.body(()) else { return };
     let (head, ()) = request.into_parts();
     cumulet_fuzz::with_limits(|run| {
-        if let Ok(output) = perform(kind, &head, body, run) {
+        if let Ok(output) = perform(kind, &head, body.to_vec().into(), run) {
             assert!(!output.body.is_empty());
         }
     });

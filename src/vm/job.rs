@@ -44,11 +44,11 @@ pub struct Output {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Does what a request asks for: `head` has its query, the type of its body and what its client
-/// would rather have.
+/// would rather have. The body's memory is given back as soon as it has been read.
 ///
 /// # Errors
 /// Those of the wire formats and of the workload.
-pub fn perform(kind: Kind, head: &Parts, body: &[u8], run: &Run<'_>) -> Result<Output, Error> {
+pub fn perform(kind: Kind, head: &Parts, body: Bytes, run: &Run<'_>) -> Result<Output, Error> {
     match kind {
         Kind::Blur => picture(Filter::Blur, head, body, run),
         Kind::Enhance => picture(Filter::Enhance, head, body, run),
@@ -57,21 +57,23 @@ pub fn perform(kind: Kind, head: &Parts, body: &[u8], run: &Run<'_>) -> Result<O
 }
 
 /// The answer comes as the picture came: as a data URL or as the bytes of a file.
-fn picture(filter: Filter, head: &Parts, body: &[u8], run: &Run<'_>) -> Result<Output, Error> {
+fn picture(filter: Filter, head: &Parts, body: Bytes, run: &Run<'_>) -> Result<Output, Error> {
     if body.is_empty() {
         let sentence = "the body is empty: send a picture, as a data URL or as it is";
         return Err(Error::Malformed(sentence.to_owned()));
     }
-    if wire::classify(body) == Body::DataUrl {
-        let sent = data_url::parse(body)?;
-        let format = OutputFormat::from_label(sent.label);
-        let done = imaging::apply(filter, &sent.payload, format, run)?;
+    if wire::classify(&body) == Body::DataUrl {
+        let sent = data_url::parse(&body)?;
+        let (label, file) = (sent.label.to_owned(), sent.payload);
+        drop(body);
+        let done = imaging::apply(filter, &file, OutputFormat::from_label(&label), run)?;
+        drop(file);
         let refusal = done.refusal.map(|refusal| refusal.to_string());
-        let answer = data_url::write(sent.label, &done.bytes);
+        let answer = data_url::write(&label, &done.bytes);
         return Ok(Output { refusal, ..picture_output(TEXT, answer, &done) });
     }
-    let form = form(head, body).transpose()?;
-    let file = form.as_deref().map_or(Ok(body), file)?;
+    let form = form(head, &body).transpose()?;
+    let file = form.as_deref().map_or(Ok(&*body), file)?;
     let mut done = imaging::apply(filter, file, OutputFormat::SameAsInput, run)?;
     if let Some(refusal) = done.refusal {
         return Err(Error::Unprocessable(refusal.to_string()));
@@ -93,7 +95,7 @@ fn picture_output(content_type: &'static str, answer: Vec<u8>, done: &Processed)
 }
 
 /// A scene in JSON is answered with a data URL, any other with a picture file.
-fn scene(head: &Parts, body: &[u8], run: &Run<'_>) -> Result<Output, Error> {
+fn scene(head: &Parts, body: Bytes, run: &Run<'_>) -> Result<Output, Error> {
     let wanted = query::parse(head.uri.query().unwrap_or_default())?;
     let view = View {
         scene_columns: wanted.scols,
@@ -105,14 +107,15 @@ fn scene(head: &Parts, body: &[u8], run: &Run<'_>) -> Result<Output, Error> {
         antialias: wanted.aa,
     };
     let render = |scene, texmap| raytracer::render(&RenderRequest { scene, texmap, view }, run);
-    if wire::classify(body) == Body::Json {
-        let sent = render_json::parse(body, run.limits)?;
+    if wire::classify(&body) == Body::Json {
+        let sent = render_json::parse(&body, run.limits)?;
+        drop(body);
         let done = render(sent.scene.as_bytes(), sent.texmap.as_deref())?;
         let answer = data_url::write("bmp", &done.bmp);
         return Ok(scene_output(TEXT, answer, &done));
     }
-    let mut done = match form(head, body).transpose()? {
-        None => render(body, None)?,
+    let mut done = match form(head, &body).transpose()? {
+        None => render(&body, None)?,
         Some(parts) => {
             let content = |name| parts.iter().find(|part| part.name == name).map(|p| p.content);
             let Some(scene) = content("scene") else {

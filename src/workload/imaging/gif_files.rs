@@ -20,13 +20,13 @@ pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Indexed, Error> {
     let frame = frame.ok_or_else(|| malformed(&"it has no frame"))?;
     let palette = frame.palette.as_ref().or(everywhere.as_ref());
     let palette = palette.ok_or_else(|| malformed(&"it has no palette"))?;
-    let (colours, _) = palette.as_chunks::<3>();
+    let (known, _) = palette.as_chunks::<3>();
     let layout = Layout {
         width: usize::from(frame.width),
         height: usize::from(frame.height),
         channels: Channels::Rgb,
     };
-    let colors = std::array::from_fn(|index| colours.get(index).copied().unwrap_or_default());
+    let colors = std::array::from_fn(|index| known.get(index).copied().unwrap_or_default());
     Ok(Indexed { layout, colors, indices: frame.buffer.to_vec(), given: 0 })
 }
 

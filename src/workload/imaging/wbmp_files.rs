@@ -24,12 +24,12 @@ pub(super) fn header(bytes: &[u8]) -> Option<Header> {
         return None;
     }
     let mut length = 2;
-    let mut side = || {
+    let mut next = || {
         let (value, end) = multi_byte(bytes, length)?;
         length = end;
         Some(value)
     };
-    let size = (side()?, side()?);
+    let size = (next()?, next()?);
     let fits = (1..SIDES.0).contains(&size.0) && (1..SIDES.1).contains(&size.1);
     fits.then_some(Header { size, length })
 }

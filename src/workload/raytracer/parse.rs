@@ -10,6 +10,8 @@ use super::scene::{
     Finish, Geometry, Lens, Light, Pigment, Plane, Rgb, Scene, Shape, Sphere, Triangle,
 };
 use crate::workload::{Error, FullSpeed, Limits, Pacer};
+#[cfg(test)]
+pub(super) use words::PACE;
 use words::Words;
 
 /// Numbers of a shape that is read but never drawn, except for `polyhedron`, which says itself.

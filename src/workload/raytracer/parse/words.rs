@@ -7,7 +7,7 @@ use crate::workload::{Cancelled, Error, Pacer};
 const SHOWN: usize = 40;
 
 /// Bytes of text between two calls of the pacer: about half a millisecond.
-const PACE: usize = 64 << 10;
+pub(in crate::workload::raytracer) const PACE: usize = 64 << 10;
 
 /// The words of a text, one after another.
 pub(super) struct Words<'a> {

@@ -5,7 +5,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, Rgb
 use proptest::strategy::Strategy as _;
 
 use super::*;
-use crate::workload::{FullSpeed, Limits};
+use crate::workload::{Cancelled, FullSpeed, Limits, Pacer};
 
 fn encode(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
@@ -196,6 +196,23 @@ fn limits_hold_before_anything_is_decoded() {
     let few_bytes = Limits { texture_bytes: 10, ..Limits::default() };
     let error = decode_within(&few_bytes, &file).unwrap_err();
     assert!(matches!(error, Error::TooLarge { limit: "texture_bytes", .. }));
+}
+
+/// Nobody waits.
+struct Nobody;
+
+impl Pacer for Nobody {
+    fn checkpoint(&self) -> Result<(), Cancelled> {
+        Err(Cancelled)
+    }
+}
+
+#[test]
+fn decoding_a_large_texture_can_be_given_up() {
+    let file = encode(RgbImage::new(900, 900), ImageFormat::Png);
+    let limits = Limits::default();
+    let run = Run { threads: NonZeroUsize::MIN, pacer: &Nobody, limits: &limits };
+    assert_eq!(decode(&file, &run), Err(Error::Cancelled));
 }
 
 #[test]
