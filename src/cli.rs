@@ -3,9 +3,11 @@
 
 mod arguments;
 mod balance;
+mod load;
 mod observe;
 mod operate;
 mod roles;
+mod scale;
 mod send;
 
 use std::io::Write;
@@ -63,6 +65,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Kill { id } => operate::kill(&config, &id),
         Command::Pause { id } => operate::pause(&config, &id),
         Command::Resume { id } => operate::resume(&config, &id),
+        Command::Load(wanting) => load::load(&config, &wanting),
+        Command::Policy(wish) => scale::policy(&config, &wish),
+        Command::Limits { minimum, maximum } => scale::limits(&config, minimum, maximum),
+        Command::SetDesired { number } => scale::set_desired(&config, number),
+        Command::Why { json } => scale::why(&config, json),
         Command::Send(wanted) => send::send(&config, wanted),
         Command::Config { json } => observe::config(&config, json),
     }

@@ -8,6 +8,7 @@ pub mod balancing;
 pub mod cost;
 pub mod decision;
 pub mod health;
+pub mod hedging;
 pub mod instance_type;
 pub mod load;
 pub mod quarantine;

@@ -18,7 +18,7 @@ mod accept;
 mod admission;
 mod body;
 mod complaint;
-mod job;
+pub mod job;
 mod ledger;
 mod life;
 mod machine;

@@ -13,10 +13,11 @@ use tokio::sync::Notify;
 
 use super::target::{State, Tally, Target};
 use super::totals::Totals;
-use crate::domain::balancing::{Policy, Reason};
+use crate::domain::balancing::{Demand, Policy, Reason};
 use crate::domain::cost::{Kind, Work};
 use crate::domain::decision::Action;
 use crate::domain::health::{Change, Event};
+use crate::domain::hedging::Lateness;
 use crate::domain::instance_type::InstanceType;
 use crate::domain::retries::Budget;
 use crate::domain::vm::VmState;
@@ -30,6 +31,10 @@ pub(super) use dispatch::{Assignment, NoVm};
 const RETRY_SHARE: f64 = 0.2;
 /// And so many besides.
 const RETRIES_PER_SECOND: f64 = 3.0;
+/// Of the requests that come so many may have a second VM asked.
+const HEDGE_SHARE: f64 = 0.02;
+/// And so many besides: one in ten seconds.
+const HEDGES_PER_SECOND: f64 = 0.1;
 
 /// What the fleet is to know of the settings.
 #[derive(Debug, Clone)]
@@ -79,6 +84,9 @@ struct Inner {
     choices: u64,
     waiting: Queue,
     retries: Budget,
+    hedges: Budget,
+    /// How long VMs take by their predictions, by workload in the order of [`Kind::ALL`].
+    lateness: [Lateness; Kind::ALL.len()],
     /// The last choices, oldest first.
     recent: VecDeque<Chosen>,
     totals: Totals,
@@ -118,6 +126,8 @@ impl Fleet {
             choices: 0,
             waiting: Waiting::new(rules.queue_length),
             retries: Budget::new(RETRY_SHARE, RETRIES_PER_SECOND),
+            hedges: Budget::new(HEDGE_SHARE, HEDGES_PER_SECOND),
+            lateness: Default::default(),
             recent: VecDeque::with_capacity(CHOICES_KEPT),
             totals: Totals::default(),
         };
@@ -157,8 +167,20 @@ impl Fleet {
         let mut inner = self.inner();
         inner.totals.arrived(work, now);
         inner.totals.in_flight += 1;
-        inner.retries.pay_in(self.age(now));
+        let age = self.age(now);
+        inner.retries.pay_in(age);
+        inner.hedges.pay_in(age);
         inner.waiting.len()
+    }
+
+    /// A VM took `time` for a request that made this `demand`.
+    pub(super) fn took(&self, time: Duration, demand: Demand) {
+        self.inner().lateness[demand.kind.index()].heard(time, demand.work);
+    }
+
+    /// After what time the answer to such a request is late.
+    pub(super) fn late_after(&self, demand: Demand) -> Duration {
+        self.inner().lateness[demand.kind.index()].late_after(demand.work)
     }
 
     /// Takes a repetition out of the budget, if there is one.

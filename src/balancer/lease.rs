@@ -8,7 +8,6 @@ use hyper::header::{HeaderMap, HeaderValue};
 use super::fleet::Fleet;
 use super::target::Target;
 use crate::domain::balancing::{Demand, Tried};
-use crate::domain::cost::{Kind, Work};
 use crate::domain::health::Event;
 use crate::http::X_CUMULET_LOAD;
 
@@ -17,8 +16,7 @@ pub(super) struct Lease {
     fleet: Arc<Fleet>,
     /// The VM.
     pub(super) target: Arc<Target>,
-    work: Work,
-    kind: Kind,
+    demand: Demand,
     begun: Instant,
 }
 
@@ -32,7 +30,7 @@ impl Lease {
         now: Instant,
     ) -> Self {
         target.state().take_on(demand.work, choice, now);
-        Self { fleet, target, work: demand.work, kind: demand.kind, begun: now }
+        Self { fleet, target, demand, begun: now }
     }
 
     /// Takes in the load that the VM tells of in the head of an answer.
@@ -58,12 +56,12 @@ impl Lease {
         }
         let time = now.saturating_duration_since(self.begun);
         state.tally.latency.record(time, now);
-        for (_, buckets) in
-            Kind::ALL.iter().zip(&mut state.tally.by_kind).filter(|(kind, _)| **kind == self.kind)
-        {
-            buckets.record(time);
-        }
+        // Cannot be out of bounds: there is one for each kind.
+        state.tally.by_kind[self.demand.kind.index()].record(time);
         drop(state);
+        if status < 400 {
+            self.fleet.took(time, self.demand);
+        }
         self.tell(if status >= 500 { Event::Failed { can_spare: false } } else { Event::Answered });
     }
 
@@ -83,7 +81,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.fleet.release(&self.target, self.work);
+        self.fleet.release(&self.target, self.demand.work);
     }
 }
 

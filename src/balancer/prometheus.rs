@@ -37,6 +37,12 @@ pub(super) fn render(fleet: &Fleet) -> String {
         totals.cancelled,
     );
     page.whole("cumulet_retries_total", "counter", "Attempts beyond the first.", totals.retries);
+    page.whole(
+        "cumulet_hedges_total",
+        "counter",
+        "Requests for which a second VM was asked because the first was late.",
+        totals.hedges,
+    );
     page.whole("cumulet_queue_length", "gauge", "Requests that wait for a VM.", queued);
     page.whole(
         "cumulet_queue_seconds",

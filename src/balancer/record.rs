@@ -89,6 +89,15 @@ impl Record {
         });
     }
 
+    /// It is sent to an idle VM too, for this reason, because the other one is late.
+    pub(super) fn hedged(&mut self, vm: &VmId, reason: Reason) {
+        let id = self.open.as_ref().map(|account| account.request.clone()).unwrap_or_default();
+        if let Ok(id) = HeaderValue::try_from(id) {
+            self.assigned(vm, &id, reason, Duration::ZERO);
+        }
+        self.fleet.count(|totals| totals.hedges += 1);
+    }
+
     /// Why the VM was chosen that it was sent to last; none if it was sent to none, or nobody has
     /// asked.
     pub(super) fn explanation(&self) -> Option<&Reason> {

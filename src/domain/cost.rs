@@ -85,6 +85,16 @@ impl Kind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Blur, Self::Enhance, Self::Raytrace, Self::Other];
 
+    /// Its place in [`Kind::ALL`].
+    pub fn index(self) -> usize {
+        match self {
+            Self::Blur => 0,
+            Self::Enhance => 1,
+            Self::Raytrace => 2,
+            Self::Other => 3,
+        }
+    }
+
     /// The word for it in files and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
