@@ -73,6 +73,20 @@ async fn whoever_asks_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_vm_that_others_use_gets_less() {
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    let cluster = Cluster::start(&[]).await;
+    let mut busy = vms[0].report();
+    busy.load.in_flight = 500;
+    cluster.set_vms(vec![busy, vms[1].report()]);
+    cluster.until("/state", |answer| answer.text().contains("\"foreign\": 4")).await;
+    for _ in 0..4 {
+        assert_eq!(cluster.get("/").await.vm(), "vm-2");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn idle_vms_take_turns() {
     let vms =
         [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await, FakeVm::start("vm-3").await];
