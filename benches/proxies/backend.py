@@ -1,9 +1,9 @@
 """A web server to be killed: it takes its time, so that a kill finds it in the middle.
 
-GET  /get     64 KB after 100 ms
-POST /post    2 bytes, 100 ms after the body
-POST /stream  1 MB, begun 50 ms after the body and sent over 50 ms
-anything else 2 bytes at once
+GET  …/get     64 KB after 100 ms
+POST …/post    2 bytes, 100 ms after the body
+POST …/stream  1 MB, begun 50 ms after the body and sent over 50 ms
+anything else  2 bytes at once
 """
 
 import asyncio
@@ -18,13 +18,13 @@ async def serve(reader, writer):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             path = head.split(" ", 2)[1]
             await read_body(head.lower(), reader)
-            if path == "/get":
+            if path.endswith("/get"):
                 await asyncio.sleep(0.1)
                 await answer(writer, [PIECE], 0)
-            elif path == "/post":
+            elif path.endswith("/post"):
                 await asyncio.sleep(0.1)
                 await answer(writer, [b"OK"], 0)
-            elif path == "/stream":
+            elif path.endswith("/stream"):
                 await asyncio.sleep(0.05)
                 await answer(writer, [PIECE] * 16, 0.05 / 16)
             elif path == "/health":

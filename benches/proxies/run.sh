@@ -115,7 +115,7 @@ write_nginx() {
         echo "    client_body_buffer_size 1m; proxy_buffers 16 64k; proxy_buffer_size 64k;"
         echo "    upstream backends {"
         echo "        least_conn;"
-        for address in "$@"; do echo "        server $address max_fails=1 fail_timeout=1s;"; done
+        for address in "$@"; do echo "        server $address max_fails=0;"; done
         cat <<EOF
         keepalive 128; keepalive_requests 100000000;
     }
@@ -379,13 +379,15 @@ list_slow_backends() {
     mv "$work/fleet.new" "$work/fleet"
 }
 
-# Kills one backend after the other, every 0.7 s; each is started again after 0.3 s.
+# Kills one backend after the other, every 0.7 s; each is started again after 0.3 s. On a machine that
+# is too busy for that the next one waits, so that never more than one is away.
 kill_backends() {
     local number=0
     while sleep 0.4; do
         kill -9 "$(cat "$work/backend-$number.pid")" || true
         sleep 0.3
         start_slow_backend "$number"
+        answers "${slow[number]}"
         list_slow_backends
         write_fleet
         number=$(((number + 1) % 3))
@@ -404,10 +406,10 @@ lost() {
     kill_backends 2>/dev/null &
     killer=$!
     started+=("$killer")
-    measure lost-get 0 --request "GET /get" --mix request -c 12 --duration 8s
-    measure lost-post 0 --request "POST /post" --mix request --body "$work/512k" -c 12 \
+    measure lost-get 0 --request "GET /blurimage/get" --mix request -c 12 --duration 8s
+    measure lost-post 0 --request "POST /blurimage/post" --mix request --body "$work/512k" -c 12 \
         --duration 8s
-    measure lost-stream 0 --request "POST /stream" --mix request --body "$work/512k" -c 12 \
+    measure lost-stream 0 --request "POST /blurimage/stream" --mix request --body "$work/512k" -c 12 \
         --duration 8s
     end "$killer"
     stop_proxies
@@ -436,7 +438,8 @@ for section in "${sections[@]}"; do
     esac
 done
 nginx_version=$(nginx -v 2>&1)
-haproxy_version=$(haproxy -v | head -n 1)
+haproxy_version=$(haproxy -v)
+haproxy_version=${haproxy_version%%$'\n'*}
 echo "$(uname -m), $(nproc) cores, load $(cut -d ' ' -f 1-3 /proc/loadavg) at the end, $SECONDS s." \
     "$("$cumulet" --version), ${nginx_version##*: }, ${haproxy_version%% - *}."
 python3 "$here/table.py" "$work/reports"
