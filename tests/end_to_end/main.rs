@@ -4,6 +4,7 @@
 
 mod cluster;
 mod http;
+mod loading;
 mod scaling;
 mod serving;
 mod steering;
