@@ -2,8 +2,8 @@
 //! is shown.
 
 mod arguments;
-mod load;
 mod balance;
+mod load;
 mod observe;
 mod operate;
 mod roles;

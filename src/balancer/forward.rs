@@ -286,10 +286,12 @@ impl Attempt<'_> {
                 }
                 Err(ForwardError::Declined { vm: vm(), retry_after })
             }
-            StatusCode::SWITCHING_PROTOCOLS if !self.head.headers.contains_key(UPGRADE) => Err(ForwardError::BadAnswer {
-                vm: vm(),
-                detail: "it switched protocols, which nobody had asked for".to_owned(),
-            }),
+            StatusCode::SWITCHING_PROTOCOLS if !self.head.headers.contains_key(UPGRADE) => {
+                Err(ForwardError::BadAnswer {
+                    vm: vm(),
+                    detail: "it switched protocols, which nobody had asked for".to_owned(),
+                })
+            }
             _ => Ok(Answer { response, connection }),
         }
     }

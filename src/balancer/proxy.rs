@@ -73,9 +73,8 @@ impl Proxy {
         let id = headers::request_id(&head.headers);
         let tape = Tape::new(body, self.settings.body_limit);
         let refused = arrival.refusal.map_or(Ok(()), Err);
-        let checked = refused
-            .and_then(|()| headers::check(&head))
-            .and_then(|()| self.check_length(&tape));
+        let checked =
+            refused.and_then(|()| headers::check(&head)).and_then(|()| self.check_length(&tape));
         let guess = match &checked {
             Ok(()) => {
                 let features = features::of(&head, &tape).await;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::load::Wanting;
 use super::balance::BalancerWish;
+use super::load::Wanting;
 use super::scale::PolicyWish;
 use super::send::Send;
 use super::{Usage, parse_setting};

@@ -208,8 +208,7 @@ pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
         any::<u64>(),
     );
     (head, vms, vec(decision(), 0..3), foreign()).prop_map(|(head, vms, decisions, foreign)| {
-        let (seq, decided_at, policy, (sizes, one, other), (paused, balancing), last_vm) =
-            head;
+        let (seq, decided_at, policy, (sizes, one, other), (paused, balancing), last_vm) = head;
         let ((policy, parameters), (desired, settled)) = (policy, sizes);
         AsStateFile {
             seq,
