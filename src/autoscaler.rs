@@ -7,6 +7,7 @@
 
 mod fleet;
 mod orders;
+mod upkeep;
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::decision::Direction;
 use crate::domain::scaling::{TargetTracking, Verdict};
+use crate::domain::termination::Termination;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
 use crate::state::lb_state::LbStateFile;
@@ -35,6 +37,10 @@ pub struct Settings {
     pub minimum: u32,
     /// Most VMs, where ASState.xml does not say it.
     pub maximum: u32,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
+    /// VMs that have booted and wait to be wanted.
+    pub warm_pool: u32,
     /// How often a VM reports.
     pub report_every: Duration,
 }
@@ -94,6 +100,7 @@ impl Autoscaler {
         let due = self.told.is_none_or(|told| now - told >= self.settings.report_every);
         let (fleet, settings, folder) = (self.fleet.clone(), self.settings, self.folder.clone());
         let written = tokio::task::spawn_blocking(move || {
+            upkeep::keep(&folder, &settings, &vms)?;
             decide_and_write(&folder, &settings, &fleet, &vms, now, due)
         })
         .await;
@@ -192,6 +199,8 @@ mod tests {
             },
             minimum: 1,
             maximum: 20,
+            termination: Termination::default(),
+            warm_pool: 0,
             report_every: 5 * second,
         }
     }
@@ -208,6 +217,7 @@ mod tests {
             launched_at: epoch,
             running_since: (state == VmState::Running).then_some(epoch),
             reported_at: epoch + jiff::SignedDuration::from_secs(at.into()),
+            warm: false,
             load: Load { cpu: Share::saturating(cpu), ..Load::default() },
             served: Served::default(),
             foreign: crate::state::xml::Foreign::default(),

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
+use crate::domain::termination::Termination;
 use crate::units::Share;
 
 pub use keys::{KEYS, Key};
@@ -42,12 +43,20 @@ pub struct Settings {
     pub instance_type: String,
     /// What the boot time of the instance type is multiplied with.
     pub boot_scale: f64,
+    /// How many times faster than the clock CPU credits are earned and spent.
+    pub credit_scale: f64,
     /// How often a VM reports.
     pub report_every: Duration,
     /// How long a draining VM may take to finish what it has.
     pub drain_limit: Duration,
     /// A VM that neither reports nor answers for this long is killed and replaced.
     pub replace_silent_after: Duration,
+    /// From the launch of a VM until its silence counts.
+    pub health_grace: Duration,
+    /// VMs launched in a minute, at most.
+    pub launches_per_minute: u32,
+    /// Commands of the user's in the life of a VM.
+    pub hooks: Hooks,
     /// The autoscaler's.
     pub autoscaler: Autoscaler,
     /// The balancer's.
@@ -75,6 +84,21 @@ pub struct Autoscaler {
     pub warm_up: Duration,
     /// The time over which CPU shares are averaged.
     pub window: Duration,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
+    /// VMs that have booted and wait to be wanted.
+    pub warm_pool: u32,
+}
+
+/// Commands of the user's in the life of a VM.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hooks {
+    /// Run when a VM has booted, before it serves.
+    pub launch: Option<String>,
+    /// Run when a VM that was told to stop has answered its last request.
+    pub terminate: Option<String>,
+    /// How long either may take.
+    pub timeout: Duration,
 }
 
 /// Settings of the balancer.
@@ -126,9 +150,13 @@ impl Default for Settings {
             vms: 3,
             instance_type: "t3.micro".to_owned(),
             boot_scale: 0.05,
+            credit_scale: 1.0,
             report_every: Duration::from_secs(5),
             drain_limit: Duration::from_mins(1),
             replace_silent_after: Duration::from_secs(30),
+            health_grace: Duration::ZERO,
+            launches_per_minute: 600,
+            hooks: Hooks { launch: None, terminate: None, timeout: Duration::from_mins(1) },
             autoscaler: Autoscaler {
                 target_cpu: Share::saturating(0.6),
                 minimum: 1,
@@ -137,6 +165,8 @@ impl Default for Settings {
                 scale_in_cooldown: Duration::from_mins(1),
                 warm_up: Duration::from_secs(5),
                 window: Duration::from_secs(15),
+                termination: Termination::FewestInFlight,
+                warm_pool: 0,
             },
             balancer: Balancer {
                 policy: Policy::LeastWork,

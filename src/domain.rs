@@ -6,10 +6,13 @@
 
 pub mod balancing;
 pub mod cost;
+pub mod credits;
 pub mod decision;
 pub mod health;
 pub mod instance_type;
 pub mod load;
+pub mod refresh;
 pub mod restart;
 pub mod scaling;
+pub mod termination;
 pub mod vm;

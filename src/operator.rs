@@ -10,7 +10,6 @@ use crate::process;
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::events::{Event, EventKind};
 use crate::state::vm_state::{VmReport, VmStateFile};
-use crate::state::xml::Foreign;
 use crate::state::{self, StateFolder};
 
 /// Who the operator is in the `by` of an order.
@@ -59,20 +58,13 @@ pub fn launch(folder: &StateFolder, instance_type: Option<&str>) -> Result<VmId,
     }
     let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
     let id = change(folder, |file| {
-        let id = loop {
-            let id = file.next_vm_id();
-            if file.order(&id).is_none() && vms.vm(&id).is_none() {
-                break id;
-            }
-        };
+        let id = file.next_vm_id(|id| vms.vm(id).is_some());
         file.vms.push(VmOrder {
-            id: id.clone(),
-            action: Action::Add,
             instance_type: instance_type.map(str::to_owned),
             by: Some(BY.to_owned()),
             since: Some(Timestamp::now()),
             reason: Some("launch asked for".to_owned()),
-            foreign: Foreign::default(),
+            ..VmOrder::new(id.clone(), Action::Add)
         });
         id
     })?;
@@ -91,15 +83,7 @@ pub fn terminate(folder: &StateFolder, id: &VmId) -> Result<(), Error> {
             return Err(no_such_vm(id, file, &vms));
         }
         if file.order(id).is_none() {
-            file.vms.push(VmOrder {
-                id: id.clone(),
-                action: Action::Delete,
-                instance_type: None,
-                by: None,
-                since: None,
-                reason: None,
-                foreign: Foreign::default(),
-            });
+            file.vms.push(VmOrder::new(id.clone(), Action::Delete));
         }
         for order in file.vms.iter_mut().filter(|order| &order.id == id) {
             order.action = Action::Delete;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::autoscaler::Settings;
-use crate::domain::decision::{Action, Direction};
+use crate::domain::decision::Direction;
 use crate::domain::scaling::{self, Member, Situation, Verdict};
 use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::AsStateFile;
@@ -99,7 +99,7 @@ impl Fleet {
     }
 
     fn situation(&self, file: &AsStateFile, now: Instant, wall: Timestamp) -> Situation {
-        let wanted = file.vms.iter().filter(|order| order.action != Action::Delete);
+        let wanted = file.vms.iter().filter(|order| order.counts());
         let members = wanted.map(|order| {
             let memory = self.vms.get(&order.id);
             Member {
@@ -108,7 +108,8 @@ impl Fleet {
                 cpu: memory.and_then(|memory| memory.mean_cpu(now, &self.settings)),
                 in_flight: memory.map_or(0, |memory| memory.in_flight),
                 // What a person asked for stands until a person takes it back.
-                disposable: matches!(order.by.as_deref(), Some("autoscaler" | "cluster")),
+                disposable: !order.protected
+                    && matches!(order.by.as_deref(), Some("autoscaler" | "cluster")),
             }
         });
         Situation {
@@ -116,6 +117,7 @@ impl Fleet {
             minimum: file.minimum,
             maximum: file.maximum,
             paused: file.paused,
+            termination: self.settings.termination,
             since_out: self.since_growth(file, now, wall),
             since_in: self.since(self.last_in, file, Direction::In, now, wall),
         }
@@ -124,7 +126,7 @@ impl Fleet {
     /// Time since the fleet last grew, by whoever's wish: a VM that has just been asked for is not
     /// taken away for being idle.
     fn since_growth(&self, file: &AsStateFile, now: Instant, wall: Timestamp) -> Option<Duration> {
-        let asked_for = file.vms.iter().filter(|order| order.action != Action::Delete);
+        let asked_for = file.vms.iter().filter(|order| order.counts());
         let youngest = asked_for.filter_map(|order| order.since).max().map(|at| age(at, wall));
         let decided = self.since(self.last_out, file, Direction::Out, now, wall);
         youngest.into_iter().chain(decided).min()

@@ -39,6 +39,9 @@ pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
         instance_type: settings.instance_type.clone(),
         bounds: (settings.autoscaler.minimum, settings.autoscaler.maximum),
         drain_limit: settings.drain_limit,
+        health_grace: settings.health_grace,
+        launches_per_minute: settings.launches_per_minute,
+        hook_timeout: settings.hooks.timeout,
         replace_silent_after: settings.replace_silent_after.max(settings.report_every * 4),
         narrate: narrated,
     };
@@ -77,6 +80,8 @@ pub(super) fn autoscaler(config: &Config) -> anyhow::Result<()> {
             scale_in_cooldown: scaling.scale_in_cooldown,
             window: scaling.window,
         },
+        termination: scaling.termination,
+        warm_pool: scaling.warm_pool,
         minimum: scaling.minimum,
         maximum: scaling.maximum,
         report_every: settings.report_every,
@@ -120,6 +125,10 @@ pub(super) fn vm(
     logging::start(Some(&folder.log_path(&format!("{id}.jsonl"))), stderr_level())?;
     let listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    if let Some(bytes) = instance_type.memory_bytes {
+        let how = vm::hold_to_memory(bytes).context("cannot limit the memory")?;
+        tracing::info!(bytes, how, "memory is limited");
+    }
     let role = vm_settings(settings, id, instance_type);
     run(move |stop, _| async move { vm::run(role, folder, asynchronous(listener)?, stop).await })
 }
@@ -238,15 +247,29 @@ fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
     }
 }
 
+/// The part of a VM's memory that the bodies of its requests may take: the rest is for the work.
+const BODIES_OF_MEMORY: u64 = 4;
+/// The same where memory has no limit, in bytes.
+const MOST_BODIES_BYTES: u64 = 1 << 30;
+
 fn vm_settings(settings: &Settings, id: VmId, instance_type: InstanceType) -> vm::Settings {
+    let memory = instance_type.memory_bytes.unwrap_or(u64::MAX);
+    let all_bodies_bytes = (memory / BODIES_OF_MEMORY).min(MOST_BODIES_BYTES);
     vm::Settings {
         // A scale beyond all measure is a VM that never boots.
         boot: Duration::try_from_secs_f64(instance_type.boot.as_secs_f64() * settings.boot_scale)
             .unwrap_or(Duration::MAX),
+        credit_scale: settings.credit_scale,
+        hooks: vm::Hooks {
+            launch: settings.hooks.launch.clone(),
+            terminate: settings.hooks.terminate.clone(),
+            timeout: settings.hooks.timeout,
+        },
         report_every: settings.report_every,
         drain_limit: settings.drain_limit,
         limits: limits(settings),
         body_bytes: settings.limits.body_bytes,
+        all_bodies_bytes,
         longest_queue: settings.limits.vm_queue_length,
         ..vm::Settings::new(id, instance_type)
     }

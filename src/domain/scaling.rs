@@ -10,6 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::domain::decision::Direction;
+use crate::domain::termination::{Candidate, Termination};
 use crate::domain::vm::VmId;
 use crate::units::Share;
 
@@ -65,6 +66,8 @@ pub struct Situation {
     pub maximum: u32,
     /// The size of the fleet is left alone.
     pub paused: bool,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
     /// Time since the last scale-out; none if there was none.
     pub since_out: Option<Duration>,
     /// Time since the last scale-in; none if there was none.
@@ -108,7 +111,7 @@ pub fn decide(policy: &TargetTracking, situation: &Situation) -> Verdict {
     if wanted > situation.maximum {
         let reason = format!("{wanted} wanted, the maximum is {}", situation.maximum);
         return scale_in(situation, wanted - situation.maximum, reason).unwrap_or_else(|| {
-            hold(format!("{wanted} wanted, more than the maximum, all of them an operator's wish"))
+            hold(format!("{wanted} wanted, more than the maximum, all of them protected or an operator's wish"))
         });
     }
     match Measured::of(policy, situation) {
@@ -195,7 +198,7 @@ fn track(
     cooled(situation.since_out, policy.scale_in_cooldown, "scale-out", &said)?;
     cooled(situation.since_in, policy.scale_in_cooldown, "scale-in", &said)?;
     scale_in(situation, 1, said.clone())
-        .ok_or_else(|| format!("{said}: every VM is an operator's wish"))
+        .ok_or_else(|| format!("{said}: every VM is protected or an operator's wish"))
 }
 
 /// An error that says how long the cooldown still lasts, if it does.
@@ -219,15 +222,18 @@ fn out(from: u32, to: u32, reason: String) -> Verdict {
     Verdict { direction: Direction::Out, from, to, victims: Vec::new(), reason }
 }
 
-/// Takes away up to `number` disposable VMs: those that start first, then those with the fewest
-/// requests, then the youngest. None if there is no such VM.
+/// Takes away up to `number` disposable VMs, in the order of the termination policy. None if there
+/// is no such VM.
 fn scale_in(situation: &Situation, number: u32, reason: String) -> Option<Verdict> {
-    let mut candidates = situation.members.iter().filter(|m| m.disposable).collect::<Vec<_>>();
-    candidates
-        .sort_by_key(|member| (member.running_for.is_some(), member.in_flight, member.running_for));
+    let candidates = situation.members.iter().filter(|member| member.disposable);
+    let candidates = candidates.map(|member| Candidate {
+        id: member.id.clone(),
+        running_for: member.running_for,
+        in_flight: member.in_flight,
+    });
     let spare = count(situation.members.len()).saturating_sub(situation.minimum);
     let number = usize::try_from(number.min(spare)).unwrap_or(usize::MAX);
-    let victims = candidates.into_iter().take(number).map(|m| m.id.clone()).collect::<Vec<_>>();
+    let victims = situation.termination.choose(candidates.collect(), number);
     let from = count(situation.members.len());
     (!victims.is_empty()).then(|| Verdict {
         direction: Direction::In,

@@ -119,6 +119,7 @@ mod tests {
 
     use super::*;
     use crate::domain::scaling::{self, Member, Situation, TargetTracking};
+    use crate::domain::termination::Termination;
     use crate::domain::vm::VmId;
     use crate::units::Share;
 
@@ -144,6 +145,7 @@ mod tests {
             minimum: 1,
             maximum: 8,
             paused: false,
+            termination: Termination::default(),
             since_out: None,
             since_in: None,
         };

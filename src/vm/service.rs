@@ -139,13 +139,13 @@ fn read(machine: &Machine, route: Route, headers: &HeaderMap) -> Answer {
         }
         Route::Root if accept::names_html(headers) => content(HTML, PAGE),
         Route::Root => {
-            let (id, state) = (&machine.settings.id, machine.phase.borrow().state());
+            let (id, state) = (&machine.settings.id, machine.phase.borrow().life.state());
             content(TEXT, format!("{id} is {state}\n"))
         }
         Route::Test => content(TEXT, "OK"),
         Route::Health => {
             let mut answer = content(TEXT, format!("OK: {}", machine.cpu_share()));
-            let state = machine.phase.borrow().state().as_str();
+            let state = machine.phase.borrow().life.state().as_str();
             answer.headers_mut().insert(X_CUMULET_STATE, HeaderValue::from_static(state));
             answer
         }

@@ -100,13 +100,15 @@ fn foreign() -> impl Strategy<Value = Foreign> {
 }
 
 fn load() -> impl Strategy<Value = Load> {
-    (share(), any::<u64>(), any::<u32>(), any::<u32>(), option::of(amount())).prop_map(
-        |(cpu, memory_bytes, in_flight, queued, cpu_credits)| Load {
+    let credits = (option::of(amount()), option::of(amount()));
+    (share(), any::<u64>(), any::<u32>(), any::<u32>(), credits).prop_map(
+        |(cpu, memory_bytes, in_flight, queued, (cpu_credits, surplus_credits))| Load {
             cpu,
             memory_bytes,
             in_flight,
             queued,
             cpu_credits,
+            surplus_credits,
         },
     )
 }
@@ -124,7 +126,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
         &[VmState::Booting, VmState::Running, VmState::Draining, VmState::Terminated][..],
     );
     let names = (text(), any::<u32>(), text());
-    let times = (time(), option::of(time()), time());
+    let times = (time(), option::of(time()), time(), any::<bool>());
     (state, names, times, load(), served(), foreign()).prop_map(
         move |(state, names, times, load, served, foreign)| VmReport {
             id: id.clone(),
@@ -135,6 +137,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
             launched_at: times.0,
             running_since: times.1,
             reported_at: times.2,
+            warm: times.3,
             load,
             served,
             foreign,
@@ -151,11 +154,21 @@ pub(crate) fn vm_state() -> impl Strategy<Value = VmStateFile> {
 fn order(id: VmId) -> impl Strategy<Value = VmOrder> {
     let action = proptest::sample::select(&[Action::Keep, Action::Add, Action::Delete][..]);
     let why = (option::of(text()), option::of(text()), option::of(time()), option::of(text()));
-    (action, why, foreign()).prop_map(
-        move |(action, (instance_type, by, since, reason), foreign)| VmOrder {
+    let more = (option::of(text()), any::<bool>(), any::<bool>(), option::of(any::<u32>()));
+    (action, why, more, foreign()).prop_map(
+        move |(
+            action,
+            (instance_type, by, since, reason),
+            (image, protected, warm, other),
+            foreign,
+        )| VmOrder {
             id: id.clone(),
             action,
             instance_type,
+            image,
+            protected,
+            warm,
+            replaces: other.map(|number| VmId::numbered(number.into())),
             by,
             since,
             reason,
@@ -174,9 +187,12 @@ fn decision() -> impl Strategy<Value = Decision> {
 pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(order).collect::<Vec<_>>());
     let bounds = (any::<u32>(), any::<u32>(), any::<u32>());
-    let head = (any::<u64>(), option::of(time()), text(), bounds, any::<bool>(), any::<u64>());
+    let refresh = option::of((time(), share()))
+        .prop_map(|wish| wish.map(|(before, share)| Refresh { before, share }));
+    let wishes = (any::<bool>(), refresh);
+    let head = (any::<u64>(), option::of(time()), text(), bounds, wishes, any::<u64>());
     (head, vms, vec(decision(), 0..3), foreign()).prop_map(|(head, vms, decisions, foreign)| {
-        let (seq, decided_at, policy, (desired, one, other), paused, last_vm) = head;
+        let (seq, decided_at, policy, (desired, one, other), (paused, refresh), last_vm) = head;
         AsStateFile {
             seq,
             decided_at,
@@ -185,6 +201,7 @@ pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
             minimum: one.min(other),
             maximum: one.max(other),
             paused,
+            refresh,
             last_vm,
             vms,
             decisions,

@@ -29,6 +29,7 @@ fn fleet(shares: &[f64]) -> Situation {
         minimum: 1,
         maximum: 20,
         paused: false,
+        termination: Termination::FewestInFlight,
         since_out: None,
         since_in: None,
     }
@@ -160,6 +161,7 @@ prop_compose! {
     ) -> Situation {
         Situation {
             members, minimum, maximum: minimum + above, paused,
+            termination: Termination::FewestInFlight,
             since_out: since_out.map(Duration::from_secs),
             since_in: since_in.map(Duration::from_secs),
         }
