@@ -286,10 +286,32 @@ impl Config {
         })
     }
 
-    /// The settings that came from the command line, to hand on to another process.
+    /// A setting's value as text.
+    pub fn shown(&self, key: &Key) -> String {
+        (key.show)(&self.settings)
+    }
+
+    /// The settings that an image names, over all others. `path` is its file, for messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn apply_image(
+        &mut self,
+        path: &Path,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        for (name, value) in settings {
+            let key = find(name).map_err(|hint| Error(format!("{}: {hint}", path.display())))?;
+            self.set(key, value, Source::File(path.to_path_buf()))?;
+        }
+        self.check()
+    }
+
+    /// The settings that came from the command line or the environment, to hand on to another
+    /// process, whose command line then tells them.
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         self.rows()
-            .filter(|(_, _, source)| matches!(source, Source::Flag(_)))
+            .filter(|(_, _, source)| matches!(source, Source::Flag(_) | Source::Environment(_)))
             .map(|(key, value, _)| (key.name, value))
             .collect()
     }

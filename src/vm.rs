@@ -26,6 +26,7 @@ mod machine;
 mod memory;
 mod occupancy;
 mod priority;
+mod register;
 mod report;
 mod route;
 mod service;

@@ -20,6 +20,7 @@ use crate::domain::instance_type::InstanceType;
 use crate::domain::scaling::TargetTracking;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
+use crate::state::image::ImageName;
 use crate::{autoscaler, balancer, cluster, logging, process, tui, vm, workload};
 
 pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
@@ -112,16 +113,22 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
 }
 
 pub(super) fn vm(
-    config: &Config,
+    mut config: Config,
     id: VmId,
     instance_type: Option<&str>,
+    image: Option<&ImageName>,
     listen: SocketAddr,
 ) -> anyhow::Result<()> {
+    let folder = StateFolder::open(&config.settings.state)?;
+    let image = image.map(|name| folder.read_image(name).map(|image| (name, image))).transpose()?;
+    if let Some((name, image)) = &image {
+        config.apply_image(&folder.image_path(name), &image.settings)?;
+    }
     let settings = &config.settings;
-    let name = instance_type.unwrap_or(&settings.instance_type);
-    known_type(config, name)?;
+    let of_image = image.as_ref().map(|(_, image)| image.instance_type.as_str());
+    let name = instance_type.or(of_image).unwrap_or(&settings.instance_type);
+    known_type(&config, name)?;
     let instance_type = settings.instance_types[name].clone();
-    let folder = StateFolder::open(&settings.state)?;
     logging::start(Some(&folder.log_path(&format!("{id}.jsonl"))), stderr_level())?;
     let listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;

@@ -33,7 +33,8 @@ fn flag_beats_environment_beats_file_beats_default() {
     assert_eq!(sources[0], "default");
     assert!(sources[1].ends_with("cumulet.toml"));
     assert_eq!(sources[2..], ["environment CUMULET_ADMIN_PORT", "flag --vms"]);
-    assert_eq!(config.flags(), [("vms", "7".to_owned())]);
+    let handed_on = [("admin_port", "2".to_owned()), ("vms", "7".to_owned())];
+    assert_eq!(config.flags(), handed_on);
 }
 
 #[test]

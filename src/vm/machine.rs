@@ -17,6 +17,7 @@ use super::ledger::Ledger;
 use super::life::Phase;
 use super::occupancy::Occupancy;
 use super::priority;
+use super::register::Register;
 use super::virtual_cpu::{JobPacer, VirtualCpu};
 use crate::domain::credits::Credits;
 use crate::domain::load::Served;
@@ -36,6 +37,7 @@ pub(super) struct Machine {
     pub(super) admission: Arc<Admission>,
     pub(super) bodies: Bounds,
     pub(super) ledger: Ledger,
+    pub(super) register: Arc<Register>,
     /// Cancelled when work in progress is no longer waited for.
     pub(super) give_up: CancellationToken,
     started: Instant,
@@ -68,6 +70,7 @@ impl Machine {
             admission: Admission::new(instance_type.concurrency(), settings.longest_queue),
             bodies: Bounds::new(settings.body_bytes, settings.all_bodies_bytes),
             ledger,
+            register: Arc::default(),
             give_up: CancellationToken::new(),
             started: Instant::now(),
             threads: NonZeroUsize::new(threads as usize).unwrap_or(NonZeroUsize::MIN),
