@@ -76,7 +76,10 @@ fn delete(order: &mut VmOrder, reason: String, now: Timestamp) {
 
 /// One step of a refresh. Returns what to tell when it is done.
 fn refresh(file: &mut AsStateFile, vms: &VmStateFile, now: Timestamp) -> Option<String> {
-    let wish = file.refresh?;
+    let wish = file.refresh.as_mut()?;
+    // One that is still to come would never be done.
+    wish.before = wish.before.min(now);
+    let wish = *wish;
     let is_old = |order: &VmOrder| {
         let launched = vms.vm(&order.id).map(|vm| vm.launched_at);
         !order.protected && launched.is_some_and(|at| at < wish.before)

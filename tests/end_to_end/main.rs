@@ -4,6 +4,7 @@
 
 mod cluster;
 mod http;
+mod machines;
 mod scaling;
 mod serving;
 mod steering;
