@@ -19,7 +19,7 @@ mod admission;
 mod body;
 mod complaint;
 mod hook;
-mod job;
+pub mod job;
 mod ledger;
 mod life;
 mod machine;
@@ -82,6 +82,8 @@ pub struct Settings {
     pub all_bodies_bytes: u64,
     /// Requests that may wait for a place to be worked on.
     pub longest_queue: u32,
+    /// How many requests it works on at once for each of its vCPUs; 0 is any number.
+    pub requests_per_vcpu: u32,
 }
 
 impl Settings {
@@ -100,6 +102,7 @@ impl Settings {
             body_bytes: 64 << 20,
             all_bodies_bytes: 1 << 30,
             longest_queue: 1_000,
+            requests_per_vcpu: 2,
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 
-use super::Settings;
 use super::orders::BY;
 use crate::domain::decision::Action;
 use crate::domain::refresh::{self, Member, Next};
@@ -17,16 +16,12 @@ use crate::state::{Error, StateFolder};
 ///
 /// # Errors
 /// If ASState.xml or events.log cannot be read or written.
-pub(super) fn keep(
-    folder: &StateFolder,
-    settings: &Settings,
-    vms: &VmStateFile,
-) -> Result<(), Error> {
+pub(super) fn keep(folder: &StateFolder, warm_pool: u32, vms: &VmStateFile) -> Result<(), Error> {
     let told = folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
         let now = Timestamp::now();
         succeed(file, vms, now);
         let told = refresh(file, vms, now);
-        keep_warm(file, vms, settings.warm_pool, now);
+        keep_warm(file, vms, warm_pool, now);
         told
     })?;
     match told {

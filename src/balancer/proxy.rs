@@ -18,20 +18,17 @@ use super::Settings;
 use super::answer::{self, AnswerBody, Held};
 use super::features;
 use super::finish::Finish;
-use super::fleet::{Assignment, Fleet};
+use super::fleet::{Assignment, Fleet, NoVm};
 use super::forward::{self, Again, Answer, Attempt, ForwardError};
 use super::headers;
 use super::journal::Journal;
 use super::lease::{Lease, Visits};
-use super::queue::NoVm;
 use super::record::Record;
 use super::tape::{Fault, Tape};
 use super::target::Connection;
+use crate::domain::balancing::Demand;
 use crate::domain::cost::{self, Kind, Work};
 use crate::http::{self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_VM, X_REQUEST_ID};
-
-/// After so many seconds a client may try again, when no VM is there.
-const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Takes requests and has VMs answer them.
 pub(super) struct Proxy {
@@ -83,7 +80,8 @@ impl Proxy {
             return preflight(record, &id);
         }
         headers::towards_vm(&mut head, peer.ip(), &id);
-        self.forward(&head, tape, record, guess.1, &id).await
+        let demand = Demand { work: guess.1, takes_place: guess.0 != Kind::Other };
+        self.forward(&head, tape, record, demand, &id).await
     }
 
     fn check_length(&self, tape: &Tape) -> Result<(), Problem> {
@@ -101,7 +99,7 @@ impl Proxy {
         head: &Parts,
         tape: Tape,
         mut record: Record,
-        work: Work,
+        demand: Demand,
         id: &HeaderValue,
     ) -> Response<AnswerBody> {
         let limit = self.settings.request_deadline;
@@ -118,7 +116,7 @@ impl Proxy {
         let problem = loop {
             let began = Instant::now();
             let Assignment { lease, reason } =
-                match self.next_vm(&visits, work, &attempt, last.take()).await {
+                match self.next_vm(&visits, demand, &attempt, last.take()).await {
                     Ok(assignment) => assignment,
                     Err(problem) => break problem,
                 };
@@ -151,18 +149,18 @@ impl Proxy {
     async fn next_vm(
         &self,
         visits: &Visits,
-        work: Work,
+        demand: Demand,
         attempt: &Attempt<'_>,
         last: Option<ForwardError>,
     ) -> Result<Assignment, Problem> {
         let (deadline, limit) = attempt.deadline;
-        match tokio::time::timeout_at(deadline, self.fleet.wait_for(visits, work)).await {
+        match tokio::time::timeout_at(deadline, self.fleet.wait_for(visits, demand)).await {
             Ok(Ok(assignment)) => Ok(assignment),
             Ok(Err(no_vm)) => Err(match (&no_vm, last) {
                 (NoVm::AtAll(_), Some(declined @ ForwardError::Declined { .. })) => {
                     problem_of(&declined)
                 }
-                (_, last) => no_vm_problem(&no_vm, last.as_ref()),
+                (_, last) => no_vm_problem(&no_vm, last.as_ref(), self.fleet.retry_after()),
             }),
             Err(_) => Err(problem_of(&ForwardError::TooLate { after: limit })),
         }
@@ -182,6 +180,7 @@ impl Proxy {
             Err(error) => return Err((error, lease)),
         };
         let (head, body) = response.into_parts();
+        lease.hear_load(&head.headers);
         match self.hold(attempt, &head.headers, body, &lease).await {
             Ok(body) => Ok(Taken { head, body, connection, lease, at_vm: began.elapsed() }),
             Err(error) => Err((error, lease)),
@@ -278,17 +277,19 @@ fn problem_of(error: &ForwardError) -> Problem {
     }
 }
 
-fn no_vm_problem(no_vm: &NoVm, last: Option<&ForwardError>) -> Problem {
+fn no_vm_problem(no_vm: &NoVm, last: Option<&ForwardError>, retry_after: u32) -> Problem {
     let why = match no_vm {
-        NoVm::YetTo(why) | NoVm::AtAll(why) => why.clone(),
+        NoVm::AtAll(why) => why.clone(),
         NoVm::QueueFull(limit) => format!("{limit} requests wait for a VM already"),
-        NoVm::WaitedTooLong(waited) => format!("no VM came within {:.1} s", waited.as_secs_f64()),
+        NoVm::WaitedTooLong(waited) => {
+            format!("no VM could take it within {:.1} s", waited.as_secs_f64())
+        }
     };
     let sentence = match last {
         Some(error) => format!("{error}; then {why}"),
         None => why,
     };
-    Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER_SECONDS, sentence)
+    Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, retry_after, sentence)
 }
 
 fn too_long(length: &str, limit: u64) -> Problem {

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::target::Target;
-use crate::domain::balancing::Standing;
 use crate::state::StateFolder;
 use crate::state::lb_state::{LbStateFile, LbTarget, LbTotals};
 
@@ -60,13 +59,14 @@ pub(super) async fn run(
 /// What the balancer sees at `now`.
 pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbStateFile {
     let vms = fleet.targets().iter().map(|target| line(target, now)).collect();
+    let (queued, queued_work) = fleet.queue();
     let totals = fleet.count(|totals| {
         let (rate, offered_load) = totals.rates(now);
         LbTotals {
             requests: totals.requests,
             in_flight: totals.in_flight,
-            queued: totals.queued,
-            queue_seconds: totals.queued_work.seconds(),
+            queued,
+            queue_seconds: queued_work.seconds(),
             failures: totals.failures,
             retries: totals.retries,
             rate,
@@ -89,7 +89,7 @@ fn line(target: &Target, now: Instant) -> LbTarget {
     let percentiles = state.tally.latency.percentiles(now);
     LbTarget {
         id: target.id.clone(),
-        in_rotation: state.standing() != Standing::Out,
+        in_rotation: state.standing().is_in_rotation(),
         reason: state.reason(),
         in_flight: state.in_flight,
         outstanding_seconds: state.outstanding.seconds(),

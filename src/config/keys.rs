@@ -62,6 +62,7 @@ pub static KEYS: &[Key] = &[
     key!("hooks.launch", hooks.launch, "command run before a VM serves"),
     key!("hooks.terminate", hooks.terminate, "command run after a VM's last request"),
     key!("hooks.timeout", hooks.timeout, "how long a hook may take"),
+    key!("autoscaler.policy", autoscaler.policy, "scaling policy, NAME key=value …"),
     key!("autoscaler.target_cpu", autoscaler.target_cpu, "mean CPU share to aim at"),
     key!("autoscaler.minimum", autoscaler.minimum, "fewest VMs"),
     key!("autoscaler.maximum", autoscaler.maximum, "most VMs"),
@@ -79,6 +80,7 @@ pub static KEYS: &[Key] = &[
     key!("balancer.max_attempts", balancer.max_attempts, "how often a request may be tried"),
     key!("balancer.queue_deadline", balancer.queue_deadline, "how long a request waits for a VM"),
     key!("balancer.queue_length", balancer.queue_length, "how many requests may wait for a VM"),
+    key!("balancer.slow_start", balancer.slow_start, "how long a VM that has just come warms up"),
     key!("balancer.request_deadline", balancer.request_deadline, "how long a request may take"),
     key!(
         "balancer.hold_answer_bytes",
@@ -92,5 +94,10 @@ pub static KEYS: &[Key] = &[
     key!("limits.lights", limits.lights, "lights in a scene"),
     key!("limits.texture_bytes", limits.texture_bytes, "bytes of an encoded texture"),
     key!("limits.texture_pixels", limits.texture_pixels, "pixels of a texture"),
+    key!(
+        "limits.requests_per_vcpu",
+        limits.requests_per_vcpu,
+        "requests that a VM works on at once for each of its vCPUs, 0 is any number"
+    ),
     key!("limits.vm_queue_length", limits.vm_queue_length, "requests that may wait in one VM"),
 ];

@@ -136,6 +136,14 @@ impl Value for Duration {
     }
 }
 
+/// A time as settings and arguments have it: a number with its unit, or of seconds.
+///
+/// # Errors
+/// A sentence about what would be right.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    Duration::read(text)
+}
+
 /// A TOML value as the text that stands for it everywhere else; none for tables, lists and dates.
 pub(super) fn as_text(value: &toml::Value) -> Option<String> {
     match value {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use cumulet::domain::vm::VmState;
 
 use crate::cluster::Cluster;
-use crate::support::{SCENE, picture, encoded, render_path, until};
+use crate::support::{SCENE, encoded, picture, render_path, until};
 
 fn ids(cluster: &Cluster) -> Vec<String> {
     cluster.running().into_iter().map(|vm| vm.id.to_string()).collect()
