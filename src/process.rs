@@ -149,6 +149,15 @@ pub fn roles(only: Option<u32>) -> Result<Vec<RoleProcess>, Error> {
         .collect())
 }
 
+/// The command line of a process, the program first; none if it cannot be read.
+pub fn arguments(pid: u32) -> Option<Vec<std::ffi::OsString>> {
+    let mut system = System::new().ok()?;
+    let pid = sysinfo::Pid::from_u32(pid);
+    let command_line = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, command_line);
+    Some(system.process(pid)?.cmd().to_vec())
+}
+
 /// Reads `cumulet ROLE [--id ID] [--state DIR]`, as the cluster starts it or as a person types it:
 /// flags before the role, or with `=`.
 fn recognise(pid: u32, words: &[&str]) -> Option<RoleProcess> {
