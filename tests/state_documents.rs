@@ -123,6 +123,7 @@ fn as_state_is_frozen() {
         maximum: 20,
         paused: false,
         balancing: None,
+        refresh: None,
         last_vm: 4,
         vms: vec![keep, add, delete],
         decisions: vec![Decision {

@@ -7,7 +7,7 @@ use cumulet::domain::balancing::Policy;
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
-use cumulet::state::as_state::{AsStateFile, VmOrder};
+use cumulet::state::as_state::{AsStateFile, Refresh, VmOrder};
 use cumulet::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::{Element, Foreign, Node};
