@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::config::{self, Config, Flag};
-use arguments::{Arguments, AutoscalerWish, Command};
+use arguments::{Arguments, AutoscalerWish, BalancerWish, Command};
 
 /// Exit code of a command line or settings that make no sense.
 const USAGE: u8 = 2;
@@ -44,7 +44,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments.config.as_deref(), environment, &flags)?;
     match arguments.command {
         Command::Up { no_tui, .. } => roles::up(&config, no_tui),
-        Command::Balancer { listeners_inherited, .. } => {
+        Command::Balancer { wish: Some(BalancerWish::Restart), .. } => {
+            operate::restart_balancer(&config)
+        }
+        Command::Balancer { listeners_inherited, wish: None, .. } => {
             roles::balancer(&config, listeners_inherited)
         }
         Command::Autoscaler { wish: None } => roles::autoscaler(&config),

@@ -4,6 +4,8 @@
 //! sends a signal before it has seen that the process is the one that is meant, by its command
 //! line.
 
+pub mod descriptors;
+
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
@@ -87,6 +89,20 @@ pub fn signal_vm(pid: u32, id: &VmId, sent: Signal) -> Result<(), Error> {
     if is_it { signal(pid, sent, &what) } else { Err(Error::NotOurs { pid, what }) }
 }
 
+/// Sends a signal to the `up` that holds a cluster together, after having looked whether the process
+/// is one.
+///
+/// # Errors
+/// As [`signal`], and [`Error::NoTable`].
+pub fn signal_cluster(pid: u32, sent: Signal) -> Result<(), Error> {
+    let what = "a `cumulet up`";
+    let is_it = command_lines(Some(pid))?.iter().any(|(_, words)| {
+        let words = words.iter().map(AsRef::as_ref).collect::<Vec<&str>>();
+        role_of(&words).is_some_and(|role| role == "up")
+    });
+    if is_it { signal(pid, sent, what) } else { Err(Error::NotOurs { pid, what: what.to_owned() }) }
+}
+
 /// A process that runs a role of some cluster, read from its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleProcess {
@@ -105,6 +121,15 @@ pub struct RoleProcess {
 /// # Errors
 /// [`Error::NoTable`].
 pub fn roles(only: Option<u32>) -> Result<Vec<RoleProcess>, Error> {
+    let found = command_lines(only)?;
+    let recognised = found.iter().filter_map(|(pid, words)| {
+        recognise(*pid, &words.iter().map(AsRef::as_ref).collect::<Vec<&str>>())
+    });
+    Ok(recognised.collect())
+}
+
+/// The command lines of all processes, or of the one with the given id.
+fn command_lines(only: Option<u32>) -> Result<Vec<(u32, Vec<String>)>, Error> {
     let mut system = System::new().map_err(|error| Error::NoTable(error.to_string()))?;
     let pid = only.map(sysinfo::Pid::from_u32);
     let which = pid.as_slice();
@@ -113,33 +138,38 @@ pub fn roles(only: Option<u32>) -> Result<Vec<RoleProcess>, Error> {
     let command_lines = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).without_tasks();
     system.refresh_processes_specifics(which, true, command_lines);
     let found = system.processes().values().filter(|process| process.thread_kind().is_none());
-    Ok(found
-        .filter_map(|process| {
-            let arguments =
-                process.cmd().iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>();
-            let words = arguments.iter().map(AsRef::as_ref).collect::<Vec<&str>>();
-            recognise(process.pid().as_u32(), &words)
-        })
-        .collect())
+    let words = |process: &sysinfo::Process| {
+        process.cmd().iter().map(|word| word.to_string_lossy().into_owned()).collect()
+    };
+    Ok(found.map(|process| (process.pid().as_u32(), words(process))).collect())
 }
 
-/// Reads `cumulet ROLE [--id ID] [--state DIR]`, as the cluster starts it or as a person types it:
-/// flags before the role, or with `=`.
-fn recognise(pid: u32, words: &[&str]) -> Option<RoleProcess> {
+/// The command in `cumulet COMMAND …`; flags may stand before it.
+fn role_of<'a>(words: &[&'a str]) -> Option<&'a str> {
     let (program, arguments) = words.split_first()?;
+    let name = program.rsplit('/').next()?;
+    if !name.starts_with("cumulet") {
+        return None;
+    }
     let mut left = arguments;
-    let role = loop {
+    loop {
         left = match left {
             ["--state" | "--config" | "--set", _value, rest @ ..] => rest,
             [flag, rest @ ..] if flag.starts_with('-') => rest,
             // `cumulet autoscaler pause` is a wish, not a role.
             [_, wish, ..] if !wish.starts_with('-') => return None,
-            [role, ..] => break *role,
+            [role, ..] => return Some(role),
             [] => return None,
         };
-    };
-    let name = program.rsplit('/').next()?;
-    if !name.starts_with("cumulet") || !["vm", "balancer", "autoscaler"].contains(&role) {
+    }
+}
+
+/// Reads `cumulet ROLE [--id ID] [--state DIR]`, as the cluster starts it or as a person types it:
+/// flags before the role, or with `=`.
+fn recognise(pid: u32, words: &[&str]) -> Option<RoleProcess> {
+    let role = role_of(words)?;
+    let arguments = words.get(1..)?;
+    if !["vm", "balancer", "autoscaler"].contains(&role) {
         return None;
     }
     let value_of = |flag: &str| {

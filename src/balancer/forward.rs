@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::journal::Pace;
 use super::lease::Lease;
 use super::tape::{Fault as BodyFault, Tape};
 use super::target::{Connection, Target};
@@ -216,6 +217,8 @@ pub(super) struct Answer {
     pub(super) response: Response<Incoming>,
     /// The connection, to be kept once the body has come.
     pub(super) connection: Connection,
+    /// How long the VM took.
+    pub(super) pace: Pace,
 }
 
 impl Attempt<'_> {
@@ -226,13 +229,14 @@ impl Attempt<'_> {
         let hung = target.state().hung.clone();
         let exchange = async {
             if let Some(connection) = target.take_idle(std::time::Instant::now()) {
-                match self.exchange(target, connection, true, number).await {
+                match self.exchange(target, connection, None, number).await {
                     Err(ForwardError::Unsent { .. }) => {}
                     outcome => return outcome,
                 }
             }
+            let began = Instant::now();
             let connection = connect(target, self.connect_timeout).await?;
-            match self.exchange(target, connection, false, number).await {
+            match self.exchange(target, connection, Some(began.elapsed()), number).await {
                 Err(ForwardError::Unsent { .. }) => Err(closed_at_once(target)),
                 outcome => outcome,
             }
@@ -251,11 +255,12 @@ impl Attempt<'_> {
         })
     }
 
+    /// Sends the request over a connection that took so long to be made, or was kept.
     async fn exchange(
         &self,
         target: &Target,
         mut connection: Connection,
-        reused: bool,
+        connect: Option<Duration>,
         number: u32,
     ) -> Result<Answer, ForwardError> {
         let vm = || target.id.clone();
@@ -270,12 +275,13 @@ impl Attempt<'_> {
             // HTTP/1.0 knows no Host, and the VM is spoken to in HTTP/1.1, which demands it.
             request.headers_mut().insert(HOST, host);
         }
+        let began = Instant::now();
         let response = match connection.try_send_request(request).await {
             Ok(response) => response,
             Err(failure) if failure.message().is_some() => {
                 return Err(ForwardError::Unsent { vm: vm() });
             }
-            Err(failure) => return Err(broken(vm(), &failure.into_error(), reused)),
+            Err(failure) => return Err(broken(vm(), &failure.into_error(), connect.is_none())),
         };
         match response.status() {
             StatusCode::SERVICE_UNAVAILABLE => {
@@ -286,11 +292,17 @@ impl Attempt<'_> {
                 }
                 Err(ForwardError::Declined { vm: vm(), retry_after })
             }
-            StatusCode::SWITCHING_PROTOCOLS if !self.head.headers.contains_key(UPGRADE) => Err(ForwardError::BadAnswer {
-                vm: vm(),
-                detail: "it switched protocols, which nobody had asked for".to_owned(),
-            }),
-            _ => Ok(Answer { response, connection }),
+            StatusCode::SWITCHING_PROTOCOLS if !self.head.headers.contains_key(UPGRADE) => {
+                Err(ForwardError::BadAnswer {
+                    vm: vm(),
+                    detail: "it switched protocols, which nobody had asked for".to_owned(),
+                })
+            }
+            _ => {
+                let connect = connect.unwrap_or_default();
+                let pace = Pace { connect, answer: began.elapsed() };
+                Ok(Answer { response, connection, pace })
+            }
         }
     }
 }

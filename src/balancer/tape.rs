@@ -67,7 +67,8 @@ impl Tape {
         let end = if source.is_end_stream() { End::Whole } else { End::Open };
         let declared = source.size_hint().exact();
         let (chunks, bytes, reader) = (Vec::new(), 0, 0);
-        let recording = Recording { source, chunks, trailers: None, bytes, limit, declared, end, reader };
+        let recording =
+            Recording { source, chunks, trailers: None, bytes, limit, declared, end, reader };
         Self(Arc::new(Mutex::new(recording)))
     }
 

@@ -133,9 +133,11 @@ pub(super) enum Command {
         /// What the running one is to do.
         wish: Option<AutoscalerWish>,
     },
-    /// Run a balancer alone.
+    /// Run a balancer alone, or restart the one of a cluster.
     #[command(after_help = "Example: cumulet balancer --port 9000 --state /tmp/state")]
     Balancer {
+        /// What the running one is to do.
+        wish: Option<BalancerWish>,
         #[command(flatten)]
         ports: Ports,
         /// The listening sockets are stdin and stdout: how `up` hands them on.
@@ -176,6 +178,13 @@ pub(super) enum AutoscalerWish {
     Pause,
     /// It goes on.
     Resume,
+}
+
+/// What an operator may want of the balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum BalancerWish {
+    /// A new process takes over from it, and no request is lost.
+    Restart,
 }
 
 impl Arguments {

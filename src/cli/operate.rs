@@ -1,5 +1,7 @@
 //! Commands that act on a running cluster.
 
+use std::time::{Duration, Instant};
+
 use super::{Usage, print};
 use crate::config::Config;
 use crate::domain::vm::VmId;
@@ -43,6 +45,24 @@ pub(super) fn pause_autoscaler(config: &Config, paused: bool) -> anyhow::Result<
         (false, true) => "the autoscaler decides again\n",
         (false, false) => "the autoscaler was not paused\n",
     })
+}
+
+/// The time in which a new balancer has started, on however busy a machine.
+const TAKEOVER: Duration = Duration::from_secs(30);
+
+pub(super) fn restart_balancer(config: &Config) -> anyhow::Result<()> {
+    let folder = folder(config)?;
+    let before = operator::restart_balancer(&folder)?;
+    let asked = Instant::now();
+    while asked.elapsed() < TAKEOVER {
+        let now = folder.read_cluster_file()?.and_then(|file| file.balancer_pid);
+        if let (Some(pid), true) = (now, now != before) {
+            let left = before.map(|pid| format!("; pid {pid} finishes what it has"));
+            return print(&format!("the balancer is pid {pid} now{}\n", left.unwrap_or_default()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    anyhow::bail!("no new balancer has started within {TAKEOVER:?}: `cumulet events` may say why")
 }
 
 /// The folder of a cluster that exists.

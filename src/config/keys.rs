@@ -79,7 +79,11 @@ pub static KEYS: &[Key] = &[
     ),
     key!("balancer.head_timeout", balancer.head_timeout, "how long a client may send a head"),
     key!("balancer.body_timeout", balancer.body_timeout, "how long a client may send a body"),
-    key!("balancer.answer_timeout", balancer.answer_timeout, "how long a client may read an answer"),
+    key!(
+        "balancer.answer_timeout",
+        balancer.answer_timeout,
+        "how long a client may read an answer"
+    ),
     key!("balancer.access_log", balancer.access_log, "whether each request is logged"),
     key!("limits.body_bytes", limits.body_bytes, "bytes of a request's body"),
     key!("limits.picture_pixels", limits.picture_pixels, "pixels of a picture"),

@@ -235,9 +235,19 @@ fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
 /// Any LBState.xml.
 pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
-    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
+    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text(), amount());
     (head, totals(), vms, foreign()).prop_map(|(head, totals, vms, foreign)| {
-        let (seq, reported_at, address, pid, policy) = head;
-        LbStateFile { seq, reported_at, address, pid, policy, totals, vms, foreign }
+        let (seq, reported_at, address, pid, policy, scheduling_delay_ms) = head;
+        LbStateFile {
+            seq,
+            reported_at,
+            address,
+            pid,
+            policy,
+            scheduling_delay_ms,
+            totals,
+            vms,
+            foreign,
+        }
     })
 }
