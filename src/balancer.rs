@@ -20,16 +20,18 @@ mod fleet;
 mod forward;
 mod front;
 mod headers;
+mod hedge;
 mod journal;
+mod killers;
 mod latency;
 mod lease;
 mod merged;
 mod patience;
 mod probe;
+mod problems;
 mod prometheus;
 mod proxy;
 mod pulse;
-mod queue;
 mod record;
 mod report;
 mod strict;
@@ -82,6 +84,12 @@ pub struct Settings {
     /// To how many VMs a request may be sent, one after the other. VMs that take up no connection
     /// do not count.
     pub attempts: u32,
+    /// How many requests a VM has at once for each of its vCPUs; 0 is any number.
+    pub requests_per_vcpu: u32,
+    /// For how long a VM that has just come into service gets less than its share.
+    pub slow_start: Duration,
+    /// Whether an idle VM is asked too when an answer is late.
+    pub hedge: bool,
     /// How many requests may wait for a VM at once.
     pub queue_length: u64,
     /// For how long a request may wait for a VM.
@@ -107,12 +115,15 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            policy: Policy::LeastWork,
+            policy: Policy::default(),
             grace: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
             body_limit: 64 << 20,
             held_answer_limit: 8 << 20,
             attempts: 3,
+            requests_per_vcpu: 2,
+            slow_start: Duration::from_secs(2),
+            hedge: false,
             queue_length: 10_000,
             queue_deadline: Duration::from_secs(30),
             request_deadline: Duration::from_mins(5),
@@ -212,6 +223,8 @@ fn rules(settings: &Settings) -> Rules {
         queue_length: settings.queue_length,
         queue_deadline: settings.queue_deadline,
         types: settings.types.clone(),
+        requests_per_vcpu: settings.requests_per_vcpu,
+        slow_start: settings.slow_start,
         cores: u32::try_from(cores).unwrap_or(1),
     }
 }
@@ -237,7 +250,7 @@ async fn follow(
 }
 
 fn take_in(
-    fleet: &Fleet,
+    fleet: &Arc<Fleet>,
     vm_states: &watch::Receiver<View<VmStateFile>>,
     as_states: &watch::Receiver<View<AsStateFile>>,
 ) {

@@ -50,6 +50,32 @@ fn has_ended(pid: u32) -> bool {
     name_ends.is_some_and(|at| matches!(stat.get(at + 2), Some(b'Z' | b'X')))
 }
 
+/// Waits for a process to end. Linux tells at once, see `pidfd_open(2)`; where that cannot be had,
+/// or the process is not known, this waits for ever.
+pub async fn ended(pid: u32) {
+    #[cfg(target_os = "linux")]
+    if let Some(ended) = raw(pid).and_then(watch) {
+        // A pidfd becomes readable when its process ends.
+        if ended.readable().await.is_ok() {
+            return;
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = pid;
+    std::future::pending().await
+}
+
+#[cfg(target_os = "linux")]
+fn watch(pid: Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+    use tokio::io::{Interest, unix::AsyncFd};
+    let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    #[expect(unsafe_code, reason = "tokio asks for a promise about the file descriptor")]
+    // SAFETY: an `OwnedFd` is open and the same for as long as it lives, and it moves in here.
+    let watched = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    watched.ok()
+}
+
 /// Whether the end of this process's terminal (SIGHUP) is meant to reach it: not under `nohup`, see
 /// `SigIgn` in `proc_pid_status(5)`. Where that is not known, it is left to the system.
 pub fn hears_hangup() -> bool {
@@ -93,14 +119,16 @@ pub fn signal_vm(pid: u32, id: &VmId, sent: Signal) -> Result<(), Error> {
 /// is one.
 ///
 /// # Errors
-/// As [`signal`], and [`Error::NoTable`].
+/// As [`signal`].
 pub fn signal_cluster(pid: u32, sent: Signal) -> Result<(), Error> {
     let what = "a `cumulet up`";
-    let is_it = command_lines(Some(pid))?.iter().any(|(_, words)| {
-        let words = words.iter().map(AsRef::as_ref).collect::<Vec<&str>>();
-        role_of(&words).is_some_and(|role| role == "up")
-    });
-    if is_it { signal(pid, sent, what) } else { Err(Error::NotOurs { pid, what: what.to_owned() }) }
+    let words = arguments(pid).unwrap_or_default();
+    let words = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>();
+    let words = words.iter().map(AsRef::as_ref).collect::<Vec<&str>>();
+    match role_of(&words) {
+        Some("up") => signal(pid, sent, what),
+        _ => Err(Error::NotOurs { pid, what: what.to_owned() }),
+    }
 }
 
 /// A process that runs a role of some cluster, read from its command line.
@@ -121,15 +149,6 @@ pub struct RoleProcess {
 /// # Errors
 /// [`Error::NoTable`].
 pub fn roles(only: Option<u32>) -> Result<Vec<RoleProcess>, Error> {
-    let found = command_lines(only)?;
-    let recognised = found.iter().filter_map(|(pid, words)| {
-        recognise(*pid, &words.iter().map(AsRef::as_ref).collect::<Vec<&str>>())
-    });
-    Ok(recognised.collect())
-}
-
-/// The command lines of all processes, or of the one with the given id.
-fn command_lines(only: Option<u32>) -> Result<Vec<(u32, Vec<String>)>, Error> {
     let mut system = System::new().map_err(|error| Error::NoTable(error.to_string()))?;
     let pid = only.map(sysinfo::Pid::from_u32);
     let which = pid.as_slice();
@@ -138,17 +157,29 @@ fn command_lines(only: Option<u32>) -> Result<Vec<(u32, Vec<String>)>, Error> {
     let command_lines = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).without_tasks();
     system.refresh_processes_specifics(which, true, command_lines);
     let found = system.processes().values().filter(|process| process.thread_kind().is_none());
-    let words = |process: &sysinfo::Process| {
-        process.cmd().iter().map(|word| word.to_string_lossy().into_owned()).collect()
-    };
-    Ok(found.map(|process| (process.pid().as_u32(), words(process))).collect())
+    Ok(found
+        .filter_map(|process| {
+            let arguments =
+                process.cmd().iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>();
+            let words = arguments.iter().map(AsRef::as_ref).collect::<Vec<&str>>();
+            recognise(process.pid().as_u32(), &words)
+        })
+        .collect())
+}
+
+/// The command line of a process, the program first; none if it cannot be read.
+pub fn arguments(pid: u32) -> Option<Vec<std::ffi::OsString>> {
+    let mut system = System::new().ok()?;
+    let pid = sysinfo::Pid::from_u32(pid);
+    let command_line = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, command_line);
+    Some(system.process(pid)?.cmd().to_vec())
 }
 
 /// The command in `cumulet COMMAND …`; flags may stand before it.
 fn role_of<'a>(words: &[&'a str]) -> Option<&'a str> {
     let (program, arguments) = words.split_first()?;
-    let name = program.rsplit('/').next()?;
-    if !name.starts_with("cumulet") {
+    if !program.rsplit('/').next()?.starts_with("cumulet") {
         return None;
     }
     let mut left = arguments;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -126,7 +127,7 @@ pub(super) enum Why {
     /// Nobody has got to it yet.
     Nothing,
     /// A VM was chosen.
-    Chosen(Reason),
+    Chosen(Arc<Reason>),
     /// It was refused.
     Because(String),
 }
@@ -278,7 +279,7 @@ impl Account {
         (!self.by_vm).then(|| Metric {
             at: Timestamp::now(),
             request: self.request.clone(),
-            workload: workload(self.kind).to_owned(),
+            workload: self.kind.as_str().to_owned(),
             vm: None,
             status: self.status,
             width: None,
@@ -300,16 +301,6 @@ fn us(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The word for a kind of work in metrics.txt.
-fn workload(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Blur => "blur",
-        Kind::Enhance => "enhance",
-        Kind::Raytrace => "raytrace",
-        Kind::Other => "other",
-    }
-}
-
 /// A path that can be shown: at most 80 characters, none of which moves a cursor.
 fn printable(path: &str) -> String {
     path.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
@@ -318,7 +309,7 @@ fn printable(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::balancing::{Policy, Rival};
+    use crate::domain::balancing::{Policy, Rival, Standing};
 
     fn account() -> Account {
         Account {
@@ -342,18 +333,21 @@ mod tests {
             input_bytes: 10,
             output_bytes: 20,
             by_vm: true,
-            why: Why::Chosen(Reason {
+            why: Why::Chosen(Arc::new(Reason {
                 policy: Policy::LeastWork,
                 chosen: Rival {
                     id: VmId::numbered(2),
                     in_flight: 0,
                     outstanding: Work::NONE,
-                    suspect: false,
+                    foreign: 0.0,
+                    warming_up: false,
+                    full: false,
+                    standing: Standing::Sound,
                     tried: false,
                 },
                 alternatives: Vec::new(),
                 others: 0,
-            }),
+            })),
         }
     }
 

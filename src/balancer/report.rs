@@ -7,12 +7,11 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::fleet::Fleet;
+use super::fleet::{Chosen, Fleet};
 use super::pulse::Pulse;
 use super::target::Target;
-use crate::domain::balancing::Standing;
 use crate::state::StateFolder;
-use crate::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
 
 /// How often the file is written.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -70,14 +69,15 @@ pub(super) async fn run(
 
 /// What the balancer sees at `now`.
 pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbStateFile {
-    let vms = fleet.targets().iter().map(|target| line(target, now)).collect();
+    let vms = fleet.targets().iter().map(|target| line(fleet, target, now)).collect();
+    let (queued, queued_work) = fleet.queue();
     let totals = fleet.count(|totals| {
         let (rate, offered_load) = totals.rates(now);
         LbTotals {
             requests: totals.requests,
             in_flight: totals.in_flight,
-            queued: totals.queued,
-            queue_seconds: totals.queued_work.seconds(),
+            queued,
+            queue_seconds: queued_work.seconds(),
             failures: totals.failures,
             retries: totals.retries,
             rate,
@@ -92,16 +92,30 @@ pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbSt
         scheduling_delay_ms: identity.pulse.delay().as_secs_f64() * 1e3,
         totals,
         vms,
+        choices: fleet.recent().iter().map(choice).collect(),
         ..LbStateFile::default()
     }
 }
 
-fn line(target: &Target, now: Instant) -> LbTarget {
+fn choice(chosen: &Chosen) -> LbChoice {
+    LbChoice {
+        at: chosen.at,
+        request: chosen.request.to_str().unwrap_or_default().to_owned(),
+        attempt: chosen.attempt,
+        workload: chosen.kind.as_str().to_owned(),
+        work_seconds: chosen.work.seconds(),
+        waited_ms: chosen.waited.as_secs_f64() * 1e3,
+        vm: chosen.reason.chosen.id.clone(),
+        reason: chosen.reason.to_string(),
+    }
+}
+
+fn line(fleet: &Fleet, target: &Target, now: Instant) -> LbTarget {
     let mut state = target.state();
     let percentiles = state.tally.latency.percentiles(now);
     LbTarget {
         id: target.id.clone(),
-        in_rotation: state.standing() != Standing::Out,
+        in_rotation: state.standing().is_in_rotation(),
         reason: state.reason(),
         in_flight: state.in_flight,
         outstanding_seconds: state.outstanding.seconds(),
@@ -111,5 +125,12 @@ fn line(target: &Target, now: Instant) -> LbTarget {
         p50_ms: percentiles.p50,
         p95_ms: percentiles.p95,
         p99_ms: percentiles.p99,
+        ejections: state.tally.ejections,
+        capacity: LbCapacity {
+            cap: target.cap,
+            speed: target.speed,
+            weight: fleet.weight(&state, now),
+            foreign: state.foreign.at(fleet.age(now)),
+        },
     }
 }

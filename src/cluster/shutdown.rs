@@ -12,7 +12,7 @@ use crate::state::events::EventKind;
 use crate::state::lb_state::LbStateFile;
 use crate::state::vm_state::VmStateFile;
 
-/// What a process may take beyond the drain limit to leave.
+/// What a process may take beyond the drain limit and its hook to leave.
 const GRACE: Duration = Duration::from_secs(5);
 /// What a killed process may take to be gone.
 const BURIAL: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ impl Cluster {
                 }
             }
         }
-        let limit = self.settings.drain_limit + GRACE;
+        let limit = self.settings.drain_limit + self.settings.hook_timeout + GRACE;
         tokio::select! {
             () = self.wait_for(&mut pids) => return,
             () = now.cancelled() => {}
@@ -88,7 +88,7 @@ impl Cluster {
                 }),
                 folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
                     file.vms.clear();
-                    file.desired = 0;
+                    file.agree();
                 }),
                 folder.update_if_changed(LbStateFile::default, |file: &mut LbStateFile| {
                     file.vms.clear();
