@@ -190,6 +190,7 @@ fn lb_state_is_frozen() {
         address: "127.0.0.1:8000".to_owned(),
         pid: 4240,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.125,
         totals: LbTotals {
             requests: 120,
             in_flight: 2,

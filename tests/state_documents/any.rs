@@ -311,10 +311,21 @@ fn choice() -> impl Strategy<Value = LbChoice> {
 /// Any LBState.xml.
 pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
-    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
+    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text(), amount());
     let lists = (vms, vec(choice(), 0..3));
     (head, totals(), lists, foreign()).prop_map(|(head, totals, (vms, choices), foreign)| {
-        let (seq, reported_at, address, pid, policy) = head;
-        LbStateFile { seq, reported_at, address, pid, policy, totals, vms, choices, foreign }
+        let (seq, reported_at, address, pid, policy, scheduling_delay_ms) = head;
+        LbStateFile {
+            seq,
+            reported_at,
+            address,
+            pid,
+            policy,
+            scheduling_delay_ms,
+            totals,
+            vms,
+            choices,
+            foreign,
+        }
     })
 }
