@@ -124,6 +124,7 @@ impl Fleet {
             in_flight: 0,
             vcpus: terms.vcpus_per_vm,
             disposable: true,
+            protected: false,
         });
     }
 
