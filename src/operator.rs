@@ -380,6 +380,7 @@ fn tell(folder: &StateFolder, kind: EventKind, vm: Option<&VmId>, detail: &str) 
 mod tests {
     use super::*;
     use crate::state::cluster_file::ClusterFile;
+    use crate::state::document::Document;
 
     fn stopped() -> (tempfile::TempDir, StateFolder) {
         let parent = tempfile::tempdir().unwrap();
@@ -394,6 +395,39 @@ mod tests {
         let refused = launch(&folder, None, None).unwrap_err().to_string();
         assert!(refused.starts_with("no cluster runs on"), "{refused}");
         assert_eq!(folder.read::<AsStateFile>().unwrap().unwrap().vms, []);
+    }
+
+    #[test]
+    fn a_policy_limits_and_a_size_are_written_as_a_person_would_write_them() {
+        let (_parent, folder) = stopped();
+        let defaults = crate::config::Settings::default().autoscaler.policy_defaults();
+        let wait = [("wait".to_owned(), "0.1".to_owned())];
+        let in_force = set_policy(&folder, "staffing", &wait, &defaults).unwrap();
+        assert!(in_force.iter().any(|known| (known.name, known.value.as_str()) == ("wait", "0.1")));
+        set_limits(&folder, 2, 9).unwrap();
+        set_desired(&folder, 4).unwrap();
+        let by_command = folder.read::<AsStateFile>().unwrap().unwrap();
+        assert_eq!(by_command.asked(), Some(4));
+        let by_hand = "<ASState version=\"1\" seq=\"4\" policy=\"staffing\" minimum=\"2\" maximum=\"9\" \
+                       desired=\"4\" settled=\"0\"><Policy wait=\"0.1\"/></ASState>";
+        assert_eq!(by_command, AsStateFile::parse(by_hand.as_bytes()).unwrap());
+    }
+
+    #[test]
+    fn wishes_that_make_no_sense_change_nothing() {
+        let (_parent, folder) = stopped();
+        let defaults = crate::config::Settings::default().autoscaler.policy_defaults();
+        set_limits(&folder, 2, 9).unwrap();
+        let before = folder.read::<AsStateFile>().unwrap();
+        let refused = [
+            set_limits(&folder, 3, 2).unwrap_err().to_string(),
+            set_desired(&folder, 10).unwrap_err().to_string(),
+            set_policy(&folder, "magic", &[], &defaults).unwrap_err().to_string(),
+        ];
+        assert_eq!(refused[0], "the minimum 3 is above the maximum 2");
+        assert!(refused[1].starts_with("10 VMs are not allowed: the limits are 2 to 9"));
+        assert!(refused[2].starts_with("there is no policy called `magic`"));
+        assert_eq!(folder.read::<AsStateFile>().unwrap(), before);
     }
 
     #[test]

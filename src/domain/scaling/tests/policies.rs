@@ -153,18 +153,18 @@ fn staffing_shrinks_to_the_most_of_its_hold_and_not_for_a_trifle() {
 #[test]
 fn staffing_without_a_balancer_takes_the_larger_of_requests_and_cpu() {
     let none = History::default();
-    assert_size("staffing wait=0.2233", &serving(2, 9.0), &none, 12);
+    assert_size("staffing wait=0.23", &serving(2, 9.0), &none, 12);
     let mut hidden = serving(2, 0.0);
     (hidden.now.busy, hidden.now.in_flight) = (2.0, 0.0);
-    assert_size("staffing wait=0.2233", &hidden, &none, 4);
+    assert_size("staffing wait=0.23", &hidden, &none, 4);
 }
 
 #[test]
 fn staffing_expects_what_was_yesterday() {
     let mut quiet = serving(2, 1.0);
     quiet.forecast = Some(9.0);
-    assert_size("staffing wait=0.2233", &quiet, &History::default(), 12);
-    assert_size("staffing wait=0.2233 forecast=false", &quiet, &History::default(), 2);
+    assert_size("staffing wait=0.23", &quiet, &History::default(), 12);
+    assert_size("staffing wait=0.23 forecast=false", &quiet, &History::default(), 2);
 }
 
 #[test]
