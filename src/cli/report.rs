@@ -94,7 +94,7 @@ impl Recorded {
         let recorded = Self::of(&samples, default_type);
         anyhow::ensure!(
             !recorded.intervals.is_empty(),
-            "{} tells of fewer than two decisions of an autoscaler: there is nothing to measure yet",
+            "{} tells of fewer than two decisions: there is nothing to measure yet",
             path.display()
         );
         Ok(recorded)
