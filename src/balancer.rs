@@ -21,6 +21,7 @@ mod forward;
 mod headers;
 mod journal;
 mod latency;
+mod learner;
 mod lease;
 mod merged;
 mod probe;
@@ -29,6 +30,7 @@ mod proxy;
 mod queue;
 mod record;
 mod report;
+mod sampler;
 mod strict;
 mod tape;
 mod target;
@@ -58,8 +60,10 @@ use crate::state::vm_state::VmStateFile;
 use crate::state::{StateFolder, View, Watcher};
 use fleet::{Fleet, Rules};
 use journal::Journal;
+use learner::Learner;
 use proxy::Proxy;
 use report::Identity;
+use sampler::Sampler;
 use strict::Strict;
 use target::Target;
 
@@ -141,6 +145,9 @@ pub async fn run(
     let as_states = watcher.follow::<AsStateFile>();
     take_in(&fleet, &vm_states, &as_states);
 
+    let learner = Arc::new(Learner::open(&folder));
+    let sampler = Sampler::start().context("starting the thread that samples renders")?;
+
     let background = CancellationToken::new();
     let _cancels_background = background.clone().drop_guard();
     let upkeep = [
@@ -152,16 +159,25 @@ pub async fn run(
         tokio::spawn(background.clone().run_until_cancelled_owned(probe::run(fleet.clone()))),
     ];
     let identity = Identity { address: address.to_string(), pid: std::process::id() };
+    let keeper = tokio::spawn(learner::keep(learner.clone(), folder.clone(), background.clone()));
     let reports = tokio::spawn(report::run(
         fleet.clone(),
+        learner.clone(),
         folder.clone(),
         identity.clone(),
         background.clone(),
     ));
-    let questions = tokio::spawn(admin::serve(admin, fleet.clone(), identity, background.clone()));
+    let questions = tokio::spawn(admin::serve(
+        admin,
+        fleet.clone(),
+        learner.clone(),
+        identity,
+        background.clone(),
+    ));
 
     let grace = settings.grace;
-    let finished = serve(Proxy::new(settings, fleet, journal.clone()), listener, stop, grace).await;
+    let proxy = Proxy::new(settings, fleet, journal.clone(), learner, sampler);
+    let finished = serve(proxy, listener, stop, grace).await;
     if !finished {
         tracing::warn!(
             "some requests were cut off: they took longer than {grace:?} after the stop"
@@ -171,6 +187,7 @@ pub async fn run(
     for task in upkeep {
         task.await.context("a task of the balancer's upkeep")?;
     }
+    keeper.await.context("the task that keeps what was learned")?;
     reports.await.context("the task that writes LBState.xml")?;
     questions.await.context("the admin listener")?;
     drop(watcher);

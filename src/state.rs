@@ -14,6 +14,7 @@
 
 pub mod as_state;
 pub mod cluster_file;
+pub mod cost_model;
 pub mod document;
 mod error;
 pub mod events;

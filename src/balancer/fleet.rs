@@ -353,7 +353,7 @@ fn candidate<'a>(target: &'a Target, visits: &Visits) -> Candidate<'a> {
         tried: visits.tried(target),
         in_flight: state.in_flight,
         outstanding: state.outstanding,
-        speed: target.speed,
+        speed: target.speed * state.pace.factor(),
         last_chosen: state.last_chosen,
     }
 }

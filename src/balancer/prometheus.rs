@@ -5,10 +5,11 @@ use std::fmt::{Display, Write};
 
 use super::fleet::Fleet;
 use super::latency::{BOUNDS_MS, Latency};
+use super::learner::Learner;
 use crate::domain::balancing::Standing;
 
 /// All metrics.
-pub(super) fn render(fleet: &Fleet) -> String {
+pub(super) fn render(fleet: &Fleet, learner: &Learner) -> String {
     let mut page = Page::default();
     let totals = fleet.count(|totals| totals.clone());
     let targets = fleet.targets();
@@ -73,6 +74,7 @@ pub(super) fn render(fleet: &Fleet) -> String {
         "Times a VM was taken out of rotation.",
         each(&|state| state.tally.ejections),
     );
+    page.predictions(learner);
     page.family("cumulet_request_duration_seconds", "histogram", "Time to answer, by VM.");
     for target in &targets {
         page.histogram(target.id.as_str(), &target.state().tally.latency);
@@ -111,6 +113,28 @@ impl Page {
         self.family(name, kind, help);
         for (labels, value) in values {
             self.sample(name, &labels, value);
+        }
+    }
+
+    fn predictions(&mut self, learner: &Learner) {
+        let kinds = learner.accuracy();
+        self.family(
+            "cumulet_prediction_error_ratio",
+            "gauge",
+            "Mean absolute error of the predicted CPU time, as a share of the actual one.",
+        );
+        for (kind, accuracy) in &kinds {
+            let labels = format!("workload=\"{}\"", kind.as_str());
+            self.sample("cumulet_prediction_error_ratio", &labels, accuracy.error);
+        }
+        self.family(
+            "cumulet_predictions_total",
+            "counter",
+            "Answers that a prediction was compared with.",
+        );
+        for (kind, accuracy) in &kinds {
+            let labels = format!("workload=\"{}\"", kind.as_str());
+            self.sample("cumulet_predictions_total", &labels, accuracy.answers);
         }
     }
 

@@ -16,18 +16,20 @@ use hyper::{Request, Response, StatusCode};
 
 use super::Settings;
 use super::answer::{self, AnswerBody, Held};
-use super::features;
+use super::features::{self, Foretold};
 use super::finish::Finish;
 use super::fleet::{Assignment, Fleet};
 use super::forward::{self, Again, Answer, Attempt, ForwardError};
 use super::headers;
 use super::journal::Journal;
+use super::learner::Learner;
 use super::lease::{Lease, Visits};
 use super::queue::NoVm;
 use super::record::Record;
+use super::sampler::Sampler;
 use super::tape::{Fault, Tape};
 use super::target::Connection;
-use crate::domain::cost::{self, Kind, Work};
+use crate::domain::cost::Work;
 use crate::http::{self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_VM, X_REQUEST_ID};
 
 /// After so many seconds a client may try again, when no VM is there.
@@ -38,6 +40,8 @@ pub(super) struct Proxy {
     settings: Settings,
     fleet: Arc<Fleet>,
     journal: Journal,
+    learner: Arc<Learner>,
+    sampler: Sampler,
 }
 
 /// A VM's answer, as much of it as was to be waited for.
@@ -52,8 +56,14 @@ struct Taken {
 
 impl Proxy {
     /// A proxy for this fleet.
-    pub(super) fn new(settings: Settings, fleet: Arc<Fleet>, journal: Journal) -> Self {
-        Self { settings, fleet, journal }
+    pub(super) fn new(
+        settings: Settings,
+        fleet: Arc<Fleet>,
+        journal: Journal,
+        learner: Arc<Learner>,
+        sampler: Sampler,
+    ) -> Self {
+        Self { settings, fleet, journal, learner, sampler }
     }
 
     /// Has a request answered, by a VM or, if none can, with a problem.
@@ -66,16 +76,13 @@ impl Proxy {
         let id = headers::request_id(&head.headers);
         let tape = Tape::new(body, self.settings.body_limit);
         let checked = headers::check(&head).and_then(|()| self.check_length(&tape));
-        let guess = match &checked {
-            Ok(()) => {
-                let features = features::of(&head, &tape).await;
-                (features.kind, cost::predict(&features))
-            }
-            Err(_) => (Kind::Other, Work::NONE),
+        let foretold = match &checked {
+            Ok(()) => features::foretell(&head, &tape, &self.learner, &self.sampler).await,
+            Err(_) => Foretold::default(),
         };
         let name = id.to_str().unwrap_or_default().to_owned();
         let (fleet, journal) = (self.fleet.clone(), self.journal.clone());
-        let record = Record::open(fleet, journal, tape.clone(), &head, name, guess);
+        let record = Record::open(fleet, journal, tape.clone(), &head, name, foretold);
         if let Err(problem) = checked {
             return refuse(problem, record, &id, tape).await;
         }
@@ -83,7 +90,7 @@ impl Proxy {
             return preflight(record, &id);
         }
         headers::towards_vm(&mut head, peer.ip(), &id);
-        self.forward(&head, tape, record, guess.1, &id).await
+        self.forward(&head, tape, record, &foretold, &id).await
     }
 
     fn check_length(&self, tape: &Tape) -> Result<(), Problem> {
@@ -101,7 +108,7 @@ impl Proxy {
         head: &Parts,
         tape: Tape,
         mut record: Record,
-        work: Work,
+        foretold: &Foretold,
         id: &HeaderValue,
     ) -> Response<AnswerBody> {
         let limit = self.settings.request_deadline;
@@ -118,13 +125,16 @@ impl Proxy {
         let problem = loop {
             let began = Instant::now();
             let Assignment { lease, reason } =
-                match self.next_vm(&visits, work, &attempt, last.take()).await {
+                match self.next_vm(&visits, foretold.work, &attempt, last.take()).await {
                     Ok(assignment) => assignment,
                     Err(problem) => break problem,
                 };
             record.assigned(&lease.target.id, reason, began.elapsed());
             let (error, lease) = match self.attempt(&attempt, lease, record.attempts()).await {
-                Ok(taken) => return deliver(taken, record, id, tape),
+                Ok(taken) => {
+                    self.learner.hear(foretold, &taken.head.headers, &taken.lease.target);
+                    return deliver(taken, record, id, tape);
+                }
                 Err(failure) => failure,
             };
             sent += u32::from(error.counts());

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use hyper::http::request::Parts;
 use jiff::Timestamp;
 
+use super::features::Foretold;
 use super::fleet::Fleet;
 use super::journal::{Account, Journal, Why};
 use super::tape::Tape;
 use crate::domain::balancing::Reason;
-use crate::domain::cost::{Kind, Work};
 use crate::domain::vm::VmId;
 
 /// What stands in the account of a request whose client left before it was answered; nginx has
@@ -34,7 +34,7 @@ impl Record {
         tape: Tape,
         head: &Parts,
         request: String,
-        (kind, work): (Kind, Work),
+        Foretold { features, work }: Foretold,
     ) -> Self {
         let begun = Instant::now();
         let waiting = fleet.count(|totals| {
@@ -47,7 +47,7 @@ impl Record {
             request,
             method: head.method.clone(),
             path: head.uri.path().to_owned(),
-            kind,
+            kind: features.kind,
             work,
             waiting,
             vm: None,

@@ -8,10 +8,12 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
+use super::learner::Learner;
 use super::target::Target;
 use crate::domain::balancing::Standing;
+use crate::domain::cost::{Accuracy, Kind};
 use crate::state::StateFolder;
-use crate::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{LbPrediction, LbStateFile, LbTarget, LbTotals};
 
 /// How often the file is written.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -28,6 +30,7 @@ pub(super) struct Identity {
 /// Writes the file every second until `stop`, and once more then.
 pub(super) async fn run(
     fleet: Arc<Fleet>,
+    learner: Arc<Learner>,
     folder: StateFolder,
     identity: Identity,
     stop: CancellationToken,
@@ -40,7 +43,7 @@ pub(super) async fn run(
             () = stop.cancelled() => true,
             _ = ticks.tick() => false,
         };
-        let seen = snapshot(&fleet, &identity, Instant::now());
+        let seen = snapshot(&fleet, &learner, &identity, Instant::now());
         let folder = folder.clone();
         let written = tokio::task::spawn_blocking(move || {
             folder.update_or(LbStateFile::default, |file: &mut LbStateFile| {
@@ -58,8 +61,14 @@ pub(super) async fn run(
 }
 
 /// What the balancer sees at `now`.
-pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbStateFile {
-    let vms = fleet.targets().iter().map(|target| line(target, now)).collect();
+pub(super) fn snapshot(
+    fleet: &Fleet,
+    learner: &Learner,
+    identity: &Identity,
+    now: Instant,
+) -> LbStateFile {
+    let vms = fleet.targets().iter().map(|target| line(target, learner, now)).collect();
+    let predictions = learner.accuracy().into_iter().map(prediction).collect();
     let totals = fleet.count(|totals| {
         let (rate, offered_load) = totals.rates(now);
         LbTotals {
@@ -79,12 +88,17 @@ pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbSt
         pid: identity.pid,
         policy: fleet.policy().to_string(),
         totals,
+        predictions,
         vms,
         ..LbStateFile::default()
     }
 }
 
-fn line(target: &Target, now: Instant) -> LbTarget {
+fn prediction((kind, accuracy): (Kind, Accuracy)) -> LbPrediction {
+    LbPrediction { workload: kind, requests: accuracy.answers, error: accuracy.error }
+}
+
+fn line(target: &Target, learner: &Learner, now: Instant) -> LbTarget {
     let mut state = target.state();
     let percentiles = state.tally.latency.percentiles(now);
     LbTarget {
@@ -93,6 +107,7 @@ fn line(target: &Target, now: Instant) -> LbTarget {
         reason: state.reason(),
         in_flight: state.in_flight,
         outstanding_seconds: state.outstanding.seconds(),
+        pace: learner.next_to_typical(state.pace),
         served: state.tally.answered.iter().sum(),
         failures: state.tally.failures,
         retries: state.tally.retries,

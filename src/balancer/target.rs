@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::latency::Latency;
 use super::tape::Reader;
 use crate::domain::balancing::Standing;
-use crate::domain::cost::Work;
+use crate::domain::cost::{Pace, Work};
 use crate::domain::health::{Health, Phase};
 use crate::domain::vm::VmId;
 
@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) in_flight: u32,
     /// Predicted work of those.
     pub(super) outstanding: Work,
+    /// How fast it computes, by what its answers cost and were foretold to cost.
+    pub(super) pace: Pace,
     /// The number of the last choice that fell on it.
     pub(super) last_chosen: u64,
     /// What it has done since the balancer started, under this name.
@@ -96,6 +98,7 @@ impl Target {
             out_since: None,
             in_flight: 0,
             outstanding: Work::NONE,
+            pace: Pace::default(),
             last_chosen: 0,
             tally,
             report,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use crate::domain::cost::Kind;
 use crate::domain::vm::VmId;
 use crate::state::document::{self, Document};
 use crate::state::xml::{Element, Fields, Foreign, Problem, decimal, time};
@@ -23,6 +24,9 @@ pub struct LbStateFile {
     pub policy: String,
     /// Over all VMs, and what no VM had yet.
     pub totals: LbTotals,
+    /// How well each workload's cost was foretold lately; a workload that was not asked for is
+    /// not there.
+    pub predictions: Vec<LbPrediction>,
     /// One element per VM it knows.
     pub vms: Vec<LbTarget>,
     /// What a newer writer or a person put at the root, kept.
@@ -51,6 +55,17 @@ pub struct LbTotals {
     pub offered_load: f64,
 }
 
+/// How well the cost of a workload was foretold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LbPrediction {
+    /// The workload.
+    pub workload: Kind,
+    /// Answers that a prediction was compared with.
+    pub requests: u64,
+    /// Mean absolute error over about the last 50 of them, as a share of the actual CPU time.
+    pub error: f64,
+}
+
 /// The balancer's view of one VM.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LbTarget {
@@ -64,6 +79,9 @@ pub struct LbTarget {
     pub in_flight: u32,
     /// Predicted work of those, in seconds of one vCPU.
     pub outstanding_seconds: f64,
+    /// How many times as fast as a typical VM each of its vCPUs computes, by what its answers
+    /// cost: below 1 it is throttled by its host or has noisy neighbours. 1 until it is known.
+    pub pace: f64,
     /// Requests answered.
     pub served: u64,
     /// Attempts that failed.
@@ -112,6 +130,16 @@ impl Document for LbStateFile {
                     }
                     parts.push(("Totals".to_owned(), foreign));
                 }
+                "Prediction" => {
+                    let (prediction, foreign) = read_prediction(child)?;
+                    if file.predictions.iter().any(|p| p.workload == prediction.workload) {
+                        let word = prediction.workload.as_str();
+                        let message = format!("a second <Prediction> for the workload `{word}`");
+                        return Err(Problem::new(child.at, message));
+                    }
+                    parts.push((prediction_part(prediction.workload), foreign));
+                    file.predictions.push(prediction);
+                }
                 "VM" => {
                     let (target, foreign) = read_target(child)?;
                     if !ids.insert(target.id.clone()) {
@@ -138,6 +166,10 @@ impl Document for LbStateFile {
             .with("pid", self.pid)
             .with("policy", &self.policy);
         root.push(self.foreign.restore("Totals", self.totals.to_element()));
+        for prediction in &self.predictions {
+            let part = prediction_part(prediction.workload);
+            root.push(self.foreign.restore(&part, prediction.to_element()));
+        }
         for target in &self.vms {
             root.push(self.foreign.restore(&part_of(&target.id), target.to_element()));
         }
@@ -159,6 +191,15 @@ impl LbTotals {
     }
 }
 
+impl LbPrediction {
+    fn to_element(self) -> Element {
+        Element::new("Prediction")
+            .with("workload", self.workload.as_str())
+            .with("requests", self.requests)
+            .with("error", decimal(self.error))
+    }
+}
+
 impl LbTarget {
     fn to_element(&self) -> Element {
         Element::new("VM")
@@ -167,6 +208,7 @@ impl LbTarget {
             .with("reason", &self.reason)
             .with("inFlight", self.in_flight)
             .with("outstandingSeconds", decimal(self.outstanding_seconds))
+            .with("pace", decimal(self.pace))
             .with("served", self.served)
             .with("failures", self.failures)
             .with("retries", self.retries)
@@ -192,6 +234,23 @@ fn read_totals(element: &Element) -> Result<(LbTotals, Foreign), Problem> {
     Ok((totals, fields.foreign(|_| Ok(false))?))
 }
 
+/// Reads `<Prediction>`, and what is unknown in it.
+fn read_prediction(element: &Element) -> Result<(LbPrediction, Foreign), Problem> {
+    let mut fields = Fields::of(element);
+    let workload = fields.word("workload")?;
+    let prediction = LbPrediction {
+        workload: fields.required("workload", workload)?,
+        requests: fields.whole("requests")?.unwrap_or(0),
+        error: fields.decimal("error")?.unwrap_or(0.0),
+    };
+    Ok((prediction, fields.foreign(|_| Ok(false))?))
+}
+
+/// What tells one `<Prediction>` from another.
+fn prediction_part(workload: Kind) -> String {
+    format!("Prediction {}", workload.as_str())
+}
+
 /// Reads `<VM>`, and what is unknown in it.
 fn read_target(element: &Element) -> Result<(LbTarget, Foreign), Problem> {
     let mut fields = Fields::of(element);
@@ -203,6 +262,7 @@ fn read_target(element: &Element) -> Result<(LbTarget, Foreign), Problem> {
         reason: fields.text("reason").unwrap_or_default(),
         in_flight: fields.whole("inFlight")?.unwrap_or(0),
         outstanding_seconds: fields.decimal("outstandingSeconds")?.unwrap_or(0.0),
+        pace: fields.decimal("pace")?.unwrap_or(1.0),
         served: fields.whole("served")?.unwrap_or(0),
         failures: fields.whole("failures")?.unwrap_or(0),
         retries: fields.whole("retries")?.unwrap_or(0),

@@ -12,13 +12,14 @@ use super::news::{ClusterWord, News, Word};
 use super::theme::Theme;
 use super::update::{Message, update};
 use crate::config;
+use crate::domain::cost::Kind;
 use crate::domain::decision::{Action, Decision, Direction};
 use crate::domain::load::{Load, Served};
 use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::cluster_file::ClusterFile;
 use crate::state::events::{Event, EventKind};
-use crate::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{LbPrediction, LbStateFile, LbTarget, LbTotals};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::vm_state::{VmReport, VmStateFile};
@@ -161,6 +162,7 @@ fn balancer() -> LbStateFile {
         reason: reason.to_owned(),
         in_flight: u32::try_from(vm % 4).unwrap(),
         outstanding_seconds: 0.4,
+        pace: 1.0,
         served: 1800 / vm,
         failures: 0,
         retries: 0,
@@ -184,6 +186,10 @@ fn balancer() -> LbStateFile {
             rate: 15.9,
             offered_load: 2.71,
         },
+        predictions: vec![
+            LbPrediction { workload: Kind::Blur, requests: 2104, error: 0.07 },
+            LbPrediction { workload: Kind::Raytrace, requests: 1407, error: 0.11 },
+        ],
         vms: vec![
             target(1, true, "answers"),
             target(2, true, "answers"),

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
 use cumulet::domain::decision::{Action, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::as_state::{AsStateFile, VmOrder};
-use cumulet::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use cumulet::state::cost_model::CostModelFile;
+use cumulet::state::lb_state::{LbPrediction, LbStateFile, LbTarget, LbTotals};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::{Element, Foreign, Node};
 use cumulet::units::Share;
@@ -214,7 +216,7 @@ fn totals() -> impl Strategy<Value = LbTotals> {
 
 fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
     let counts = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>());
-    let amounts = (amount(), amount(), amount(), amount());
+    let amounts = (amount(), amount(), amount(), amount(), amount());
     (any::<bool>(), text(), counts, amounts).prop_map(
         move |(in_rotation, reason, (in_flight, served, failures, retries), amounts)| LbTarget {
             id: id.clone(),
@@ -222,6 +224,7 @@ fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
             reason,
             in_flight,
             outstanding_seconds: amounts.0,
+            pace: amounts.4,
             served,
             failures,
             retries,
@@ -232,12 +235,53 @@ fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
     )
 }
 
+fn kind() -> impl Strategy<Value = Kind> {
+    proptest::sample::select(Kind::WORKLOADS.to_vec())
+}
+
+fn prediction(workload: Kind) -> impl Strategy<Value = LbPrediction> {
+    (any::<u64>(), amount()).prop_map(move |(requests, error)| LbPrediction {
+        workload,
+        requests,
+        error,
+    })
+}
+
+/// Any CostModel.xml: what was learned from any answers.
+pub(crate) fn cost_model() -> impl Strategy<Value = CostModelFile> {
+    let form = proptest::sample::select(vec![Form::Jpeg, Form::Png, Form::Guessed]);
+    let answer = (kind(), form, any::<u64>(), any::<u64>(), any::<u32>());
+    (any::<u64>(), vec(answer, 0..20), foreign()).prop_map(|(seq, answers, foreign)| {
+        let mut model = CostModel::default();
+        for (kind, form, nanos, bytes, micros) in answers {
+            let features = Features { kind, form, nominal: Work::from_nanos(nanos), bytes };
+            let predicted = model.predict(&features);
+            model.learn(&features, predicted, Duration::from_micros(micros.into()), 1.0);
+        }
+        CostModelFile { seq, model, foreign }
+    })
+}
+
 /// Any LBState.xml.
 pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
     let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
-    (head, totals(), vms, foreign()).prop_map(|(head, totals, vms, foreign)| {
-        let (seq, reported_at, address, pid, policy) = head;
-        LbStateFile { seq, reported_at, address, pid, policy, totals, vms, foreign }
-    })
+    let predictions = btree_set(kind(), 0..3)
+        .prop_flat_map(|kinds| kinds.into_iter().map(prediction).collect::<Vec<_>>());
+    (head, totals(), predictions, vms, foreign()).prop_map(
+        |(head, totals, predictions, vms, foreign)| {
+            let (seq, reported_at, address, pid, policy) = head;
+            LbStateFile {
+                seq,
+                reported_at,
+                address,
+                pid,
+                policy,
+                totals,
+                predictions,
+                vms,
+                foreign,
+            }
+        },
+    )
 }

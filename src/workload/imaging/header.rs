@@ -1,6 +1,6 @@
 //! Reads a picture's size from the first bytes of its file, without decoding it.
 
-use super::Format;
+use super::{Channels, Format};
 
 /// What the first bytes of a picture file say about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct PictureHeader {
     pub width: u32,
     /// Rows of pixels.
     pub height: u32,
+    /// What the pixels will most likely be once decoded.
+    pub channels: Channels,
 }
 
 impl PictureHeader {
@@ -28,14 +30,15 @@ impl PictureHeader {
 #[must_use]
 pub fn probe_header(bytes: &[u8]) -> Option<PictureHeader> {
     let format = Format::sniff(bytes)?;
-    let (width, height) = match format {
+    let colours = |size| (size, Channels::Rgb);
+    let ((width, height), channels) = match format {
         Format::Jpeg => jpeg(bytes)?,
         Format::Png => png(bytes)?,
-        Format::Gif => gif(bytes)?,
-        Format::Bmp => bmp(bytes)?,
-        Format::Tiff => tiff(bytes)?,
+        Format::Gif => colours(gif(bytes)?),
+        Format::Bmp => colours(bmp(bytes)?),
+        Format::Tiff => colours(tiff(bytes)?),
     };
-    Some(PictureHeader { format, width, height })
+    Some(PictureHeader { format, width, height, channels })
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -51,7 +54,7 @@ fn little16(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Follows the marker segments (T.81, section B.1.1.4) up to the frame header (B.2.2).
-fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
+fn jpeg(bytes: &[u8]) -> Option<((u32, u32), Channels)> {
     let mut at = 2;
     loop {
         at += bytes.get(at..)?.iter().position(|&byte| byte == 0xff)?;
@@ -64,18 +67,27 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
             0xd9 | 0xda => return None,
             // A frame header, which shares its range with three other markers.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                return Some((big16(bytes, at + 5)?, big16(bytes, at + 3)?));
+                let size = (big16(bytes, at + 5)?, big16(bytes, at + 3)?);
+                let components = *bytes.get(at + 7)?;
+                return Some((size, if components == 1 { Channels::Grey } else { Channels::Rgb }));
             }
             _ => at += big16(bytes, at)? as usize,
         }
     }
 }
 
-fn png(bytes: &[u8]) -> Option<(u32, u32)> {
+/// Reads the first chunk (PNG, third edition, section 11.2.1).
+fn png(bytes: &[u8]) -> Option<((u32, u32), Channels)> {
     if bytes.get(12..16)? != b"IHDR" {
         return None;
     }
-    Some((u32::from_be_bytes(array(bytes, 16)?), u32::from_be_bytes(array(bytes, 20)?)))
+    let size = (u32::from_be_bytes(array(bytes, 16)?), u32::from_be_bytes(array(bytes, 20)?));
+    let channels = match array(bytes, 24)? {
+        [8 | 16, 0] => Channels::Grey,
+        [_, 6] => Channels::Rgba,
+        _ => Channels::Rgb,
+    };
+    Some((size, channels))
 }
 
 /// The first frame's own size (`GIF89a`, section 20); the whole screen's if it is not in `bytes`.
@@ -157,7 +169,8 @@ mod tests {
         let mut file = b"\xff\xd8\xff\xe1\x01\x00".to_vec();
         file.resize(2 + 2 + 256, 0xff);
         file.extend(b"\xff\xff\xc2\x00\x0b\x08\x02\x00\x03\x01\x01");
-        let header = PictureHeader { format: Format::Jpeg, width: 0x301, height: 0x200 };
+        let (width, height, channels) = (0x301, 0x200, Channels::Rgb);
+        let header = PictureHeader { format: Format::Jpeg, width, height, channels };
         assert_eq!(probe_header(&file), Some(header));
         assert_eq!(probe_header(&file[..200]), None, "the frame header is not there yet");
     }
@@ -169,7 +182,8 @@ mod tests {
         file.extend(40u32.to_le_bytes());
         file.extend(7i32.to_le_bytes());
         file.extend((-9i32).to_le_bytes());
-        let header = PictureHeader { format: Format::Bmp, width: 7, height: 9 };
+        let (width, height, channels) = (7, 9, Channels::Rgb);
+        let header = PictureHeader { format: Format::Bmp, width, height, channels };
         assert_eq!(probe_header(&file), Some(header));
     }
 
