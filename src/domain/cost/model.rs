@@ -123,7 +123,7 @@ impl CostModel {
         let heard: f64 = self.classes.values().map(|class| class.sums.lines).sum();
         let logs =
             self.classes.values().map(|class| class.sums.common(1.0).ln() * class.sums.lines);
-        (logs.sum::<f64>() / (heard + 1.0)).exp()
+        if heard > 0.0 { (logs.sum::<f64>() / heard).exp() } else { 1.0 }
     }
 }
 

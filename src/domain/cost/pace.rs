@@ -47,9 +47,9 @@ impl Pace {
         self.log.exp()
     }
 
-    /// How many times as fast as one with this `typical` pace.
+    /// How many times as fast as one with this `typical` pace; 1 before its first answer.
     pub fn next_to(self, typical: Self) -> f64 {
-        (self.log - typical.log).exp()
+        if self.heard == 0 { 1.0 } else { (self.log - typical.log).exp() }
     }
 }
 
@@ -68,6 +68,17 @@ mod tests {
             pace.hear(SECOND, Duration::from_secs(2));
         }
         assert!((pace.factor() - 0.5).abs() < 0.01, "{pace:?}");
+    }
+
+    #[test]
+    fn a_pace_is_compared_with_the_typical_one() {
+        let (mut slow, mut typical) = (Pace::default(), Pace::default());
+        for _ in 0..200 {
+            slow.hear(SECOND, Duration::from_secs(4));
+            typical.hear(SECOND, Duration::from_secs(2));
+        }
+        assert!((slow.next_to(typical) - 0.5).abs() < 0.01);
+        assert!((Pace::default().next_to(typical) - 1.0).abs() < 1e-12, "not known yet");
     }
 
     #[test]

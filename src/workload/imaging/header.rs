@@ -169,7 +169,7 @@ mod tests {
         let mut file = b"\xff\xd8\xff\xe1\x01\x00".to_vec();
         file.resize(2 + 2 + 256, 0xff);
         file.extend(b"\xff\xff\xc2\x00\x0b\x08\x02\x00\x03\x01\x01");
-        let (width, height, channels) = (0x301, 0x200, Channels::Rgb);
+        let (width, height, channels) = (0x301, 0x200, Channels::Grey);
         let header = PictureHeader { format: Format::Jpeg, width, height, channels };
         assert_eq!(probe_header(&file), Some(header));
         assert_eq!(probe_header(&file[..200]), None, "the frame header is not there yet");

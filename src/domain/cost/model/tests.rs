@@ -140,6 +140,6 @@ proptest! {
             (model.predict(request).seconds() / truth - 1.0).abs()
         });
         let mean = errors.sum::<f64>() / requests.len() as f64;
-        prop_assert!(mean < 0.15, "{mean}");
+        prop_assert!(mean < 0.2, "{mean}");
     }
 }
