@@ -2,9 +2,12 @@
 //! is shown.
 
 mod arguments;
+mod load;
+mod balance;
 mod observe;
 mod operate;
 mod roles;
+mod scale;
 mod send;
 
 use std::io::Write;
@@ -44,6 +47,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments.config.as_deref(), environment, &flags)?;
     match arguments.command {
         Command::Up { no_tui, .. } => roles::up(&config, no_tui),
+        Command::Balancer { wish: Some(wish), .. } => balance::change(&config, &wish),
         Command::Balancer { listeners_inherited, .. } => {
             roles::balancer(&config, listeners_inherited)
         }
@@ -61,6 +65,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Kill { id } => operate::kill(&config, &id),
         Command::Pause { id } => operate::pause(&config, &id),
         Command::Resume { id } => operate::resume(&config, &id),
+        Command::Load(wanting) => load::load(&config, &wanting),
+        Command::Policy(wish) => scale::policy(&config, &wish),
+        Command::Limits { minimum, maximum } => scale::limits(&config, minimum, maximum),
+        Command::SetDesired { number } => scale::set_desired(&config, number),
+        Command::Why { json } => scale::why(&config, json),
         Command::Send(wanted) => send::send(&config, wanted),
         Command::Config { json } => observe::config(&config, json),
     }

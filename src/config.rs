@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
+use crate::domain::scaling;
 use crate::units::Share;
 
 pub use keys::{KEYS, Key};
+pub(crate) use value::time;
 
 /// The file that is read from the current folder if it is there.
 pub const DEFAULT_FILE: &str = "cumulet.toml";
@@ -61,6 +63,8 @@ pub struct Settings {
 /// Settings of the autoscaler.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Autoscaler {
+    /// The policy and its parameters, `NAME key=value …`, where ASState.xml does not say it.
+    pub policy: String,
     /// Mean CPU share of the running VMs that it aims at.
     pub target_cpu: Share,
     /// Fewest VMs.
@@ -77,6 +81,26 @@ pub struct Autoscaler {
     pub window: Duration,
 }
 
+impl Autoscaler {
+    /// What a policy takes where its parameters do not say it.
+    pub fn policy_defaults(&self) -> scaling::Defaults {
+        scaling::Defaults {
+            target_cpu: self.target_cpu,
+            warm_up: self.warm_up,
+            scale_out_cooldown: self.scale_out_cooldown,
+            scale_in_cooldown: self.scale_in_cooldown,
+            window: self.window,
+        }
+    }
+
+    fn check_policy(&self) -> Result<(), Error> {
+        let (name, parameters) = scaling::named(&self.policy);
+        scaling::Policy::read(&name, &parameters, &self.policy_defaults())
+            .map(drop)
+            .map_err(|error| Error(format!("autoscaler.policy = `{}`: {error}", self.policy)))
+    }
+}
+
 /// Settings of the balancer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Balancer {
@@ -88,11 +112,21 @@ pub struct Balancer {
     pub queue_deadline: Duration,
     /// How many requests may wait.
     pub queue_length: u32,
+    /// How long a VM that has just come into service gets less than its share.
+    pub slow_start: Duration,
     /// How long a request may take in all.
     pub request_deadline: Duration,
     /// Answers up to this size are held until they are whole, so that a VM that dies in the middle
     /// of one costs the client nothing.
     pub hold_answer_bytes: u64,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// How long a client may take to send the body of a request.
+    pub body_timeout: Duration,
+    /// How long a client may take to read an answer.
+    pub answer_timeout: Duration,
+    /// Whether each request gets a line in `log/access.log`.
+    pub access_log: bool,
 }
 
 /// Bounds on what a request may ask for.
@@ -112,6 +146,8 @@ pub struct Limits {
     pub texture_bytes: u64,
     /// Pixels of a texture.
     pub texture_pixels: u64,
+    /// Requests that a VM works on at once, for each of its vCPUs; 0 is any number.
+    pub requests_per_vcpu: u32,
     /// Requests that may wait inside one VM.
     pub vm_queue_length: u32,
 }
@@ -130,6 +166,7 @@ impl Default for Settings {
             drain_limit: Duration::from_mins(1),
             replace_silent_after: Duration::from_secs(30),
             autoscaler: Autoscaler {
+                policy: scaling::DEFAULT.to_owned(),
                 target_cpu: Share::saturating(0.6),
                 minimum: 1,
                 maximum: 20,
@@ -139,12 +176,17 @@ impl Default for Settings {
                 window: Duration::from_secs(15),
             },
             balancer: Balancer {
-                policy: Policy::LeastWork,
+                policy: Policy::LeastInFlight,
                 max_attempts: 3,
                 queue_deadline: Duration::from_secs(30),
                 queue_length: 10_000,
+                slow_start: Duration::from_secs(2),
                 request_deadline: Duration::from_mins(5),
                 hold_answer_bytes: mebibytes(8),
+                head_timeout: Duration::from_secs(10),
+                body_timeout: Duration::from_mins(1),
+                answer_timeout: Duration::from_mins(1),
+                access_log: true,
             },
             limits: Limits {
                 body_bytes: mebibytes(64),
@@ -154,6 +196,7 @@ impl Default for Settings {
                 lights: 1_000,
                 texture_bytes: mebibytes(64),
                 texture_pixels: 50_000_000,
+                requests_per_vcpu: 2,
                 vm_queue_length: 1_000,
             },
             instance_types: instance_type::built_in(),
@@ -332,6 +375,7 @@ impl Config {
                 scaling.minimum, scaling.maximum
             )));
         }
+        scaling.check_policy()?;
         if settings.report_every < SHORTEST_PERIOD {
             return Err(Error(format!(
                 "report_every is {:?}: at least {SHORTEST_PERIOD:?} is needed",

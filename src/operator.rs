@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 use rustix::process::Signal;
 
+use crate::domain::balancing;
 use crate::domain::decision::Action;
+use crate::domain::scaling::{BadPolicy, Defaults, Parameter, Policy};
 use crate::domain::vm::{VmId, VmState};
 use crate::process;
 use crate::state::as_state::{AsStateFile, VmOrder};
@@ -36,6 +38,30 @@ pub enum Error {
     /// No cluster runs on this folder.
     #[error("no cluster runs on {0}: start one with `cumulet up`")]
     NoCluster(String),
+    /// The policy does not exist, or its parameters make no sense.
+    #[error(transparent)]
+    Policy(#[from] BadPolicy),
+    /// The minimum is above the maximum.
+    #[error("the minimum {minimum} is above the maximum {maximum}")]
+    Limits {
+        /// Fewest VMs, as asked for.
+        minimum: u32,
+        /// Most VMs, as asked for.
+        maximum: u32,
+    },
+    /// A size outside the limits.
+    #[error(
+        "{asked} VMs are not allowed: the limits are {minimum} to {maximum}; \
+             `cumulet limits MIN MAX` changes them"
+    )]
+    Desired {
+        /// VMs asked for.
+        asked: u32,
+        /// Fewest VMs.
+        minimum: u32,
+        /// Most VMs.
+        maximum: u32,
+    },
     /// The VM is asked for, but it has not reported yet, so its process is not known.
     #[error("{0} has not started yet: try again in a moment")]
     NotStarted(VmId),
@@ -182,14 +208,83 @@ pub fn pause_autoscaler(folder: &StateFolder, paused: bool) -> Result<bool, Erro
     Ok(changed)
 }
 
+/// Has the balancer choose VMs by `policy` from now on. Returns whether that changed anything.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`].
+pub fn balance_by(folder: &StateFolder, policy: balancing::Policy) -> Result<bool, Error> {
+    let changed = change(folder, |file| file.balancing.replace(policy) != Some(policy))?;
+    if changed {
+        tell(folder, EventKind::Operator, None, &format!("balancing by {policy} asked for"));
+    }
+    Ok(changed)
+}
+
+/// Puts a policy in force, with its parameters. Returns all parameters in force.
+///
+/// # Errors
+/// [`Error::Policy`], [`Error::NoCluster`], [`Error::State`].
+pub fn set_policy(
+    folder: &StateFolder,
+    name: &str,
+    parameters: &[(String, String)],
+    defaults: &Defaults,
+) -> Result<Vec<Parameter>, Error> {
+    let (_, in_force) = Policy::read(name, parameters, defaults)?;
+    change(folder, |file| {
+        name.clone_into(&mut file.policy);
+        file.parameters = parameters.to_vec();
+    })?;
+    let given = parameters.iter().map(|(key, value)| format!("{key}={value}"));
+    let told = std::iter::once(name.to_owned()).chain(given).collect::<Vec<_>>().join(" ");
+    tell(folder, EventKind::Operator, None, &format!("policy {told}"));
+    Ok(in_force)
+}
+
+/// Sets the fewest and the most VMs.
+///
+/// # Errors
+/// [`Error::Limits`], [`Error::NoCluster`], [`Error::State`].
+pub fn set_limits(folder: &StateFolder, minimum: u32, maximum: u32) -> Result<(), Error> {
+    if minimum > maximum {
+        return Err(Error::Limits { minimum, maximum });
+    }
+    change(folder, |file| (file.minimum, file.maximum) = (minimum, maximum))?;
+    tell(folder, EventKind::Operator, None, &format!("limits {minimum} to {maximum}"));
+    Ok(())
+}
+
+/// Asks for so many VMs, until the policy decides otherwise.
+///
+/// # Errors
+/// [`Error::Desired`], [`Error::NoCluster`], [`Error::State`].
+pub fn set_desired(folder: &StateFolder, asked: u32) -> Result<(), Error> {
+    change(folder, |file| {
+        let (minimum, maximum) = (file.minimum, file.maximum);
+        if !(minimum..=maximum).contains(&asked) {
+            return Err(Error::Desired { asked, minimum, maximum });
+        }
+        file.settled.get_or_insert(file.desired);
+        file.desired = asked;
+        Ok(())
+    })??;
+    tell(folder, EventKind::Operator, None, &format!("{asked} VMs asked for"));
+    Ok(())
+}
+
 /// Changes ASState.xml of a cluster that exists.
 fn change<R>(folder: &StateFolder, change: impl FnOnce(&mut AsStateFile) -> R) -> Result<R, Error> {
     if folder.read::<AsStateFile>()?.is_none() {
         return Err(no_cluster(folder));
     }
     Ok(folder.update(|file: &mut AsStateFile| {
+        let (desired, wanted) = (file.desired, file.wanted());
         let result = change(file);
-        file.desired = file.wanted();
+        // More or fewer elements are as many more or fewer desired; a size that is asked for and
+        // has not been obeyed yet stays asked for.
+        if file.desired == desired && file.wanted() != wanted && file.asked().is_none() {
+            file.agree();
+        }
         result
     })?)
 }

@@ -18,7 +18,7 @@ mod accept;
 mod admission;
 mod body;
 mod complaint;
-mod job;
+pub mod job;
 mod ledger;
 mod life;
 mod machine;
@@ -70,6 +70,8 @@ pub struct Settings {
     pub all_bodies_bytes: u64,
     /// Requests that may wait for a place to be worked on.
     pub longest_queue: u32,
+    /// How many requests it works on at once for each of its vCPUs; 0 is any number.
+    pub requests_per_vcpu: u32,
 }
 
 impl Settings {
@@ -86,6 +88,7 @@ impl Settings {
             body_bytes: 64 << 20,
             all_bodies_bytes: 1 << 30,
             longest_queue: 1_000,
+            requests_per_vcpu: 2,
         }
     }
 }

@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
-use cumulet::domain::decision::{Action, Decision, Direction};
+use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::Document;
@@ -130,13 +130,26 @@ fn as_state_is_frozen() {
         seq: 57,
         decided_at: Some(now),
         policy: "target-tracking".to_owned(),
+        parameters: vec![("target".to_owned(), "0.6".to_owned())],
         desired: 4,
+        settled: Some(4),
         minimum: 1,
         maximum: 20,
         paused: false,
+        balancing: None,
         last_vm: 4,
         vms: vec![keep, add, delete],
-        decisions: vec![Decision { at: now, action: Direction::Out, from: 3, to: 4, reason }],
+        decisions: vec![Decision {
+            at: now,
+            action: Direction::Out,
+            from: 3,
+            to: 4,
+            reason,
+            checks: vec![
+                Check::input("target", 0.6),
+                Check::compared("mean cpu above", 0.86, 0.66, true),
+            ],
+        }],
         foreign: Foreign::default(),
     };
     assert_frozen(AS_STATE, &value);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::autoscaler::Settings;
 use crate::domain::decision::{Action, Decision, Direction};
-use crate::domain::scaling::{self, Verdict};
+use crate::domain::scaling::Verdict;
 use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, DECISIONS_KEPT, VmOrder};
 use crate::state::vm_state::VmStateFile;
@@ -12,6 +12,12 @@ use crate::state::xml::Foreign;
 
 /// Who the autoscaler is in the `by` of an order.
 const BY: &str = "autoscaler";
+
+/// Reads `desired` as a wish where the file does not say what it was before: a person who writes
+/// the whole file anew need not know of `settled`. `before` is what this process wrote last.
+pub(super) fn notice_wish(file: &mut AsStateFile, before: Option<u32>) {
+    file.settled = file.settled.or(before);
+}
 
 /// Says what the file does not: one that is new, or that a person wrote, may name no policy and no
 /// bounds. One that lists no VMs either wants those that there are. What it does say stands.
@@ -24,7 +30,8 @@ pub(super) fn fill_in(
     if !file.policy.is_empty() {
         return;
     }
-    scaling::TARGET_TRACKING.clone_into(&mut file.policy);
+    file.policy.clone_from(&settings.policy);
+    file.parameters.clone_from(&settings.parameters);
     if file.maximum == u32::MAX {
         file.maximum = settings.maximum.max(file.minimum);
     }
@@ -59,7 +66,9 @@ pub(super) fn settle(file: &mut AsStateFile, vms: &VmStateFile) {
     }
     let highest = vms.vms.iter().filter_map(|vm| vm.id.number()).max().unwrap_or(0);
     file.last_vm = file.last_vm.min(u32::MAX.into()).max(highest);
-    file.desired = file.wanted();
+    if file.asked().is_none() {
+        file.agree();
+    }
 }
 
 /// Writes a verdict into the file: new orders for a scale-out, deletions for a scale-in, and the
@@ -93,11 +102,16 @@ pub(super) fn apply(file: &mut AsStateFile, vms: &VmStateFile, verdict: &Verdict
         from: verdict.from,
         to: verdict.to,
         reason: verdict.reason.clone(),
+        checks: verdict.checks.clone(),
     });
     let surplus = file.decisions.len().saturating_sub(DECISIONS_KEPT);
     file.decisions.drain(..surplus);
     file.decided_at = Some(now);
-    file.desired = file.wanted();
+    // A wish that launches had to be limited for goes on.
+    let asked = file.asked().map(|asked| asked.clamp(file.minimum, file.maximum));
+    if asked.is_none_or(|asked| asked <= file.wanted()) {
+        file.agree();
+    }
 }
 
 fn unused_id(file: &mut AsStateFile, vms: &VmStateFile) -> VmId {

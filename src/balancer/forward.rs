@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
+use hyper::header::{HOST, HeaderValue, RETRY_AFTER, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -286,7 +286,7 @@ impl Attempt<'_> {
                 }
                 Err(ForwardError::Declined { vm: vm(), retry_after })
             }
-            StatusCode::SWITCHING_PROTOCOLS => Err(ForwardError::BadAnswer {
+            StatusCode::SWITCHING_PROTOCOLS if !self.head.headers.contains_key(UPGRADE) => Err(ForwardError::BadAnswer {
                 vm: vm(),
                 detail: "it switched protocols, which nobody had asked for".to_owned(),
             }),
@@ -338,7 +338,7 @@ async fn connect(target: &Target, timeout: Duration) -> Result<Connection, Forwa
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|_| closed_at_once(target))?;
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a connection to a VM ended early");
         }
     });

@@ -220,7 +220,7 @@ fn printable(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::balancing::{Policy, Rival};
+    use crate::domain::balancing::{Policy, Rival, Standing};
 
     fn account() -> Account {
         Account {
@@ -245,7 +245,10 @@ mod tests {
                     id: VmId::numbered(2),
                     in_flight: 0,
                     outstanding: Work::NONE,
-                    suspect: false,
+                    foreign: 0.0,
+                    warming_up: false,
+                    full: false,
+                    standing: Standing::Sound,
                     tried: false,
                 },
                 alternatives: Vec::new(),

@@ -6,12 +6,12 @@ use std::fmt::{Display, Write};
 use super::fleet::Fleet;
 use super::latency::{BOUNDS_MS, Latency};
 use super::learner::Learner;
-use crate::domain::balancing::Standing;
 
 /// All metrics.
 pub(super) fn render(fleet: &Fleet, learner: &Learner) -> String {
     let mut page = Page::default();
     let totals = fleet.count(|totals| totals.clone());
+    let (queued, queued_work) = fleet.queue();
     let targets = fleet.targets();
     let each = |read: &dyn Fn(&super::target::State) -> u64| -> Vec<(String, u64)> {
         let labelled = |target: &std::sync::Arc<super::target::Target>| {
@@ -37,12 +37,12 @@ pub(super) fn render(fleet: &Fleet, learner: &Learner) -> String {
         totals.cancelled,
     );
     page.whole("cumulet_retries_total", "counter", "Attempts beyond the first.", totals.retries);
-    page.whole("cumulet_queue_length", "gauge", "Requests that wait for a VM.", totals.queued);
+    page.whole("cumulet_queue_length", "gauge", "Requests that wait for a VM.", queued);
     page.whole(
         "cumulet_queue_seconds",
         "gauge",
         "Predicted work of the requests that wait, in seconds of one vCPU.",
-        totals.queued_work.seconds(),
+        queued_work.seconds(),
     );
     page.whole(
         "cumulet_requests_in_flight",
@@ -60,7 +60,7 @@ pub(super) fn render(fleet: &Fleet, learner: &Learner) -> String {
         "cumulet_in_rotation",
         "gauge",
         "1 if a VM gets requests.",
-        each(&|state| u64::from(state.standing() != Standing::Out)),
+        each(&|state| u64::from(state.standing().is_in_rotation())),
     );
     page.each(
         "cumulet_attempt_failures_total",

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
@@ -15,25 +14,32 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 
 use super::Settings;
-use super::answer::{self, AnswerBody, Held};
+use super::answer::{self, AnswerBody, Held, Whole};
 use super::features::{self, Foretold};
 use super::finish::Finish;
-use super::fleet::{Assignment, Fleet};
+use super::fleet::{Assignment, Fleet, NoVm};
 use super::forward::{self, Again, Answer, Attempt, ForwardError};
 use super::headers;
 use super::journal::Journal;
 use super::learner::Learner;
 use super::lease::{Lease, Visits};
-use super::queue::NoVm;
 use super::record::Record;
 use super::sampler::Sampler;
+use super::strict::Arrival;
 use super::tape::{Fault, Tape};
 use super::target::Connection;
-use crate::domain::cost::Work;
+use super::tunnel::Tunnel;
+use crate::domain::balancing::Demand;
+use crate::domain::cost::Kind;
 use crate::http::{self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_VM, X_REQUEST_ID};
 
-/// After so many seconds a client may try again, when no VM is there.
-const RETRY_AFTER_SECONDS: u32 = 1;
+/// After an answer of these the connection is closed: where the next request would begin is not
+/// certain, or its client is not to be waited for.
+const CLOSING: [StatusCode; 3] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+];
 
 /// Takes requests and has VMs answer them.
 pub(super) struct Proxy {
@@ -70,12 +76,16 @@ impl Proxy {
     pub(super) async fn serve(
         &self,
         peer: SocketAddr,
+        arrival: Arrival,
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let (mut head, body) = request.into_parts();
         let id = headers::request_id(&head.headers);
         let tape = Tape::new(body, self.settings.body_limit);
-        let checked = headers::check(&head).and_then(|()| self.check_length(&tape));
+        let refused = arrival.refusal.map_or(Ok(()), Err);
+        let checked = refused
+            .and_then(|()| headers::check(&head))
+            .and_then(|()| self.check_length(&tape));
         let foretold = match &checked {
             Ok(()) => features::foretell(&head, &tape, &self.learner, &self.sampler).await,
             Err(_) => Foretold::default(),
@@ -89,7 +99,7 @@ impl Proxy {
         if headers::ends_here(&head) {
             return preflight(record, &id);
         }
-        headers::towards_vm(&mut head, peer.ip(), &id);
+        headers::towards_vm(&mut head, peer.ip(), &id, arrival.asks_for_upgrade);
         self.forward(&head, tape, record, &foretold, &id).await
     }
 
@@ -118,6 +128,8 @@ impl Proxy {
             deadline: (tokio::time::Instant::now() + limit, limit),
             connect_timeout: self.settings.connect_timeout,
         };
+        let takes_place = foretold.features.kind != Kind::Other;
+        let demand = Demand { work: foretold.work, takes_place };
         let repeatable = forward::is_repeatable(&head.method, head.uri.path());
         let mut visits = Visits::default();
         let mut sent = 0;
@@ -125,7 +137,7 @@ impl Proxy {
         let problem = loop {
             let began = Instant::now();
             let Assignment { lease, reason } =
-                match self.next_vm(&visits, foretold.work, &attempt, last.take()).await {
+                match self.next_vm(&visits, demand, &attempt, last.take()).await {
                     Ok(assignment) => assignment,
                     Err(problem) => break problem,
                 };
@@ -161,18 +173,18 @@ impl Proxy {
     async fn next_vm(
         &self,
         visits: &Visits,
-        work: Work,
+        demand: Demand,
         attempt: &Attempt<'_>,
         last: Option<ForwardError>,
     ) -> Result<Assignment, Problem> {
         let (deadline, limit) = attempt.deadline;
-        match tokio::time::timeout_at(deadline, self.fleet.wait_for(visits, work)).await {
+        match tokio::time::timeout_at(deadline, self.fleet.wait_for(visits, demand)).await {
             Ok(Ok(assignment)) => Ok(assignment),
             Ok(Err(no_vm)) => Err(match (&no_vm, last) {
                 (NoVm::AtAll(_), Some(declined @ ForwardError::Declined { .. })) => {
                     problem_of(&declined)
                 }
-                (_, last) => no_vm_problem(&no_vm, last.as_ref()),
+                (_, last) => no_vm_problem(&no_vm, last.as_ref(), self.fleet.retry_after()),
             }),
             Err(_) => Err(problem_of(&ForwardError::TooLate { after: limit })),
         }
@@ -192,6 +204,7 @@ impl Proxy {
             Err(error) => return Err((error, lease)),
         };
         let (head, body) = response.into_parts();
+        lease.hear_load(&head.headers);
         match self.hold(attempt, &head.headers, body, &lease).await {
             Ok(body) => Ok(Taken { head, body, connection, lease, at_vm: began.elapsed() }),
             Err(error) => Err((error, lease)),
@@ -236,21 +249,26 @@ impl Proxy {
 /// Gives a VM's answer to the client.
 fn deliver(taken: Taken, record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
     let Taken { mut head, body, connection, lease, at_vm } = taken;
-    headers::towards_client(&mut head.headers);
+    let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    headers::towards_client(&mut head.headers, switched);
     head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
     sign(&mut head.headers, lease.target.id.as_str(), &record, id, Some(at_vm));
     let status = head.status.as_u16();
     let body = match body {
-        Held::Whole(chunks) => {
+        Held::Whole(_) if switched => {
             lease.answered(status);
-            record.answered(status, answer::length(&chunks));
+            AnswerBody::Switched(Some(Box::new(Tunnel::new(&mut head, lease, connection, record))))
+        }
+        Held::Whole(whole) => {
+            lease.answered(status);
+            record.answered(status, whole.length());
             if tape.is_over() {
                 lease.target.put_back(connection, Instant::now());
-                AnswerBody::Held(chunks)
+                AnswerBody::Held(whole)
             } else {
                 // The VM answered before it had read all, so this connection to it is spent.
                 drop(connection);
-                answer_early(&mut head.headers, chunks, tape)
+                answer_early(&mut head.headers, whole, tape)
             }
         }
         Held::Part(chunks, rest) => {
@@ -275,6 +293,9 @@ fn note_failure(error: &ForwardError, lease: &Lease, again: bool) {
 fn problem_of(error: &ForwardError) -> Problem {
     match error {
         ForwardError::Body(Fault::TooLong { limit }) => too_long("longer", *limit),
+        ForwardError::Body(Fault::TooSlow(_)) => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, error.to_string())
+        }
         ForwardError::Body(_) => Problem::new(StatusCode::BAD_REQUEST, error.to_string()),
         ForwardError::Declined { retry_after, .. } => Problem::retry_later(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -288,17 +309,19 @@ fn problem_of(error: &ForwardError) -> Problem {
     }
 }
 
-fn no_vm_problem(no_vm: &NoVm, last: Option<&ForwardError>) -> Problem {
+fn no_vm_problem(no_vm: &NoVm, last: Option<&ForwardError>, retry_after: u32) -> Problem {
     let why = match no_vm {
-        NoVm::YetTo(why) | NoVm::AtAll(why) => why.clone(),
+        NoVm::AtAll(why) => why.clone(),
         NoVm::QueueFull(limit) => format!("{limit} requests wait for a VM already"),
-        NoVm::WaitedTooLong(waited) => format!("no VM came within {:.1} s", waited.as_secs_f64()),
+        NoVm::WaitedTooLong(waited) => {
+            format!("no VM could take it within {:.1} s", waited.as_secs_f64())
+        }
     };
     let sentence = match last {
         Some(error) => format!("{error}; then {why}"),
         None => why,
     };
-    Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER_SECONDS, sentence)
+    Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, retry_after, sentence)
 }
 
 fn too_long(length: &str, limit: u64) -> Problem {
@@ -322,13 +345,13 @@ async fn refuse(
         head.headers
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
-    let chunks = VecDeque::from([answer::text_of(body).await]);
+    let whole = Whole::from(VecDeque::from([answer::text_of(body).await]));
     let body = if tape.is_over() {
-        AnswerBody::Held(chunks)
+        AnswerBody::Held(whole)
     } else {
-        answer_early(&mut head.headers, chunks, tape)
+        answer_early(&mut head.headers, whole, tape)
     };
-    if status == StatusCode::BAD_REQUEST {
+    if CLOSING.contains(&status) {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.refused(status.as_u16(), detail);
@@ -337,19 +360,19 @@ async fn refuse(
 
 /// An answer to a request of which the client still sends the body. What follows on this
 /// connection is the rest of that body, so it takes no other request.
-fn answer_early(headers: &mut HeaderMap, chunks: VecDeque<Bytes>, tape: Tape) -> AnswerBody {
+fn answer_early(headers: &mut HeaderMap, answer: Whole, tape: Tape) -> AnswerBody {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    if answer::length(&chunks) == 0 {
+    if answer.length() == 0 {
         // Perhaps an answer that may not have a body, such as one to HEAD: its length stays.
-        return AnswerBody::Held(chunks);
+        return AnswerBody::Held(answer);
     }
     headers.remove(CONTENT_LENGTH);
-    AnswerBody::early(chunks, tape)
+    AnswerBody::early(answer, tape)
 }
 
 /// The answer to an `OPTIONS` that may not be forwarded any further.
 fn preflight(record: Record, id: &HeaderValue) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::Held(VecDeque::new()));
+    let mut response = Response::new(AnswerBody::Held(Whole::default()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     http::preflight(response.headers_mut());
     sign(response.headers_mut(), "-", &record, id, None);

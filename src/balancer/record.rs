@@ -37,11 +37,7 @@ impl Record {
         Foretold { features, work }: Foretold,
     ) -> Self {
         let begun = Instant::now();
-        let waiting = fleet.count(|totals| {
-            totals.arrived(work, begun);
-            totals.in_flight += 1;
-            totals.queued
-        });
+        let waiting = fleet.arrived(work, begun);
         let account = Account {
             at: Timestamp::now(),
             request,

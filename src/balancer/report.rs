@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::fleet::Fleet;
 use super::learner::Learner;
 use super::target::Target;
-use crate::domain::balancing::Standing;
 use crate::domain::cost::{Accuracy, Kind};
 use crate::state::StateFolder;
 use crate::state::lb_state::{LbPrediction, LbStateFile, LbTarget, LbTotals};
@@ -69,13 +68,14 @@ pub(super) fn snapshot(
 ) -> LbStateFile {
     let vms = fleet.targets().iter().map(|target| line(target, learner, now)).collect();
     let predictions = learner.accuracy().into_iter().map(prediction).collect();
+    let (queued, queued_work) = fleet.queue();
     let totals = fleet.count(|totals| {
         let (rate, offered_load) = totals.rates(now);
         LbTotals {
             requests: totals.requests,
             in_flight: totals.in_flight,
-            queued: totals.queued,
-            queue_seconds: totals.queued_work.seconds(),
+            queued,
+            queue_seconds: queued_work.seconds(),
             failures: totals.failures,
             retries: totals.retries,
             rate,
@@ -103,7 +103,7 @@ fn line(target: &Target, learner: &Learner, now: Instant) -> LbTarget {
     let percentiles = state.tally.latency.percentiles(now);
     LbTarget {
         id: target.id.clone(),
-        in_rotation: state.standing() != Standing::Out,
+        in_rotation: state.standing().is_in_rotation(),
         reason: state.reason(),
         in_flight: state.in_flight,
         outstanding_seconds: state.outstanding.seconds(),

@@ -1,11 +1,13 @@
 //! A request's body that is sent on while it arrives and kept, so that it can be sent again.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 /// A body comes in at most so many pieces: each costs memory beside its bytes.
@@ -21,6 +23,7 @@ pub(super) struct Tape(Arc<Mutex<Recording>>);
 struct Recording {
     source: Incoming,
     chunks: Vec<Bytes>,
+    trailers: Option<HeaderMap>,
     bytes: u64,
     limit: u64,
     declared: Option<u64>,
@@ -58,6 +61,9 @@ pub(super) enum Fault {
     /// It does not follow HTTP, or ended early.
     #[error("the body could not be read: {0}")]
     Broken(String),
+    /// The client took too long to send it.
+    #[error("{0}")]
+    TooSlow(String),
     /// This attempt was given up for another one.
     #[error("the request was sent elsewhere")]
     GivenUp,
@@ -69,7 +75,7 @@ impl Tape {
         let end = if source.is_end_stream() { End::Whole } else { End::Open };
         let declared = source.size_hint().exact();
         let (chunks, bytes, reader) = (Vec::new(), 0, 0);
-        let recording = Recording { source, chunks, bytes, limit, declared, end, reader };
+        let recording = Recording { source, chunks, trailers: None, bytes, limit, declared, end, reader };
         Self(Arc::new(Mutex::new(recording)))
     }
 
@@ -77,7 +83,7 @@ impl Tape {
     pub(super) fn reader(&self) -> Reader {
         let mut recording = self.lock();
         recording.reader += 1;
-        Reader { tape: self.clone(), number: recording.reader, next: 0, sent: 0 }
+        Reader { tape: self.clone(), number: recording.reader, next: 0, sent: 0, ended: false }
     }
 
     /// What was wrong with the body so far.
@@ -151,13 +157,18 @@ impl Tape {
 }
 
 impl Recording {
-    /// Takes the next chunk from the client. Trailers are dropped, as a proxy may (RFC 9110,
-    /// section 6.5.1): nothing here has a use for them.
+    /// Takes the next chunk from the client.
     fn record(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    let Ok(chunk) = frame.into_data() else { continue };
+                    let chunk = match frame.into_data() {
+                        Ok(chunk) => chunk,
+                        Err(frame) => {
+                            self.trailers = frame.into_trailers().ok();
+                            continue;
+                        }
+                    };
                     self.bytes += chunk.len() as u64;
                     if self.bytes > self.limit {
                         self.end = End::Failed(Fault::TooLong { limit: self.limit });
@@ -170,7 +181,7 @@ impl Recording {
                         continue;
                     }
                 }
-                Some(Err(error)) => self.end = End::Failed(Fault::Broken(error.to_string())),
+                Some(Err(error)) => self.end = End::Failed(fault_of(&error)),
                 None => self.end = End::Whole,
             }
             if self.end == End::Open && self.source.is_end_stream() {
@@ -181,12 +192,23 @@ impl Recording {
     }
 }
 
+fn fault_of(error: &hyper::Error) -> Fault {
+    let cause = std::error::Error::source(error);
+    match cause.and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        Some(cause) if cause.kind() == io::ErrorKind::TimedOut => Fault::TooSlow(cause.to_string()),
+        Some(cause) => Fault::Broken(cause.to_string()),
+        None => Fault::Broken(error.to_string()),
+    }
+}
+
 /// Plays a tape from its start to one VM.
 pub(super) struct Reader {
     tape: Tape,
     number: u64,
     next: usize,
     sent: u64,
+    /// The trailers have gone out, or there are none.
+    ended: bool,
 }
 
 impl Body for Reader {
@@ -212,13 +234,17 @@ impl Body for Reader {
         }
         Poll::Ready(match &recording.end {
             End::Failed(fault) => Some(Err(fault.clone())),
+            End::Whole if !std::mem::replace(&mut this.ended, true) => {
+                recording.trailers.clone().map(|trailers| Ok(Frame::trailers(trailers)))
+            }
             End::Open | End::Whole => None,
         })
     }
 
     fn is_end_stream(&self) -> bool {
         let recording = self.tape.lock();
-        recording.end == End::Whole && self.next == recording.chunks.len()
+        let no_trailers = self.ended || recording.trailers.is_none();
+        recording.end == End::Whole && self.next == recording.chunks.len() && no_trailers
     }
 
     fn size_hint(&self) -> SizeHint {

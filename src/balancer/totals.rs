@@ -17,10 +17,6 @@ pub(super) struct Totals {
     pub(super) requests: u64,
     /// Requests being worked on, those that wait included.
     pub(super) in_flight: u64,
-    /// Requests that wait for a VM.
-    pub(super) queued: u64,
-    /// Predicted work of those.
-    pub(super) queued_work: Work,
     /// Requests answered with a 5xx status.
     pub(super) failures: u64,
     /// Attempts beyond the first.

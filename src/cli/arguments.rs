@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::load::Wanting;
+use super::balance::BalancerWish;
+use super::scale::PolicyWish;
 use super::send::Send;
 use super::{Usage, parse_setting};
 use crate::config::Flag;
@@ -127,15 +130,48 @@ pub(super) enum Command {
         /// The VM.
         id: VmId,
     },
+    /// Choose the scaling policy and its parameters, or list them.
+    #[command(after_help = "Example: cumulet policy staffing wait=0.1 hold=2m")]
+    Policy(PolicyWish),
+    /// Set the fewest and the most VMs.
+    #[command(after_help = "Example: cumulet limits 2 10")]
+    Limits {
+        /// The fewest.
+        #[arg(value_name = "MIN")]
+        minimum: u32,
+        /// The most.
+        #[arg(value_name = "MAX")]
+        maximum: u32,
+    },
+    /// Ask for so many VMs, until the policy decides otherwise.
+    #[command(after_help = "Example: cumulet set-desired 5")]
+    SetDesired {
+        /// VMs.
+        #[arg(value_name = "N")]
+        number: u32,
+    },
+    /// Tell the autoscaler's last decisions with every number they were made from.
+    #[command(after_help = "Example: cumulet why --json")]
+    Why {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the autoscaler alone, or pause or resume the one that runs.
     #[command(after_help = "Example: cumulet autoscaler pause")]
     Autoscaler {
         /// What the running one is to do.
         wish: Option<AutoscalerWish>,
     },
-    /// Run a balancer alone.
-    #[command(after_help = "Example: cumulet balancer --port 9000 --state /tmp/state")]
+    /// Run a balancer alone, or change the one that runs.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Example: cumulet balancer --port 9000 --state /tmp/state"
+    )]
     Balancer {
+        /// What is wanted of the running one.
+        #[command(subcommand)]
+        wish: Option<BalancerWish>,
         #[command(flatten)]
         ports: Ports,
         /// The listening sockets are stdin and stdout: how `up` hands them on.
@@ -160,6 +196,11 @@ pub(super) enum Command {
         after_help = "Example: cumulet send raytrace workloads/scenes/glass.txt -o glass.png"
     )]
     Send(Send),
+    /// Send many requests and report how they were answered.
+    ///
+    /// Exit code 1 if one of them failed or was lost. Ctrl-C ends it with the report so far.
+    #[command(after_help = "Example: cumulet load --rate 20 --arrivals poisson --duration 30s")]
+    Load(Box<Wanting>),
     /// Print the settings in force, and where each came from.
     #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
     Config {

@@ -8,6 +8,7 @@ use std::path::absolute;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use super::observe::plain_screen;
 use super::operate::known_type;
 use crate::config::{Config, Settings};
 use crate::domain::instance_type::InstanceType;
-use crate::domain::scaling::TargetTracking;
+use crate::domain::scaling;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
 use crate::{autoscaler, balancer, cluster, logging, process, tui, vm, workload};
@@ -68,18 +69,20 @@ pub(super) fn autoscaler(config: &Config) -> anyhow::Result<()> {
     let settings = &config.settings;
     let folder = StateFolder::open(&settings.state)?;
     logging::start(Some(&folder.log_path("autoscaler.jsonl")), stderr_level())?;
-    let scaling = &settings.autoscaler;
+    let wanted = &settings.autoscaler;
+    let (policy, parameters) = scaling::named(&wanted.policy);
     let autoscaler = autoscaler::Settings {
-        tracking: TargetTracking {
-            target: scaling.target_cpu,
-            warm_up: scaling.warm_up,
-            scale_out_cooldown: scaling.scale_out_cooldown,
-            scale_in_cooldown: scaling.scale_in_cooldown,
-            window: scaling.window,
-        },
-        minimum: scaling.minimum,
-        maximum: scaling.maximum,
+        policy,
+        parameters,
+        defaults: wanted.policy_defaults(),
+        minimum: wanted.minimum,
+        maximum: wanted.maximum,
         report_every: settings.report_every,
+        types: settings.instance_types.clone(),
+        instance_type: settings.instance_type.clone(),
+        boot_scale: settings.boot_scale,
+        cores: std::thread::available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
     };
     run(|stop, _| autoscaler::run(autoscaler, folder, stop))
 }
@@ -133,7 +136,21 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     role: impl FnOnce(CancellationToken, CancellationToken) -> F,
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    run_on(&mut Builder::new_multi_thread(), role)
+}
+
+/// As [`run`], on one thread: for a client, which is to leave the cores to those it measures.
+pub(super) fn run_light<T, F: Future<Output = anyhow::Result<T>>>(
+    role: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<T> {
+    run_on(&mut Builder::new_current_thread(), |stop, _| role(stop))
+}
+
+fn run_on<T, F: Future<Output = anyhow::Result<T>>>(
+    runtime: &mut Builder,
+    role: impl FnOnce(CancellationToken, CancellationToken) -> F,
+) -> anyhow::Result<T> {
+    let runtime = runtime.enable_all().build()?;
     let result = runtime.block_on(async {
         let (stop, now) = (CancellationToken::new(), CancellationToken::new());
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -228,9 +245,14 @@ fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
         body_limit: settings.limits.body_bytes,
         held_answer_limit: wanted.hold_answer_bytes,
         attempts: wanted.max_attempts,
+        requests_per_vcpu: settings.limits.requests_per_vcpu,
+        slow_start: wanted.slow_start,
         queue_length: wanted.queue_length.into(),
         queue_deadline: wanted.queue_deadline,
         request_deadline: wanted.request_deadline,
+        head_timeout: wanted.head_timeout,
+        body_timeout: wanted.body_timeout,
+        answer_timeout: wanted.answer_timeout,
         report_period: settings.report_every,
         print_requests: prints,
         types: settings.instance_types.clone(),
@@ -248,6 +270,7 @@ fn vm_settings(settings: &Settings, id: VmId, instance_type: InstanceType) -> vm
         limits: limits(settings),
         body_bytes: settings.limits.body_bytes,
         longest_queue: settings.limits.vm_queue_length,
+        requests_per_vcpu: settings.limits.requests_per_vcpu,
         ..vm::Settings::new(id, instance_type)
     }
 }

@@ -104,7 +104,7 @@ async fn exchange(
 }
 
 /// The server's own sentence, from the problem document or the header that stands for it.
-fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     let document = serde_json::from_slice::<serde_json::Value>(body).ok();
     let detail = document.as_ref().and_then(|problem| problem["detail"].as_str());
     let reason = headers.get("x-cumulet-reason").and_then(|value| value.to_str().ok());
@@ -161,7 +161,8 @@ impl Wish {
 }
 
 impl View {
-    fn path(&self) -> String {
+    /// The path and query that ask for it.
+    pub(super) fn path(&self) -> String {
         let ((scols, srows), (wcols, wrows, coff, roff)) = (self.size, self.window);
         let aa = self.antialias;
         format!(
@@ -171,12 +172,12 @@ impl View {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// A `multipart/form-data` body (RFC 7578) with the scene and, if there is one, its texture.
-fn multipart(scene: &[u8], texmap: Option<&[u8]>) -> (String, Vec<u8>) {
+pub(super) fn multipart(scene: &[u8], texmap: Option<&[u8]>) -> (String, Vec<u8>) {
     let parts = [("scene", Some(scene)), ("texmap", texmap)];
     let parts = parts.into_iter().filter_map(|(name, content)| Some((name, content?)));
     let holds = |boundary: &str| {

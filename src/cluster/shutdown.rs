@@ -86,7 +86,7 @@ impl Cluster {
                 }),
                 folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
                     file.vms.clear();
-                    file.desired = 0;
+                    file.agree();
                 }),
                 folder.update_if_changed(LbStateFile::default, |file: &mut LbStateFile| {
                     file.vms.clear();

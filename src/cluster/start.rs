@@ -12,7 +12,6 @@ use super::machine::Machine;
 use super::role::Role;
 use super::{Cluster, Front, Settings, adopt, child};
 use crate::domain::decision::Action;
-use crate::domain::scaling;
 use crate::domain::vm::VmId;
 use crate::process::{self, RoleProcess};
 use crate::state::StateFolder;
@@ -104,7 +103,7 @@ fn first_orders(
         if file.vms.is_empty() {
             *file = fresh_orders(settings, file);
         }
-        file.desired = file.wanted();
+        file.agree();
         before
     })?)
 }
@@ -121,16 +120,18 @@ fn fresh_orders(settings: &Settings, before: &AsStateFile) -> AsStateFile {
         reason: Some(format!("the cluster starts with {vms}")),
         foreign: Foreign::default(),
     };
-    AsStateFile {
+    let mut fresh = AsStateFile {
         seq: before.seq,
-        policy: scaling::TARGET_TRACKING.to_owned(),
         minimum,
         maximum,
         last_vm: vms.into(),
         vms: (1..=vms.into()).map(order).collect(),
+        balancing: before.balancing,
         foreign: before.foreign.clone(),
         ..AsStateFile::default()
-    }
+    };
+    fresh.agree();
+    fresh
 }
 
 impl Cluster {

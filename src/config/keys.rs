@@ -56,6 +56,7 @@ pub static KEYS: &[Key] = &[
     key!("report_every", report_every, "how often a VM reports"),
     key!("drain_limit", drain_limit, "how long a draining VM may take"),
     key!("replace_silent_after", replace_silent_after, "a VM silent for so long is replaced"),
+    key!("autoscaler.policy", autoscaler.policy, "scaling policy, NAME key=value …"),
     key!("autoscaler.target_cpu", autoscaler.target_cpu, "mean CPU share to aim at"),
     key!("autoscaler.minimum", autoscaler.minimum, "fewest VMs"),
     key!("autoscaler.maximum", autoscaler.maximum, "most VMs"),
@@ -71,12 +72,17 @@ pub static KEYS: &[Key] = &[
     key!("balancer.max_attempts", balancer.max_attempts, "how often a request may be tried"),
     key!("balancer.queue_deadline", balancer.queue_deadline, "how long a request waits for a VM"),
     key!("balancer.queue_length", balancer.queue_length, "how many requests may wait for a VM"),
+    key!("balancer.slow_start", balancer.slow_start, "how long a VM that has just come warms up"),
     key!("balancer.request_deadline", balancer.request_deadline, "how long a request may take"),
     key!(
         "balancer.hold_answer_bytes",
         balancer.hold_answer_bytes,
         "answers up to this size are held until whole"
     ),
+    key!("balancer.head_timeout", balancer.head_timeout, "how long a client may send a head"),
+    key!("balancer.body_timeout", balancer.body_timeout, "how long a client may send a body"),
+    key!("balancer.answer_timeout", balancer.answer_timeout, "how long a client may read an answer"),
+    key!("balancer.access_log", balancer.access_log, "whether each request is logged"),
     key!("limits.body_bytes", limits.body_bytes, "bytes of a request's body"),
     key!("limits.picture_pixels", limits.picture_pixels, "pixels of a picture"),
     key!("limits.window_pixels", limits.window_pixels, "pixels of a rendered window"),
@@ -84,5 +90,10 @@ pub static KEYS: &[Key] = &[
     key!("limits.lights", limits.lights, "lights in a scene"),
     key!("limits.texture_bytes", limits.texture_bytes, "bytes of an encoded texture"),
     key!("limits.texture_pixels", limits.texture_pixels, "pixels of a texture"),
+    key!(
+        "limits.requests_per_vcpu",
+        limits.requests_per_vcpu,
+        "requests that a VM works on at once for each of its vCPUs, 0 is any number"
+    ),
     key!("limits.vm_queue_length", limits.vm_queue_length, "requests that may wait in one VM"),
 ];

@@ -67,7 +67,7 @@ fn a_value_that_does_not_fit_is_refused_with_what_would() {
         ("autoscaler.target_cpu = 60", "a share above 0 and up to 1"),
         ("autoscaler.minimum = 30", "must not be above the maximum"),
         ("instance_type = \"t9.huge\"", "no instance type is called `t9.huge`; there are"),
-        ("balancer.policy = \"best\"", "is not least-work"),
+        ("balancer.policy = \"best\"", "is not least-in-flight"),
         ("state = [1]", "must be a text, a number"),
         ("vms = ", "TOML parse error"),
         ("[instance_types.big]\nvcpu = 3", "has no `vcpu`"),

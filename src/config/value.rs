@@ -39,6 +39,16 @@ macro_rules! whole_number {
 }
 whole_number!(u16, u32, u64);
 
+impl Value for bool {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "`true` or `false` is needed".to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for f64 {
     fn read(text: &str) -> Result<Self, String> {
         let number = text.parse::<Self>().ok().filter(|n| n.is_finite() && *n >= 0.0);
@@ -110,6 +120,14 @@ impl Value for Duration {
     fn show(&self) -> String {
         format!("{:#}", SignedDuration::try_from(*self).unwrap_or(SignedDuration::MAX))
     }
+}
+
+/// A time as settings and arguments have it: a number with its unit, or of seconds.
+///
+/// # Errors
+/// A sentence about what would be right.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    Duration::read(text)
 }
 
 /// A TOML value as the text that stands for it everywhere else; none for tables, lists and dates.

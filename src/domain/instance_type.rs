@@ -27,10 +27,10 @@ pub struct InstanceType {
 }
 
 impl InstanceType {
-    /// How many requests a VM of this type works on at once: two per vCPU, so that one can decode
-    /// its input while another computes. `None` is any number.
-    pub fn concurrency(&self) -> Option<u32> {
-        self.vcpus.map(|vcpus| vcpus.saturating_mul(2))
+    /// How many requests a VM of this type works on at once, if it is to be so many `per_vcpu`.
+    /// `None` is any number: for a type without a limit, or if `per_vcpu` is 0.
+    pub fn concurrency(&self, per_vcpu: u32) -> Option<u32> {
+        self.vcpus.map(|vcpus| vcpus.saturating_mul(per_vcpu)).filter(|most| *most > 0)
     }
 
     /// How many threads compute at once on a machine with `cores` cores.

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use crate::domain::decision::{Action, Decision};
+use crate::domain::balancing::Policy;
+use crate::domain::decision::{Action, Check, Decision};
 use crate::domain::vm::VmId;
 use crate::state::document::{self, Document};
-use crate::state::xml::{Element, Fields, Foreign, Problem, time};
+use crate::state::xml::{Element, Fields, Foreign, Problem, decimal, time};
 
 /// How many of the last decisions stay in the file.
 pub const DECISIONS_KEPT: usize = 20;
@@ -24,15 +25,22 @@ pub struct AsStateFile {
     pub decided_at: Option<Timestamp>,
     /// The scaling policy in force; empty if the file does not say.
     pub policy: String,
+    /// The policy's parameters, as somebody wrote them.
+    pub parameters: Vec<(String, String)>,
     /// VMs wanted: those to keep and those to add. A file that does not say wants as many as it
-    /// has elements for.
+    /// has elements for. Whoever changes it asks for that size: it then differs from `settled`.
     pub desired: u32,
+    /// What `desired` was when the elements were last brought in line with it; none if the file
+    /// does not say.
+    pub settled: Option<u32>,
     /// The fewest that the autoscaler may want.
     pub minimum: u32,
     /// The most that the autoscaler may want; `u32::MAX`, which the file leaves out, is no limit.
     pub maximum: u32,
     /// The autoscaler leaves the size of the fleet alone.
     pub paused: bool,
+    /// How the balancer is to choose VMs; none is as its settings say.
+    pub balancing: Option<Policy>,
     /// The highest number given to a VM in this cluster's life, so that no id is given twice.
     pub last_vm: u64,
     /// What is wanted of each VM.
@@ -74,6 +82,17 @@ impl AsStateFile {
         u32::try_from(wanted).unwrap_or(u32::MAX)
     }
 
+    /// The size that somebody asked for by changing `desired`, until it has been obeyed.
+    pub fn asked(&self) -> Option<u32> {
+        self.settled.is_some_and(|settled| settled != self.desired).then_some(self.desired)
+    }
+
+    /// Says that as many VMs are desired as there are elements for.
+    pub fn agree(&mut self) {
+        self.desired = self.wanted();
+        self.settled = Some(self.desired);
+    }
+
     /// A new id, never given before in this cluster's life.
     pub fn next_vm_id(&mut self) -> VmId {
         let highest = self.vms.iter().filter_map(|vm| vm.id.number()).max().unwrap_or(0);
@@ -88,10 +107,13 @@ impl Default for AsStateFile {
             seq: 0,
             decided_at: None,
             policy: String::new(),
+            parameters: Vec::new(),
             desired: 0,
+            settled: None,
             minimum: 0,
             maximum: u32::MAX,
             paused: false,
+            balancing: None,
             last_vm: 0,
             vms: Vec::new(),
             decisions: Vec::new(),
@@ -121,9 +143,11 @@ impl Document for AsStateFile {
             ..Self::default()
         };
         let desired = fields.whole("desired")?;
+        file.settled = fields.whole("settled")?;
         file.minimum = fields.whole("minimum")?.unwrap_or(file.minimum);
         file.maximum = fields.whole("maximum")?.unwrap_or(file.maximum);
         file.paused = fields.truth("paused")?.unwrap_or(false);
+        file.balancing = fields.word("balancing")?;
         file.last_vm = fields.whole("lastVm")?.unwrap_or(0);
         if file.minimum > file.maximum {
             let (minimum, maximum) = (file.minimum, file.maximum);
@@ -132,6 +156,7 @@ impl Document for AsStateFile {
         }
         let mut ids = HashSet::new();
         let mut parts = Vec::new();
+        let mut policies = 0;
         file.foreign = fields.foreign(|child| {
             match child.name.as_str() {
                 "VM" => {
@@ -140,6 +165,15 @@ impl Document for AsStateFile {
                         return Err(document::twice(child, &order.id));
                     }
                     file.vms.push(order);
+                }
+                "Policy" if policies > 0 => {
+                    return Err(Problem::new(child.at, "a second <Policy> in <ASState>"));
+                }
+                "Policy" => {
+                    policies += 1;
+                    let mut foreign = Fields::of(child).foreign(|_| Ok(false))?;
+                    file.parameters = std::mem::take(&mut foreign.attributes);
+                    parts.push(("Policy".to_owned(), foreign));
                 }
                 "Decision" => {
                     let (decision, foreign) = read_decision(child)?;
@@ -162,18 +196,27 @@ impl Document for AsStateFile {
             .with_some("decidedAt", self.decided_at.map(time))
             .with("policy", &self.policy)
             .with("desired", self.desired)
+            .with_some("settled", self.settled)
             .with("minimum", self.minimum)
             .with_some("maximum", Some(self.maximum).filter(|most| *most != u32::MAX))
             .with("paused", self.paused)
+            .with_some("balancing", self.balancing)
             .with_some("lastVm", Some(self.last_vm).filter(|last| *last != 0));
+        if !self.parameters.is_empty() {
+            let policy = Element::new("Policy");
+            let policy =
+                self.parameters.iter().fold(policy, |made, (key, value)| made.with(key, value));
+            root.push(self.foreign.restore("Policy", policy));
+        }
         self.vms.iter().for_each(|vm| root.push(vm.to_element()));
         for decision in &self.decisions {
-            let element = Element::new("Decision")
+            let mut element = Element::new("Decision")
                 .with("at", time(decision.at))
                 .with("action", decision.action)
                 .with("from", decision.from)
                 .with("to", decision.to)
                 .with("reason", &decision.reason);
+            decision.checks.iter().for_each(|check| element.push(write_check(check)));
             root.push(self.foreign.restore(&part_of(decision), element));
         }
         root.with_foreign(&self.foreign)
@@ -215,14 +258,43 @@ fn read_decision(element: &Element) -> Result<(Decision, Foreign), Problem> {
     let action = fields.word("action")?;
     let from = fields.whole("from")?;
     let to = fields.whole("to")?;
-    let decision = Decision {
+    let mut decision = Decision {
         at: fields.required("at", at)?,
         action: fields.required("action", action)?,
         from: fields.required("from", from)?,
         to: fields.required("to", to)?,
         reason: fields.text("reason").unwrap_or_default(),
+        checks: Vec::new(),
     };
-    Ok((decision, fields.foreign(|_| Ok(false))?))
+    let foreign = fields.foreign(|child| {
+        let check = if child.name == "Check" { read_check(child)? } else { None };
+        let known = check.is_some();
+        decision.checks.extend(check);
+        Ok(known)
+    })?;
+    Ok((decision, foreign))
+}
+
+/// Reads `<Check>`. One that has more to it than this version knows is none of ours: it is kept as
+/// it stands.
+fn read_check(element: &Element) -> Result<Option<Check>, Problem> {
+    let mut fields = Fields::of(element);
+    let (name, value) = (fields.text("name"), fields.number("value")?);
+    let check = Check {
+        name: fields.required("name", name)?,
+        value: fields.required("value", value)?,
+        limit: fields.number("limit")?,
+        holds: fields.truth("holds")?,
+    };
+    Ok(fields.foreign(|_| Ok(false))?.is_empty().then_some(check))
+}
+
+fn write_check(check: &Check) -> Element {
+    Element::new("Check")
+        .with("name", &check.name)
+        .with("value", decimal(check.value))
+        .with_some("limit", check.limit.map(decimal))
+        .with_some("holds", check.holds)
 }
 
 /// What tells one decision from another, as the file shows it.

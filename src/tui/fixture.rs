@@ -152,7 +152,7 @@ fn reason(cpu: f64) -> String {
 }
 
 fn decision(seconds: u64, action: Direction, from: u32, to: u32, cpu: f64) -> Decision {
-    Decision { at: ago(seconds), action, from, to, reason: reason(cpu) }
+    Decision { at: ago(seconds), action, from, to, reason: reason(cpu), checks: Vec::new() }
 }
 
 fn balancer() -> LbStateFile {
@@ -230,6 +230,7 @@ fn samples() -> Vec<Sample> {
             queue_seconds: Some(0.2),
             action: if moved { Direction::Out } else { Direction::Hold },
             reason: reason(wave),
+            seen: crate::state::samples::Seen::default(),
         });
     }
     samples

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::admission::{Admission, Place, Waiting};
-use super::body::Bounds;
+use super::body::{Bounds, Received};
 use super::job::{self, Job, Output};
 use super::ledger::Ledger;
 use super::life::Phase;
@@ -64,7 +64,10 @@ impl Machine {
             address,
             launched_at: Timestamp::now(),
             phase: watch::Sender::new(Phase::default()),
-            admission: Admission::new(instance_type.concurrency(), settings.longest_queue),
+            admission: Admission::new(
+                instance_type.concurrency(settings.requests_per_vcpu),
+                settings.longest_queue,
+            ),
             bodies: Bounds::new(settings.body_bytes, settings.all_bodies_bytes),
             ledger,
             give_up: CancellationToken::new(),
@@ -104,19 +107,24 @@ impl Machine {
         let _on_leaving = cancelled.clone().drop_guard();
         let machine = Arc::clone(self);
         on_own_thread(move || {
-            let done = machine.perform(&job, cancelled);
+            let Job { kind, head, body: Received { bytes, held } } = job;
+            let done = machine.perform(|run| job::perform(kind, &head, bytes, run), cancelled);
             // Before the answer, which tells the load without this request.
-            drop((job, place));
+            drop((held, place));
             done
         })
         .await
     }
 
-    fn perform(&self, job: &Job, cancelled: CancellationToken) -> Done {
+    fn perform(
+        &self,
+        job: impl FnOnce(&Run<'_>) -> Result<Output, Error>,
+        cancelled: CancellationToken,
+    ) -> Done {
         let _busy = Busy::begin(self);
         let pacer = JobPacer::new(Arc::clone(&self.cpu), cancelled);
         let run = Run { threads: self.threads, pacer: &pacer, limits: &self.settings.limits };
-        let mut result = job::perform(job, &run);
+        let mut result = job(&run);
         let total = result.as_ref().map_or(Duration::ZERO, |output| output.usage.cpu);
         if let Err(cancelled) = pacer.settle(total) {
             result = Err(cancelled.into());

@@ -6,7 +6,7 @@ use crate::http::Problem;
 
 /// The three workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Gaussian blur of a picture.
     Blur,
     /// Local histogram equalisation of a picture.

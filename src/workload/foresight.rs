@@ -5,9 +5,11 @@
 //! query names the window. A render is foretold much better once its scene is there, by tracing a
 //! few of its rays.
 
+use std::borrow::Cow;
+
 use base64_simd::STANDARD_NO_PAD;
 
-use super::imaging::{Channels, Filter, Format, PictureHeader, nominal_work, probe_header};
+use super::imaging::{Channels, Filter, Format, PictureHeader, nominal_work, probe_channels, probe_header};
 use super::raytracer::{View, foretell};
 use super::wire::{self, query, render_json};
 use super::{Error, Limits};
@@ -47,7 +49,9 @@ pub fn picture(filter: Filter, start: &[u8], length: Option<u64>) -> Features {
     let file_bytes = |length: u64| if is_url { length / 4 * 3 } else { length };
     let bytes = length.map_or(0, file_bytes);
     let (form, pixels, channels, format) = match header(start) {
-        Some(header) => (form(header.format), header.pixels(), header.channels, header.format),
+        Some((PictureHeader { format, width, height }, channels)) => {
+            (form(format), u64::from(width) * u64::from(height), channels, format)
+        }
         None => {
             let pixels =
                 length.map_or(PICTURE_PIXELS, |bytes| bytes.saturating_mul(PIXELS_PER_BYTE));
@@ -94,27 +98,29 @@ const fn form(format: Format) -> Form {
         Format::Jpeg => Form::Jpeg,
         Format::Png => Form::Png,
         Format::Gif => Form::Gif,
-        Format::Bmp => Form::Bmp,
+        // A rare kind of bitmap, counted as one.
+        Format::Bmp | Format::Wbmp => Form::Bmp,
         Format::Tiff => Form::Tiff,
     }
 }
 
-/// The header of the picture that begins in these bytes: a data URL, a picture file, or a form
-/// with a file.
-fn header(body: &[u8]) -> Option<PictureHeader> {
+/// What the picture that begins in these bytes says of itself: a data URL, a picture file, or a
+/// form with a file.
+fn header(body: &[u8]) -> Option<(PictureHeader, Channels)> {
     let body = body.get(..LOOKED_AT).unwrap_or(body);
     let preamble = body.get(..PREAMBLE).unwrap_or(body);
     let after = |mark: &[u8]| {
         let at = preamble.windows(mark.len()).position(|window| window == mark)?;
         body.get(at + mark.len()..)
     };
-    if body.starts_with(b"data:") {
-        probe_header(&decode_start(after(b"base64,")?))
+    let file = if body.starts_with(b"data:") {
+        Cow::Owned(decode_start(after(b"base64,")?))
     } else if body.starts_with(b"--") {
-        probe_header(after(b"\r\n\r\n")?)
+        Cow::Borrowed(after(b"\r\n\r\n")?)
     } else {
-        probe_header(body)
-    }
+        Cow::Borrowed(body)
+    };
+    Some((probe_header(&file)?, probe_channels(&file)))
 }
 
 /// Decodes base64 as far as its start goes: to the last whole group of four, line breaks aside.

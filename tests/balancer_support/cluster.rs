@@ -47,7 +47,7 @@ pub(crate) fn report(id: &str, state: VmState, address: &str, pid: u32) -> VmRep
         state,
         address: address.to_owned(),
         pid,
-        instance_type: "t2.micro".to_owned(),
+        instance_type: "local".to_owned(),
         launched_at: now,
         running_since: (state == VmState::Running).then_some(now),
         reported_at: now,

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cumulet::domain::balancing::Policy;
 use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
-use cumulet::domain::decision::{Action, Decision, Direction};
+use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::as_state::{AsStateFile, VmOrder};
@@ -166,27 +167,63 @@ fn order(id: VmId) -> impl Strategy<Value = VmOrder> {
     )
 }
 
+fn check() -> impl Strategy<Value = Check> {
+    let number = || -1e6..1e6;
+    let compared = (number(), any::<bool>());
+    (text(), number(), option::of(compared)).prop_map(|(name, value, compared)| match compared {
+        None => Check::input(&name, value),
+        Some((limit, holds)) => Check::compared(&name, value, limit, holds),
+    })
+}
+
+fn parameters() -> impl Strategy<Value = Vec<(String, String)>> {
+    vec(text(), 0..3)
+        .prop_map(|values| (1..).zip(values).map(|(n, v)| (format!("key{n}"), v)).collect())
+}
+
 fn decision() -> impl Strategy<Value = Decision> {
     let action = proptest::sample::select(&[Direction::Out, Direction::In, Direction::Hold][..]);
-    (time(), action, any::<u32>(), any::<u32>(), text())
-        .prop_map(|(at, action, from, to, reason)| Decision { at, action, from, to, reason })
+    ((time(), action, any::<u32>(), any::<u32>(), text()), vec(check(), 0..3)).prop_map(
+        |((at, action, from, to, reason), checks)| Decision {
+            at,
+            action,
+            from,
+            to,
+            reason,
+            checks,
+        },
+    )
 }
 
 /// Any ASState.xml.
 pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(order).collect::<Vec<_>>());
-    let bounds = (any::<u32>(), any::<u32>(), any::<u32>());
-    let head = (any::<u64>(), option::of(time()), text(), bounds, any::<bool>(), any::<u64>());
+    let bounds = ((any::<u32>(), option::of(any::<u32>())), any::<u32>(), any::<u32>());
+    let policy = (text(), parameters());
+    let balancing = option::of(proptest::sample::select(Policy::ALL.to_vec()));
+    let head = (
+        any::<u64>(),
+        option::of(time()),
+        policy,
+        bounds,
+        (any::<bool>(), balancing),
+        any::<u64>(),
+    );
     (head, vms, vec(decision(), 0..3), foreign()).prop_map(|(head, vms, decisions, foreign)| {
-        let (seq, decided_at, policy, (desired, one, other), paused, last_vm) = head;
+        let (seq, decided_at, policy, (sizes, one, other), (paused, balancing), last_vm) =
+            head;
+        let ((policy, parameters), (desired, settled)) = (policy, sizes);
         AsStateFile {
             seq,
             decided_at,
             policy,
+            parameters,
             desired,
+            settled,
             minimum: one.min(other),
             maximum: one.max(other),
             paused,
+            balancing,
             last_vm,
             vms,
             decisions,

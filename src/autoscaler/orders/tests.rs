@@ -27,7 +27,8 @@ fn listed(file: &AsStateFile) -> Vec<String> {
 
 fn verdict(direction: Direction, from: u32, to: u32, victims: &[&str]) -> Verdict {
     let victims = victims.iter().map(|id| id.parse().unwrap()).collect();
-    Verdict { direction, from, to, victims, reason: "because".to_owned() }
+    let reason = "because".to_owned();
+    Verdict { direction, from, to, victims, reason, checks: Vec::new(), advice: None }
 }
 
 #[test]

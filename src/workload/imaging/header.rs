@@ -1,9 +1,9 @@
 //! Reads a picture's size from the first bytes of its file, without decoding it.
 
-use super::{Channels, Format};
+use super::{Channels, Format, wbmp_files};
 
 /// What the first bytes of a picture file say about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PictureHeader {
     /// The file format.
     pub format: Format,
@@ -11,8 +11,6 @@ pub struct PictureHeader {
     pub width: u32,
     /// Rows of pixels.
     pub height: u32,
-    /// What the pixels will most likely be once decoded.
-    pub channels: Channels,
 }
 
 impl PictureHeader {
@@ -30,15 +28,35 @@ impl PictureHeader {
 #[must_use]
 pub fn probe_header(bytes: &[u8]) -> Option<PictureHeader> {
     let format = Format::sniff(bytes)?;
-    let colours = |size| (size, Channels::Rgb);
-    let ((width, height), channels) = match format {
+    let (width, height) = match format {
         Format::Jpeg => jpeg(bytes)?,
         Format::Png => png(bytes)?,
-        Format::Gif => colours(gif(bytes)?),
-        Format::Bmp => colours(bmp(bytes)?),
-        Format::Tiff => colours(tiff(bytes)?),
+        Format::Gif => gif(bytes)?,
+        Format::Bmp => bmp(bytes)?,
+        Format::Tiff => tiff(bytes)?,
+        Format::Wbmp => wbmp_files::header(bytes)?.size,
     };
-    Some(PictureHeader { format, width, height, channels })
+    Some(PictureHeader { format, width, height })
+}
+
+/// What the pixels will most likely be once decoded, from the head of a file; colours if it does
+/// not say.
+#[must_use]
+pub fn probe_channels(bytes: &[u8]) -> Channels {
+    let channels = match Format::sniff(bytes) {
+        Some(Format::Jpeg) => jpeg_frame(bytes).and_then(|at| match bytes.get(at + 7)? {
+            1 => Some(Channels::Grey),
+            _ => None,
+        }),
+        // Bits of a sample and type of colour (PNG, third edition, section 11.2.1).
+        Some(Format::Png) => match array(bytes, 24) {
+            Some([8 | 16, 0]) => Some(Channels::Grey),
+            Some([_, 6]) => Some(Channels::Rgba),
+            _ => None,
+        },
+        _ => None,
+    };
+    channels.unwrap_or(Channels::Rgb)
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -53,8 +71,14 @@ fn little16(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from(u16::from_le_bytes(array(bytes, at)?)))
 }
 
-/// Follows the marker segments (T.81, section B.1.1.4) up to the frame header (B.2.2).
-fn jpeg(bytes: &[u8]) -> Option<((u32, u32), Channels)> {
+fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
+    let at = jpeg_frame(bytes)?;
+    Some((big16(bytes, at + 5)?, big16(bytes, at + 3)?))
+}
+
+/// Follows the marker segments (T.81, section B.1.1.4) up to the frame header (B.2.2), and gives
+/// the place behind its marker.
+fn jpeg_frame(bytes: &[u8]) -> Option<usize> {
     let mut at = 2;
     loop {
         at += bytes.get(at..)?.iter().position(|&byte| byte == 0xff)?;
@@ -67,27 +91,18 @@ fn jpeg(bytes: &[u8]) -> Option<((u32, u32), Channels)> {
             0xd9 | 0xda => return None,
             // A frame header, which shares its range with three other markers.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                let size = (big16(bytes, at + 5)?, big16(bytes, at + 3)?);
-                let components = *bytes.get(at + 7)?;
-                return Some((size, if components == 1 { Channels::Grey } else { Channels::Rgb }));
+                return Some(at);
             }
             _ => at += big16(bytes, at)? as usize,
         }
     }
 }
 
-/// Reads the first chunk (PNG, third edition, section 11.2.1).
-fn png(bytes: &[u8]) -> Option<((u32, u32), Channels)> {
+fn png(bytes: &[u8]) -> Option<(u32, u32)> {
     if bytes.get(12..16)? != b"IHDR" {
         return None;
     }
-    let size = (u32::from_be_bytes(array(bytes, 16)?), u32::from_be_bytes(array(bytes, 20)?));
-    let channels = match array(bytes, 24)? {
-        [8 | 16, 0] => Channels::Grey,
-        [_, 6] => Channels::Rgba,
-        _ => Channels::Rgb,
-    };
-    Some((size, channels))
+    Some((u32::from_be_bytes(array(bytes, 16)?), u32::from_be_bytes(array(bytes, 20)?)))
 }
 
 /// The first frame's own size (`GIF89a`, section 20); the whole screen's if it is not in `bytes`.
@@ -169,9 +184,9 @@ mod tests {
         let mut file = b"\xff\xd8\xff\xe1\x01\x00".to_vec();
         file.resize(2 + 2 + 256, 0xff);
         file.extend(b"\xff\xff\xc2\x00\x0b\x08\x02\x00\x03\x01\x01");
-        let (width, height, channels) = (0x301, 0x200, Channels::Grey);
-        let header = PictureHeader { format: Format::Jpeg, width, height, channels };
+        let header = PictureHeader { format: Format::Jpeg, width: 0x301, height: 0x200 };
         assert_eq!(probe_header(&file), Some(header));
+        assert_eq!(probe_channels(&file), Channels::Grey, "it has one component");
         assert_eq!(probe_header(&file[..200]), None, "the frame header is not there yet");
     }
 
@@ -182,8 +197,7 @@ mod tests {
         file.extend(40u32.to_le_bytes());
         file.extend(7i32.to_le_bytes());
         file.extend((-9i32).to_le_bytes());
-        let (width, height, channels) = (7, 9, Channels::Rgb);
-        let header = PictureHeader { format: Format::Bmp, width, height, channels };
+        let header = PictureHeader { format: Format::Bmp, width: 7, height: 9 };
         assert_eq!(probe_header(&file), Some(header));
     }
 
@@ -195,7 +209,8 @@ mod tests {
             ]),
             rest in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let _ = probe_header(&[signature, &rest].concat());
+            let file = [signature, &rest].concat();
+            let _ = (probe_header(&file), probe_channels(&file));
         }
     }
 }
