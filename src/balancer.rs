@@ -20,13 +20,16 @@ mod fleet;
 mod forward;
 mod front;
 mod headers;
+mod hedge;
 mod journal;
+mod killers;
 mod latency;
 mod learner;
 mod lease;
 mod merged;
 mod patience;
 mod probe;
+mod problems;
 mod prometheus;
 mod proxy;
 mod record;
@@ -86,6 +89,8 @@ pub struct Settings {
     pub requests_per_vcpu: u32,
     /// For how long a VM that has just come into service gets less than its share.
     pub slow_start: Duration,
+    /// Whether an idle VM is asked too when an answer is late.
+    pub hedge: bool,
     /// How many requests may wait for a VM at once.
     pub queue_length: u64,
     /// For how long a request may wait for a VM.
@@ -117,6 +122,7 @@ impl Default for Settings {
             attempts: 3,
             requests_per_vcpu: 2,
             slow_start: Duration::from_secs(2),
+            hedge: false,
             queue_length: 10_000,
             queue_deadline: Duration::from_secs(30),
             request_deadline: Duration::from_mins(5),

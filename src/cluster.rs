@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::restart::Backoff;
+use crate::domain::restart::{Backoff, LaunchPace};
 use crate::domain::vm::VmId;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
@@ -62,6 +62,12 @@ pub struct Settings {
     pub drain_limit: Duration,
     /// A VM that neither reports nor answers for this long is killed and replaced.
     pub replace_silent_after: Duration,
+    /// From the launch of a VM until its silence counts.
+    pub health_grace: Duration,
+    /// VMs launched in a minute, at most.
+    pub launches_per_minute: u32,
+    /// How long a VM's last hook may take, beyond the drain limit.
+    pub hook_timeout: Duration,
     /// Whether what happens is told on stdout; may change at any time.
     pub narrate: watch::Receiver<bool>,
 }
@@ -107,10 +113,15 @@ struct Cluster {
     machines: HashMap<VmId, Machine>,
     /// VMs that died: how often, and when the next may be launched in their place.
     deaths: HashMap<VmId, (Backoff, Instant)>,
+    /// How fast VMs are launched, and whether some wait for it.
+    pace: LaunchPace,
+    paced: bool,
     /// The time of the last report seen of each VM.
     reported: HashMap<VmId, Timestamp>,
     /// VMs whose answer is awaited.
     asked: HashSet<VmId>,
+    /// When it began.
+    began: Instant,
     /// What was last told to be wrong with the files.
     problems: Vec<String>,
     /// What last kept this cluster from writing, and is tried again four times a second.

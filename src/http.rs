@@ -19,6 +19,11 @@ pub const X_CUMULET_ATTEMPTS: HeaderName = HeaderName::from_static("x-cumulet-at
 pub const X_CUMULET_LOAD: HeaderName = HeaderName::from_static("x-cumulet-load");
 /// What an answer cost its VM: see [`Cost`].
 pub const X_CUMULET_WORK: HeaderName = HeaderName::from_static("x-cumulet-work");
+/// A client that sends this with the value 1 is told in [`X_CUMULET_ROUTE`] why its request went
+/// where it went.
+pub const X_CUMULET_EXPLAIN: HeaderName = HeaderName::from_static("x-cumulet-explain");
+/// The policy, how the chosen VM stood, and the alternatives.
+pub const X_CUMULET_ROUTE: HeaderName = HeaderName::from_static("x-cumulet-route");
 /// The name of the request, the client's own if it sent one.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the time went (W3C Server Timing).

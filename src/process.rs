@@ -48,6 +48,32 @@ fn has_ended(pid: u32) -> bool {
     name_ends.is_some_and(|at| matches!(stat.get(at + 2), Some(b'Z' | b'X')))
 }
 
+/// Waits for a process to end. Linux tells at once, see `pidfd_open(2)`; where that cannot be had,
+/// or the process is not known, this waits for ever.
+pub async fn ended(pid: u32) {
+    #[cfg(target_os = "linux")]
+    if let Some(ended) = raw(pid).and_then(watch) {
+        // A pidfd becomes readable when its process ends.
+        if ended.readable().await.is_ok() {
+            return;
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = pid;
+    std::future::pending().await
+}
+
+#[cfg(target_os = "linux")]
+fn watch(pid: Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+    use tokio::io::{Interest, unix::AsyncFd};
+    let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    #[expect(unsafe_code, reason = "tokio asks for a promise about the file descriptor")]
+    // SAFETY: an `OwnedFd` is open and the same for as long as it lives, and it moves in here.
+    let watched = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    watched.ok()
+}
+
 /// Whether the end of this process's terminal (SIGHUP) is meant to reach it: not under `nohup`, see
 /// `SigIgn` in `proc_pid_status(5)`. Where that is not known, it is left to the system.
 pub fn hears_hangup() -> bool {
@@ -121,6 +147,15 @@ pub fn roles(only: Option<u32>) -> Result<Vec<RoleProcess>, Error> {
             recognise(process.pid().as_u32(), &words)
         })
         .collect())
+}
+
+/// The command line of a process, the program first; none if it cannot be read.
+pub fn arguments(pid: u32) -> Option<Vec<std::ffi::OsString>> {
+    let mut system = System::new().ok()?;
+    let pid = sysinfo::Pid::from_u32(pid);
+    let command_line = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, command_line);
+    Some(system.process(pid)?.cmd().to_vec())
 }
 
 /// Reads `cumulet ROLE [--id ID] [--state DIR]`, as the cluster starts it or as a person types it:

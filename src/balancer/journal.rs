@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -74,7 +75,7 @@ pub(super) enum Why {
     /// Nobody has got to it yet.
     Nothing,
     /// A VM was chosen.
-    Chosen(Reason),
+    Chosen(Arc<Reason>),
     /// It was refused.
     Because(String),
 }
@@ -185,7 +186,7 @@ impl Account {
         (!self.by_vm).then(|| Metric {
             at: Timestamp::now(),
             request: self.request.clone(),
-            workload: workload(self.kind).to_owned(),
+            workload: self.kind.as_str().to_owned(),
             vm: None,
             status: self.status,
             width: None,
@@ -199,16 +200,6 @@ impl Account {
             attempts: self.attempts,
             extra: Vec::new(),
         })
-    }
-}
-
-/// The word for a kind of work in metrics.txt.
-fn workload(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Blur => "blur",
-        Kind::Enhance => "enhance",
-        Kind::Raytrace => "raytrace",
-        Kind::Other => "other",
     }
 }
 
@@ -239,7 +230,7 @@ mod tests {
             input_bytes: 10,
             output_bytes: 20,
             by_vm: true,
-            why: Why::Chosen(Reason {
+            why: Why::Chosen(Arc::new(Reason {
                 policy: Policy::LeastWork,
                 chosen: Rival {
                     id: VmId::numbered(2),
@@ -253,7 +244,7 @@ mod tests {
                 },
                 alternatives: Vec::new(),
                 others: 0,
-            }),
+            })),
         }
     }
 

@@ -75,11 +75,6 @@ impl Learner {
         self.learned().model.accuracy().collect()
     }
 
-    /// How fast a VM computes next to a typical one.
-    pub(super) fn next_to_typical(&self, pace: Pace) -> f64 {
-        pace.next_to(self.learned().typical)
-    }
-
     fn take_new(&self) -> Option<CostModel> {
         let mut learned = self.learned();
         std::mem::take(&mut learned.is_new).then(|| learned.model.clone())

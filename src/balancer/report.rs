@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::fleet::Fleet;
+use super::fleet::{Chosen, Fleet};
 use super::learner::Learner;
 use super::target::Target;
 use crate::domain::cost::{Accuracy, Kind};
 use crate::state::StateFolder;
-use crate::state::lb_state::{LbPrediction, LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{
+    LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,
+};
 
 /// How often the file is written.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -66,7 +68,7 @@ pub(super) fn snapshot(
     identity: &Identity,
     now: Instant,
 ) -> LbStateFile {
-    let vms = fleet.targets().iter().map(|target| line(target, learner, now)).collect();
+    let vms = fleet.targets().iter().map(|target| line(fleet, target, now)).collect();
     let predictions = learner.accuracy().into_iter().map(prediction).collect();
     let (queued, queued_work) = fleet.queue();
     let totals = fleet.count(|totals| {
@@ -90,6 +92,7 @@ pub(super) fn snapshot(
         totals,
         predictions,
         vms,
+        choices: fleet.recent().iter().map(choice).collect(),
         ..LbStateFile::default()
     }
 }
@@ -98,7 +101,20 @@ fn prediction((kind, accuracy): (Kind, Accuracy)) -> LbPrediction {
     LbPrediction { workload: kind, requests: accuracy.answers, error: accuracy.error }
 }
 
-fn line(target: &Target, learner: &Learner, now: Instant) -> LbTarget {
+fn choice(chosen: &Chosen) -> LbChoice {
+    LbChoice {
+        at: chosen.at,
+        request: chosen.request.to_str().unwrap_or_default().to_owned(),
+        attempt: chosen.attempt,
+        workload: chosen.kind.as_str().to_owned(),
+        work_seconds: chosen.work.seconds(),
+        waited_ms: chosen.waited.as_secs_f64() * 1e3,
+        vm: chosen.reason.chosen.id.clone(),
+        reason: chosen.reason.to_string(),
+    }
+}
+
+fn line(fleet: &Fleet, target: &Target, now: Instant) -> LbTarget {
     let mut state = target.state();
     let percentiles = state.tally.latency.percentiles(now);
     LbTarget {
@@ -107,12 +123,18 @@ fn line(target: &Target, learner: &Learner, now: Instant) -> LbTarget {
         reason: state.reason(),
         in_flight: state.in_flight,
         outstanding_seconds: state.outstanding.seconds(),
-        pace: learner.next_to_typical(state.pace),
         served: state.tally.answered.iter().sum(),
         failures: state.tally.failures,
         retries: state.tally.retries,
         p50_ms: percentiles.p50,
         p95_ms: percentiles.p95,
         p99_ms: percentiles.p99,
+        ejections: state.tally.ejections,
+        capacity: LbCapacity {
+            cap: target.cap,
+            speed: target.speed * state.pace.factor(),
+            weight: fleet.weight(&state, now),
+            foreign: state.foreign.at(fleet.age(now)),
+        },
     }
 }

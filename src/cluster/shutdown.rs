@@ -12,7 +12,7 @@ use crate::state::events::EventKind;
 use crate::state::lb_state::LbStateFile;
 use crate::state::vm_state::VmStateFile;
 
-/// What a process may take beyond the drain limit to leave.
+/// What a process may take beyond the drain limit and its hook to leave.
 const GRACE: Duration = Duration::from_secs(5);
 /// What a killed process may take to be gone.
 const BURIAL: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ impl Cluster {
                 }
             }
         }
-        let limit = self.settings.drain_limit + GRACE;
+        let limit = self.settings.drain_limit + self.settings.hook_timeout + GRACE;
         tokio::select! {
             () = self.wait_for(&mut pids) => return,
             () = now.cancelled() => {}

@@ -12,6 +12,7 @@ use super::machine::Machine;
 use super::role::Role;
 use super::{Cluster, Front, Settings, adopt, child};
 use crate::domain::decision::Action;
+use crate::domain::restart::LaunchPace;
 use crate::domain::vm::VmId;
 use crate::process::{self, RoleProcess};
 use crate::state::StateFolder;
@@ -20,7 +21,6 @@ use crate::state::cluster_file::ClusterFile;
 use crate::state::events::EventKind;
 use crate::state::vm_state::VmStateFile;
 use crate::state::watch::Watcher;
-use crate::state::xml::Foreign;
 
 /// Who the cluster is in the `by` of an order.
 const BY: &str = "cluster";
@@ -47,8 +47,11 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
         answers: unbounded_channel(),
         machines: HashMap::new(),
         deaths: HashMap::new(),
+        pace: LaunchPace::new(settings.launches_per_minute),
+        paced: false,
         reported: HashMap::new(),
         asked: HashSet::new(),
+        began: now,
         problems: Vec::new(),
         trouble: None,
         front,
@@ -112,13 +115,11 @@ fn fresh_orders(settings: &Settings, before: &AsStateFile) -> AsStateFile {
     let (minimum, maximum) = settings.bounds;
     let vms = settings.vms.min(maximum);
     let order = |number| VmOrder {
-        id: VmId::numbered(number),
-        action: Action::Add,
         instance_type: Some(settings.instance_type.clone()),
         by: Some(BY.to_owned()),
         since: Some(Timestamp::now()),
         reason: Some(format!("the cluster starts with {vms}")),
-        foreign: Foreign::default(),
+        ..VmOrder::new(VmId::numbered(number), Action::Add)
     };
     let mut fresh = AsStateFile {
         seq: before.seq,

@@ -113,7 +113,20 @@ impl Kind {
     /// The kinds of which the cost is learned.
     pub const WORKLOADS: [Self; 3] = [Self::Blur, Self::Enhance, Self::Raytrace];
 
-    /// The word that stands for it in files.
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Blur, Self::Enhance, Self::Raytrace, Self::Other];
+
+    /// Its place in [`Kind::ALL`].
+    pub fn index(self) -> usize {
+        match self {
+            Self::Blur => 0,
+            Self::Enhance => 1,
+            Self::Raytrace => 2,
+            Self::Other => 3,
+        }
+    }
+
+    /// The word for it in files and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Blur => "blur",
@@ -223,6 +236,7 @@ impl Features {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     #[test]
     fn words_are_read_as_they_are_written() {
         for kind in Kind::WORKLOADS {

@@ -19,7 +19,7 @@ use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::cluster_file::ClusterFile;
 use crate::state::events::{Event, EventKind};
-use crate::state::lb_state::{LbPrediction, LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{LbCapacity, LbPrediction, LbStateFile, LbTarget, LbTotals};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::vm_state::{VmReport, VmStateFile};
@@ -63,12 +63,14 @@ fn report(vm: u64, state: VmState, age: u64, cpu: f64, reported: u64) -> VmRepor
         launched_at: ago(age),
         running_since,
         reported_at: ago(reported),
+        warm: false,
         load: Load {
             cpu: Share::saturating(cpu),
             memory_bytes: (40 + 3 * vm) << 20,
             in_flight: u32::try_from(vm % 4).unwrap(),
             queued: 0,
             cpu_credits: Some(12.5),
+            surplus_credits: None,
         },
         served: Served { requests: 1800 / vm, failures: 0, cpu: Duration::from_secs(90) },
         foreign: Foreign::default(),
@@ -77,13 +79,11 @@ fn report(vm: u64, state: VmState, age: u64, cpu: f64, reported: u64) -> VmRepor
 
 pub(crate) fn order(vm: u64, action: Action, by: &str) -> VmOrder {
     VmOrder {
-        id: VmId::numbered(vm),
-        action,
         instance_type: Some("t3.micro".to_owned()),
         by: Some(by.to_owned()),
         since: Some(ago(12)),
         reason: Some("mean cpu 0.78 of 4 warm over 15 s, target 0.60".to_owned()),
-        foreign: Foreign::default(),
+        ..VmOrder::new(VmId::numbered(vm), action)
     }
 }
 
@@ -162,13 +162,14 @@ fn balancer() -> LbStateFile {
         reason: reason.to_owned(),
         in_flight: u32::try_from(vm % 4).unwrap(),
         outstanding_seconds: 0.4,
-        pace: 1.0,
         served: 1800 / vm,
         failures: 0,
         retries: 0,
         p50_ms: 41.0,
         p95_ms: 500.0 + 70.0 * vm as f64,
         p99_ms: 1400.0,
+        ejections: 0,
+        capacity: LbCapacity::default(),
     };
     LbStateFile {
         seq: 734,
@@ -198,6 +199,7 @@ fn balancer() -> LbStateFile {
             target(6, true, "answers"),
             target(7, false, "boots"),
         ],
+        choices: Vec::new(),
         foreign: Foreign::default(),
     }
 }

@@ -31,7 +31,12 @@ pub(crate) enum Act {
     RawAtHead(Vec<u8>),
     /// Waits until it is released, then echoes.
     Wait,
+    /// Echoes with a pause in the middle of the answer, as long as work takes.
+    Halves,
 }
+
+/// How long the middle of an answer takes.
+const WORK: Duration = Duration::from_millis(10);
 
 type Script = dyn Fn(&Answer) -> Act + Send + Sync;
 
@@ -261,10 +266,21 @@ impl Shared {
                 self.echo(request, stream).await
             }
             Act::Echo => self.echo(request, stream).await,
+            Act::Halves => {
+                let answer = self.answer(request);
+                let (first, second) = answer.split_at(answer.len() / 2);
+                stream.get_mut().write_all(first).await.ok()?;
+                tokio::time::sleep(WORK).await;
+                stream.get_mut().write_all(second).await.ok()
+            }
         }
     }
 
     async fn echo(&self, request: &Answer, stream: &mut BufReader<TcpStream>) -> Option<()> {
+        stream.get_mut().write_all(&self.answer(request)).await.ok()
+    }
+
+    fn answer(&self, request: &Answer) -> Vec<u8> {
         let length = self.id.len() + 1 + request.body.len();
         let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
         if !request.head.starts_with("HEAD ") {
@@ -272,6 +288,6 @@ impl Shared {
             bytes.push(b' ');
             bytes.extend_from_slice(&request.body);
         }
-        stream.get_mut().write_all(&bytes).await.ok()
+        bytes
     }
 }
