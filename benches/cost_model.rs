@@ -43,21 +43,21 @@ fn main() {
     let (mut by_cpu, mut by_work) = (CostModel::default(), CostModel::default());
     println!("{:<22} {:>8} {:>16} {:>16}", "", "requests", "CPU time", "counted work");
     println!("{:<22} {:>8} {:>7} {:>8} {:>7} {:>8}", "", "", "R2", "error", "R2", "error");
-    report("before", &judge(&judged_by, &by_cpu), &by_cpu, &by_work);
+    report("before", &judge(&judged_by), &by_cpu, &by_work);
     for request in &learned_from {
-        let outcome = request.run(&by_cpu, cpu_clock);
+        let outcome = request.run(cpu_clock);
         learn(&mut by_cpu, &outcome, outcome.cpu);
         learn(&mut by_work, &outcome, Duration::from_nanos(outcome.work));
     }
-    let outcomes = judge(&judged_by, &by_cpu);
+    let outcomes = judge(&judged_by);
     report("learned", &outcomes, &by_cpu, &by_work);
     report_sampling(&outcomes);
 }
 
-fn judge(requests: &[Request], model: &CostModel) -> Vec<Outcome> {
+fn judge(requests: &[Request]) -> Vec<Outcome> {
     // The first run of anything pays for fresh memory.
-    requests.iter().take(5).for_each(|request| drop(request.run(model, cpu_clock)));
-    requests.iter().map(|request| request.run(model, cpu_clock)).collect()
+    requests.iter().take(5).for_each(|request| drop(request.run(cpu_clock)));
+    requests.iter().map(|request| request.run(cpu_clock)).collect()
 }
 
 fn report(when: &str, outcomes: &[Outcome], by_cpu: &CostModel, by_work: &CostModel) {

@@ -9,6 +9,7 @@
 )]
 
 #[path = "../benches/cost_model/mix.rs"]
+#[expect(dead_code, reason = "CPU time is for the bench")]
 mod mix;
 
 use std::time::Duration;
@@ -19,20 +20,19 @@ use mix::{Outcome, Request};
 /// Learns from one mix what work is counted, and gives the outcomes of another.
 fn learn_and_judge(learned_from: &[Request], judged_by: &[Request]) -> (CostModel, Vec<Outcome>) {
     let mut model = CostModel::default();
-    let run = |request: &Request, model: &CostModel| request.run(model, || Duration::ZERO);
+    let run = |request: &Request| request.run(|| Duration::ZERO);
     for request in learned_from {
-        let Outcome { features, work, .. } = run(request, &model);
+        let Outcome { features, work, .. } = run(request);
         let predicted = model.predict(&features);
         model.learn(&features, predicted, Duration::from_nanos(work), 1.0);
     }
-    let outcomes = judged_by.iter().map(|request| run(request, &model)).collect();
+    let outcomes = judged_by.iter().map(run).collect();
     (model, outcomes)
 }
 
 fn fit(model: &CostModel, outcomes: &[Outcome]) -> (f64, f64) {
-    let pair = |outcome: &Outcome| {
-        (model.predict(&outcome.features).nanos() as f64, outcome.work as f64)
-    };
+    let pair =
+        |outcome: &Outcome| (model.predict(&outcome.features).nanos() as f64, outcome.work as f64);
     mix::fit(&outcomes.iter().map(pair).collect::<Vec<_>>())
 }
 

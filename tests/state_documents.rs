@@ -129,6 +129,7 @@ fn as_state_is_frozen() {
         maximum: 20,
         paused: false,
         balancing: None,
+        refresh: None,
         last_vm: 4,
         vms: vec![keep, add, delete],
         decisions: vec![Decision {
@@ -195,6 +196,7 @@ fn lb_state_is_frozen() {
         address: "127.0.0.1:8000".to_owned(),
         pid: 4240,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.125,
         totals: LbTotals {
             requests: 120,
             in_flight: 2,

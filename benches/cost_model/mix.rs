@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use cumulet::domain::cost::{CostModel, Features, Kind, Work};
+use cumulet::domain::cost::{Features, Kind, Work};
 use cumulet::workload::foresight::{self, LOOKED_AT, Sampling};
 use cumulet::workload::imaging::{self, Filter, OutputFormat};
 use cumulet::workload::raytracer::{RenderRequest, View, render};
@@ -159,9 +159,9 @@ fn encode(random: &mut Rng, picture: &image::RgbImage) -> (&'static str, Vec<u8>
 
 impl Request {
     /// Foretells the request as the balancer does, then does it as a VM does.
-    pub(crate) fn run(&self, model: &CostModel, clock: impl Fn() -> Duration) -> Outcome {
+    pub(crate) fn run(&self, clock: impl Fn() -> Duration) -> Outcome {
         let began = clock();
-        let (features, sampled) = self.features(model);
+        let (features, sampled) = self.features();
         let sampling = sampled.then(|| clock().saturating_sub(began));
         let began = clock();
         let work = self.work();
@@ -169,7 +169,7 @@ impl Request {
     }
 
     /// What is known before, and whether rays were traced for it.
-    fn features(&self, model: &CostModel) -> (Features, bool) {
+    fn features(&self) -> (Features, bool) {
         let length = Some(self.body.len() as u64);
         let start = self.body.get(..LOOKED_AT).unwrap_or(&self.body);
         match self.kind {
@@ -177,10 +177,9 @@ impl Request {
             Kind::Enhance => (foresight::picture(Filter::Enhance, start, length), false),
             Kind::Raytrace | Kind::Other => {
                 let guessed = foresight::render(&self.query, length);
-                let expected = model.predict(&guessed);
-                let worth = expected >= Work::from_nanos(1_000_000);
+                let worth = guessed.nominal >= Work::from_nanos(1_000_000);
                 let sampled = worth
-                    .then(|| Sampling::of(&self.query, &self.body, true, length, expected))
+                    .then(|| Sampling::of(&self.query, &self.body, true, length))
                     .flatten()
                     .map(|sampling| sampling.run().unwrap());
                 let features =

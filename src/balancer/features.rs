@@ -17,7 +17,7 @@ use crate::workload::imaging::Filter;
 const PATIENCE: Duration = Duration::from_millis(10);
 /// The scenes that are looked at begin and end within so many bytes of a body.
 const SCENE_LOOKED_AT: usize = 1 << 20;
-/// A render that costs less is not worth a closer look.
+/// A render that is guessed to cost less is not worth a closer look.
 const WORTH_SAMPLING: Work = Work::from_nanos(1_000_000);
 
 /// What a request was foretold to cost, and from what.
@@ -59,9 +59,8 @@ pub(super) async fn foretell(
         Kind::Raytrace => {
             let query = head.uri.query().unwrap_or_default();
             let features = foresight::render(query, tape.declared());
-            let expected = learner.predict(&features);
-            let looked_at = if expected >= WORTH_SAMPLING {
-                sampled(query, tape, expected, sampler).await
+            let looked_at = if features.nominal >= WORTH_SAMPLING {
+                sampled(query, tape, sampler).await
             } else {
                 None
             };
@@ -85,14 +84,14 @@ async fn picture(filter: Filter, tape: &Tape) -> Features {
 
 /// The features of a render some rays of which were traced, if its scene is there and the sampler
 /// has time for it.
-async fn sampled(query: &str, tape: &Tape, expected: Work, sampler: &Sampler) -> Option<Features> {
+async fn sampled(query: &str, tape: &Tape, sampler: &Sampler) -> Option<Features> {
     let length = tape.declared();
     let first = tape.start(1, PATIENCE).await;
-    let sampling = Sampling::of(query, &first.bytes, first.is_all, length, expected);
+    let sampling = Sampling::of(query, &first.bytes, first.is_all, length);
     let sampling = match sampling {
         None if !first.is_all && (1..SCENE_LOOKED_AT).contains(&first.bytes.len()) => {
             let more = tape.start(SCENE_LOOKED_AT, PATIENCE).await;
-            Sampling::of(query, &more.bytes, more.is_all, length, expected)
+            Sampling::of(query, &more.bytes, more.is_all, length)
         }
         sampling => sampling,
     };

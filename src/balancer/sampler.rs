@@ -105,7 +105,7 @@ mod tests {
     const SCENE: &[u8] = include_bytes!("../../workloads/scenes/crowd.txt");
 
     fn sampling(scene: &[u8]) -> Sampling {
-        Sampling::of(QUERY, scene, true, None, Work::from_nanos(u64::MAX)).unwrap()
+        Sampling::of(QUERY, scene, true, None).unwrap()
     }
 
     async fn until_known(sampler: &Sampler, sampling: &Sampling) -> Option<Work> {

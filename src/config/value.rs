@@ -42,16 +42,6 @@ macro_rules! whole_number {
 }
 whole_number!(u16, u32, u64);
 
-impl Value for bool {
-    fn read(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "`true` or `false` is needed".to_owned())
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
 impl Value for f64 {
     fn read(text: &str) -> Result<Self, String> {
         let number = text.parse::<Self>().ok().filter(|n| n.is_finite() && *n >= 0.0);
@@ -162,6 +152,16 @@ pub(super) fn as_text(value: &toml::Value) -> Option<String> {
         toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(truth) => Some(truth.to_string()),
         _ => None,
+    }
+}
+
+impl Value for bool {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "true or false is needed".to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 

@@ -25,6 +25,9 @@ pub struct LbStateFile {
     pub pid: u32,
     /// The policy by which it chooses.
     pub policy: String,
+    /// How long the balancer's own threads waited for a core before each turn, on average over the
+    /// last second, in milliseconds.
+    pub scheduling_delay_ms: f64,
     /// Over all VMs, and what no VM had yet.
     pub totals: LbTotals,
     /// How well each workload's cost was foretold lately; a workload that was not asked for is
@@ -162,6 +165,7 @@ impl Document for LbStateFile {
             address: fields.text("address").unwrap_or_default(),
             pid: fields.whole("pid")?.unwrap_or(0),
             policy: fields.text("policy").unwrap_or_default(),
+            scheduling_delay_ms: fields.decimal("schedulingDelayMs")?.unwrap_or(0.0),
             ..Self::default()
         };
         let mut ids = HashSet::new();
@@ -215,7 +219,8 @@ impl Document for LbStateFile {
             .with_some("reportedAt", self.reported_at.map(time))
             .with("address", &self.address)
             .with("pid", self.pid)
-            .with("policy", &self.policy);
+            .with("policy", &self.policy)
+            .with("schedulingDelayMs", decimal(self.scheduling_delay_ms));
         root.push(self.foreign.restore("Totals", self.totals.to_element()));
         for prediction in &self.predictions {
             let part = prediction_part(prediction.workload);

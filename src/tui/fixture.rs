@@ -177,6 +177,7 @@ fn balancer() -> LbStateFile {
         address: "127.0.0.1:8000".to_owned(),
         pid: 41_001,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.1,
         totals: LbTotals {
             requests: 5628,
             in_flight: 12,

@@ -9,7 +9,9 @@ use std::borrow::Cow;
 
 use base64_simd::STANDARD_NO_PAD;
 
-use super::imaging::{Channels, Filter, Format, PictureHeader, nominal_work, probe_channels, probe_header};
+use super::imaging::{
+    Channels, Filter, Format, PictureHeader, nominal_work, probe_channels, probe_header,
+};
 use super::raytracer::{View, foretell};
 use super::wire::{self, query, render_json};
 use super::{Error, Limits};
@@ -167,18 +169,11 @@ pub struct Sampling {
 
 impl Sampling {
     /// A sampling of the render with this query and the body that begins with `start`; nothing if
-    /// the scene is not there whole, or if sampling would cost more than a fiftieth of what the
-    /// request is `expected` to cost.
+    /// the scene is not there whole, or if sampling would cost much beside rendering.
     ///
     /// `is_whole` says whether `start` is the body; else `length` is its length, if it is known.
     #[must_use]
-    pub fn of(
-        query: &str,
-        start: &[u8],
-        is_whole: bool,
-        length: Option<u64>,
-        expected: Work,
-    ) -> Option<Self> {
+    pub fn of(query: &str, start: &[u8], is_whole: bool, length: Option<u64>) -> Option<Self> {
         let wanted = query::parse(query).ok()?;
         let view = View {
             scene_columns: wanted.scols,
@@ -196,21 +191,11 @@ impl Sampling {
             let is_scene = is_whole && start.first().is_some_and(|first| *first != b'-');
             is_scene.then(|| start.to_vec())?
         };
-        let points = points(u64::from(width) * u64::from(height));
-        let sampling = Self { scene, view, points, bytes: length.unwrap_or(start.len() as u64) };
-        (sampling.cost() <= expected.nanos() / WORTH).then_some(sampling)
-    }
-
-    /// About what sampling costs, in nanoseconds.
-    fn cost(&self) -> u64 {
-        /// Reading a byte of scene, and arranging the shapes that take some forty.
-        const NS_PER_SCENE_BYTE: u64 = 5;
-        /// Rays far from each other cost more than neighbours do.
-        const SPREAD: u64 = 2;
-        let rays = u64::from(self.points) * if self.view.antialias { SAMPLES } else { 1 };
-        let scene = self.scene.len() as u64;
-        let per_ray = NS_PER_RAY + scene.min(SCENE_BYTES) / SCENE_BYTES_PER_NS;
-        NS_PER_SCENE_BYTE * scene + SPREAD * rays * per_ray
+        let points = points(u64::from(width) * u64::from(height))?;
+        let length = length.unwrap_or(start.len() as u64);
+        let reading = NS_PER_SCENE_BYTE * scene.len() as u64;
+        let rendering = render(query, Some(scene.len() as u64)).nominal.nanos();
+        (reading <= rendering / WORTH).then_some(Self { scene, view, points, bytes: length })
     }
 
     /// The length of the request's body in bytes.
@@ -228,19 +213,24 @@ impl Sampling {
     }
 }
 
-/// A request must be expected to cost so many times what sampling it does.
+/// Rendering must cost so many times what reading the scene once more does.
 const WORTH: u64 = 50;
+/// Reading a byte of scene, and arranging the shapes that take some forty, in nanoseconds.
+const NS_PER_SCENE_BYTE: u64 = 8;
 
-/// How many pixels of a window are traced: four hundred, fewer of a small one.
-fn points(pixels: u64) -> u32 {
+/// How many pixels of a window are traced: four hundred, fewer of a small one, none of one so
+/// small that it is as well rendered.
+fn points(pixels: u64) -> Option<u32> {
     /// Fewer say too little.
     const FEWEST: u64 = 64;
     /// More say little more.
     const MOST: u64 = 400;
-    /// So many pixels that are rendered for each that is traced before.
+    /// So many pixels are rendered for each that is traced. Rays far from each other cost some
+    /// three times what neighbours do, so tracing costs a fiftieth of rendering.
     const SPARSE: u64 = 150;
+    let most = (pixels / SPARSE).min(MOST);
     // At most MOST, so it fits.
-    u32::try_from((pixels / SPARSE).clamp(FEWEST, MOST)).unwrap_or(0)
+    if most < FEWEST { None } else { u32::try_from(most).ok() }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
-use cumulet::state::as_state::{AsStateFile, VmOrder};
+use cumulet::state::as_state::{AsStateFile, Refresh, VmOrder};
 use cumulet::state::cost_model::CostModelFile;
 use cumulet::state::lb_state::{
     LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,
@@ -342,12 +342,12 @@ pub(crate) fn cost_model() -> impl Strategy<Value = CostModelFile> {
 /// Any LBState.xml.
 pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
-    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
+    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text(), amount());
     let predictions = btree_set(kind(), 0..3)
         .prop_flat_map(|kinds| kinds.into_iter().map(prediction).collect::<Vec<_>>());
     let lists = (predictions, vms, vec(choice(), 0..3));
     (head, totals(), lists, foreign()).prop_map(|(head, totals, lists, foreign)| {
-        let (seq, reported_at, address, pid, policy) = head;
+        let (seq, reported_at, address, pid, policy, scheduling_delay_ms) = head;
         let (predictions, vms, choices) = lists;
         LbStateFile {
             seq,
@@ -355,6 +355,7 @@ pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
             address,
             pid,
             policy,
+            scheduling_delay_ms,
             totals,
             predictions,
             vms,

@@ -5,7 +5,6 @@ use proptest::prelude::*;
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x02\0\0\0";
 const VGA: &str = "scols=640&srows=480&wcols=640&wrows=480&coff=0&roff=0&aa=false";
 const SCENE: &str = include_str!("../../../workloads/scenes/crowd.txt");
-const ENOUGH: Work = Work::from_nanos(1_000_000_000);
 
 fn vga_png() -> Work {
     let pixels = 640 * 480;
@@ -64,26 +63,28 @@ fn a_render_grows_with_its_window_its_scene_and_antialiasing() {
 #[test]
 fn a_scene_is_sampled_as_soon_as_it_is_there() {
     let json = format!("{{\"texmap\": null, \"scene\": \"{}\"", SCENE.replace('\n', "\\n"));
-    let plain = Sampling::of(VGA, SCENE.as_bytes(), true, None, ENOUGH).unwrap();
-    let early = Sampling::of(VGA, json.as_bytes(), false, None, ENOUGH).unwrap();
+    let plain = Sampling::of(VGA, SCENE.as_bytes(), true, None).unwrap();
+    let early = Sampling::of(VGA, json.as_bytes(), false, None).unwrap();
     assert_eq!(early.run(), plain.run());
     let cut = &json[..json.len() - 2];
-    assert_eq!(Sampling::of(VGA, cut.as_bytes(), false, None, ENOUGH), None);
-    assert_eq!(Sampling::of(VGA, SCENE.as_bytes(), false, None, ENOUGH), None);
-    assert_eq!(Sampling::of(VGA, b"--form", true, None, ENOUGH), None);
+    assert_eq!(Sampling::of(VGA, cut.as_bytes(), false, None), None);
+    assert_eq!(Sampling::of(VGA, SCENE.as_bytes(), false, None), None);
+    assert_eq!(Sampling::of(VGA, b"--form", true, None), None);
 }
 
 #[test]
 fn what_costs_little_is_not_sampled() {
-    let cheap = Work::from_nanos(1_000_000);
-    assert_eq!(Sampling::of(VGA, SCENE.as_bytes(), true, None, cheap), None);
+    let small = VGA.replace("640", "80").replace("480", "60");
+    assert_eq!(Sampling::of(&small, SCENE.as_bytes(), true, None), None);
+    let long = [SCENE, &" ".repeat(1 << 20)].concat();
+    assert_eq!(Sampling::of(VGA, long.as_bytes(), true, None), None);
 }
 
 #[test]
 fn a_scene_that_no_vm_would_take_is_an_error_and_no_more() {
-    let sampling = Sampling::of(VGA, b"no scene", true, None, ENOUGH).unwrap();
+    let sampling = Sampling::of(VGA, b"no scene", true, None).unwrap();
     assert!(sampling.run().is_err());
-    assert_eq!(Sampling::of("wcols=-3", b"1 2", true, None, ENOUGH), None);
+    assert_eq!(Sampling::of("wcols=-3", b"1 2", true, None), None);
 }
 
 proptest! {
@@ -100,7 +101,7 @@ proptest! {
         let start = [signature, &start].concat();
         let _ = picture(Filter::Enhance, &start, length);
         let _ = render(&query, length);
-        if let Some(sampling) = Sampling::of(&query, &start, is_whole, length, ENOUGH) {
+        if let Some(sampling) = Sampling::of(&query, &start, is_whole, length) {
             let _ = sampling.run();
         }
     }
