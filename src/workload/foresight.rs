@@ -33,8 +33,9 @@ const NS_PER_RAY: u64 = 120;
 /// Bytes of scene text after which a ray costs a nanosecond more: a shape takes about forty
 /// bytes to write down.
 const SCENE_BYTES_PER_NS: u64 = 20;
-/// What exceeds this is texture, not scene.
-const SCENE_BYTES: u64 = 64 << 10;
+/// What exceeds this costs a ray no more: from some 128 shapes on hierarchies spare most tests, or
+/// it is texture, not scene.
+const SCENE_BYTES: u64 = 8 << 10;
 /// A window of unknown size: VGA.
 const WINDOW: [u32; 2] = [640, 480];
 /// Rays per pixel with antialiasing.

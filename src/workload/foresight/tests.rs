@@ -75,9 +75,9 @@ fn a_scene_is_sampled_as_soon_as_it_is_there() {
 #[test]
 fn what_costs_little_is_not_sampled() {
     let small = VGA.replace("640", "80").replace("480", "60");
-    assert_eq!(Sampling::of(&small, SCENE.as_bytes(), true, None), None);
+    assert!(Sampling::of(&small, SCENE.as_bytes(), true, None).is_none());
     let long = [SCENE, &" ".repeat(1 << 20)].concat();
-    assert_eq!(Sampling::of(VGA, long.as_bytes(), true, None), None);
+    assert!(Sampling::of(VGA, long.as_bytes(), true, None).is_none());
 }
 
 #[test]
