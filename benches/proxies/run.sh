@@ -195,8 +195,10 @@ start_proxies() {
     main[haproxy]=$!
     started+=("${main[nginx]}" "${main[haproxy]}")
     if [ -z "${main[cumulet]:-}" ]; then
-        "$cumulet" balancer --state "$work/state" --port "${port[cumulet]}" --admin-port 0 \
-            >"$work/balancer.log" 2>&1 &
+        # As `up` starts it: by hand it would print every request.
+        python3 "$here/inherit.py" "${port[cumulet]}" \
+            "$cumulet" balancer --state "$work/state" --listeners-inherited \
+            2>"$work/balancer.log" &
         main[cumulet]=$!
         started+=("${main[cumulet]}")
     fi
@@ -358,8 +360,8 @@ EOF
     start_proxies "${addresses[@]}"
     for ((round = 0; round < (rounds + 2) / 3; round++)); do
         measure mixed "$round" --mix blur=3,enhance=3,raytrace=1 --distinct 20 \
-            --picture-size log-uniform:0.03..3 --render-size log-uniform:0.003..4 \
-            --shapes log-uniform:2..100 --seed $((round + 1)) -c 16 -n "$(times 350)" \
+            --picture-size log-uniform:0.03..3 --render-size log-uniform:0.003..12 \
+            --shapes log-uniform:2..120 --seed $((round + 1)) -c 16 -n "$(times 350)" \
             --timeout 600s
     done
     main[cumulet]=$cluster
@@ -368,6 +370,7 @@ EOF
 
 start_slow_backend() {
     python3 "$here/backend.py" "${slow[$1]}" &
+    disown # nobody wants to be told that it was killed
     echo $! >"$work/backend-$1.pid"
 }
 
