@@ -1,7 +1,7 @@
 """Starts a program whose stdin and stdout are listening sockets, as `cumulet up` starts a balancer.
 
-Usage: inherit.py PORT PROGRAM [ARGUMENT]... The first socket listens on PORT, the second one, for the
-admin pages, on any free port.
+Usage: inherit.py PORT PROGRAM [ARGUMENT]... The first socket listens on PORT, the second one, for
+the admin pages, on any free port.
 """
 
 import os

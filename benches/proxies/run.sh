@@ -382,8 +382,8 @@ list_slow_backends() {
     mv "$work/fleet.new" "$work/fleet"
 }
 
-# Kills one backend after the other, every 0.7 s; each is started again after 0.3 s. On a machine that
-# is too busy for that the next one waits, so that never more than one is away.
+# Kills one backend after the other, every 0.7 s; each is started again after 0.3 s. On a machine
+# that is too busy for that the next one waits, so that never more than one is away.
 kill_backends() {
     local number=0
     while sleep 0.4; do
@@ -412,8 +412,8 @@ lost() {
     measure lost-get 0 --request "GET /blurimage/get" --mix request -c 12 --duration 8s
     measure lost-post 0 --request "POST /blurimage/post" --mix request --body "$work/512k" -c 12 \
         --duration 8s
-    measure lost-stream 0 --request "POST /blurimage/stream" --mix request --body "$work/512k" -c 12 \
-        --duration 8s
+    measure lost-stream 0 --request "POST /blurimage/stream" --mix request --body "$work/512k" \
+        -c 12 --duration 8s
     end "$killer"
     stop_proxies
     end "$heart"
