@@ -20,14 +20,18 @@ mod fleet;
 mod forward;
 mod front;
 mod headers;
+mod hedge;
 mod journal;
+mod killers;
 mod latency;
 mod lease;
 mod merged;
 mod patience;
 mod probe;
+mod problems;
 mod prometheus;
 mod proxy;
+mod pulse;
 mod record;
 mod report;
 mod strict;
@@ -60,6 +64,8 @@ use proxy::Proxy;
 use report::Identity;
 use target::Target;
 
+pub use pulse::raise_priority;
+
 /// How the balancer behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -82,6 +88,8 @@ pub struct Settings {
     pub requests_per_vcpu: u32,
     /// For how long a VM that has just come into service gets less than its share.
     pub slow_start: Duration,
+    /// Whether an idle VM is asked too when an answer is late.
+    pub hedge: bool,
     /// How many requests may wait for a VM at once.
     pub queue_length: u64,
     /// For how long a request may wait for a VM.
@@ -96,6 +104,8 @@ pub struct Settings {
     pub answer_timeout: Duration,
     /// How often VMs report. After three periods of silence a VM is suspect.
     pub report_period: Duration,
+    /// Whether to write a line for each request to `log/access.log`.
+    pub access_log: bool,
     /// Whether to print a line for each request to standard output.
     pub print_requests: bool,
     /// The instance types there are, by name: a VM's type tells its speed.
@@ -113,6 +123,7 @@ impl Default for Settings {
             attempts: 3,
             requests_per_vcpu: 2,
             slow_start: Duration::from_secs(2),
+            hedge: false,
             queue_length: 10_000,
             queue_deadline: Duration::from_secs(30),
             request_deadline: Duration::from_mins(5),
@@ -120,6 +131,7 @@ impl Default for Settings {
             body_timeout: Duration::from_mins(1),
             answer_timeout: Duration::from_mins(1),
             report_period: Duration::from_secs(5),
+            access_log: true,
             print_requests: false,
             types: instance_type::built_in(),
         }
@@ -142,8 +154,9 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("asking for the balancer's own address")?;
-    let (journal, writer) = Journal::start(folder.clone(), settings.print_requests)
-        .context("starting the thread that writes the journal")?;
+    let (journal, writer) =
+        Journal::start(folder.clone(), settings.print_requests, settings.access_log)
+            .context("starting the thread that writes the journal and its access log")?;
     let events = journal.clone();
     let fleet = Arc::new(Fleet::new(rules(&settings), move |target, change| {
         events.event(event_of(target, change));
@@ -163,11 +176,13 @@ pub async fn run(
         ))),
         tokio::spawn(background.clone().run_until_cancelled_owned(probe::run(fleet.clone()))),
     ];
-    let identity = Identity { address: address.to_string(), pid: std::process::id() };
+    let identity =
+        Identity { address: address.to_string(), pid: std::process::id(), pulse: Arc::default() };
     let reports = tokio::spawn(report::run(
         fleet.clone(),
         folder.clone(),
         identity.clone(),
+        stop.clone(),
         background.clone(),
     ));
     let questions = tokio::spawn(admin::serve(admin, fleet.clone(), identity, background.clone()));

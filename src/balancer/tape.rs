@@ -29,7 +29,8 @@ struct Recording {
     declared: Option<u64>,
     end: End,
     /// Which reader may take from the source: the youngest. An older one belongs to an attempt
-    /// that was given up; it would take the wake-up away from the one that counts.
+    /// that was given up; it would take the wake-up away from the one that counts. Once the body
+    /// is whole nobody takes from the source, and several may play at once.
     reader: u64,
 }
 
@@ -67,7 +68,8 @@ impl Tape {
         let end = if source.is_end_stream() { End::Whole } else { End::Open };
         let declared = source.size_hint().exact();
         let (chunks, bytes, reader) = (Vec::new(), 0, 0);
-        let recording = Recording { source, chunks, trailers: None, bytes, limit, declared, end, reader };
+        let recording =
+            Recording { source, chunks, trailers: None, bytes, limit, declared, end, reader };
         Self(Arc::new(Mutex::new(recording)))
     }
 
@@ -111,6 +113,22 @@ impl Tape {
             Poll::Ready(recording.chunks.first().cloned())
         });
         tokio::time::timeout(patience, first).await.ok().flatten()
+    }
+
+    /// Waits for the whole body, and computes a fingerprint of it that begins with `seed`; none if
+    /// it cannot be read. It stays on the tape.
+    pub(super) async fn fingerprint(&self, seed: u64) -> Option<u64> {
+        std::future::poll_fn(|cx| {
+            let mut recording = self.lock();
+            while recording.end == End::Open {
+                ready!(recording.record(cx));
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let recording = self.lock();
+        let whole = recording.end == End::Whole;
+        whole.then(|| recording.chunks.iter().fold(seed, |hash, chunk| fingerprint(hash, chunk)))
     }
 
     /// Reads on and throws away: a client that sends a body which nobody wants may look for the
@@ -175,6 +193,12 @@ impl Recording {
     }
 }
 
+/// Adds `bytes` to a hash: FNV-1a, which does not mind in what pieces they come
+/// (<http://www.isthe.com/chongo/tech/comp/fnv/>).
+pub(super) fn fingerprint(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 fn fault_of(error: &hyper::Error) -> Fault {
     let cause = std::error::Error::source(error);
     match cause.and_then(|cause| cause.downcast_ref::<io::Error>()) {
@@ -204,7 +228,7 @@ impl Body for Reader {
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = &mut *self;
         let mut recording = this.tape.lock();
-        if recording.reader != this.number {
+        if recording.reader != this.number && recording.end == End::Open {
             return Poll::Ready(Some(Err(Fault::GivenUp)));
         }
         if this.next == recording.chunks.len() && recording.end == End::Open {

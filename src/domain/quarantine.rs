@@ -69,7 +69,10 @@ impl Quarantine {
 
     /// For how long these bytes are still refused.
     pub fn refuses(&self, hash: u64, now: Duration) -> Option<Duration> {
-        self.until.get(&hash).and_then(|until| until.checked_sub(now)).filter(|left| !left.is_zero())
+        self.until
+            .get(&hash)
+            .and_then(|until| until.checked_sub(now))
+            .filter(|left| !left.is_zero())
     }
 }
 

@@ -5,6 +5,7 @@
 mod cluster;
 mod http;
 mod loading;
+mod machines;
 mod scaling;
 mod serving;
 mod steering;

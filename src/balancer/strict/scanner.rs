@@ -160,7 +160,9 @@ fn check_beginning(head: &[u8], from: usize) -> Result<(), Refused> {
     let bare = |at: usize| at == 0 || head.get(at - 1) != Some(&b'\r');
     let tail = head.get(from..).unwrap_or_default();
     if memchr_iter(b'\n', tail).any(|at| bare(from + at)) {
-        return Err(Refused::bad("a line of the head ends with a line feed alone: CR LF is needed"));
+        return Err(Refused::bad(
+            "a line of the head ends with a line feed alone: CR LF is needed",
+        ));
     }
     if tail.contains(&0) {
         return Err(Refused::bad("the head holds a NUL: is this HTTP at all?"));
