@@ -300,3 +300,39 @@ impl Drop for TrialVm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::workload::imaging::{self, Filter, OutputFormat};
+    use crate::workload::raytracer::{self, RenderRequest, View};
+    use crate::workload::{FullSpeed, Limits, Run};
+
+    /// A VM whose answers differ from those of this program was not made of it.
+    #[test]
+    fn the_known_results_are_what_the_workloads_make() {
+        let limits = Limits::default();
+        let run = Run { threads: NonZeroUsize::MIN, pacer: &FullSpeed, limits: &limits };
+        let filtered = |filter| {
+            imaging::apply(filter, &picture(), OutputFormat::SameAsInput, &run).unwrap().bytes
+        };
+        let view = View {
+            scene_columns: 40,
+            scene_rows: 30,
+            window_columns: 40,
+            window_rows: 30,
+            column_offset: 0,
+            row_offset: 0,
+            antialias: true,
+        };
+        let scene = scene();
+        let request = RenderRequest { scene: &scene, texmap: None, view };
+        let rendered = raytracer::render(&request, &run).unwrap().bmp;
+        let made = [filtered(Filter::Blur), filtered(Filter::Enhance), rendered];
+        for (trial, made) in TRIALS.iter().zip(made) {
+            assert_eq!(format!("{:#x}", trial.answer), format!("{:#x}", fnv1a(&made)));
+        }
+    }
+}
