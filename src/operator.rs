@@ -69,6 +69,9 @@ pub enum Error {
     /// The VM is asked for, but it has not reported yet, so its process is not known.
     #[error("{0} has not started yet: try again in a moment")]
     NotStarted(VmId),
+    /// The VM is to be deleted.
+    #[error("{0} is to be deleted already: nothing can protect it any more")]
+    Leaving(VmId),
     /// The VM is on its way out.
     #[error("{id} is {state} and has no process to act on")]
     NotAlive {

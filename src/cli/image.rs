@@ -144,13 +144,23 @@ struct Trial {
 }
 
 const TRIALS: [Trial; 3] = [
-    Trial { workload: "blur", path: "/blurimage", body: picture, answer: 0 },
-    Trial { workload: "enhance", path: "/enhanceimage", body: picture, answer: 0 },
+    Trial {
+        workload: "blur",
+        path: "/blurimage",
+        body: picture,
+        answer: 0x6a9e_6fd7_a2a1_9185,
+    },
+    Trial {
+        workload: "enhance",
+        path: "/enhanceimage",
+        body: picture,
+        answer: 0xc08b_2c78_ecaf_cbba,
+    },
     Trial {
         workload: "raytrace",
         path: "/raytracer?scols=40&srows=30&wcols=40&wrows=30&coff=0&roff=0&aa=true",
         body: scene,
-        answer: 0,
+        answer: 0xf781_d110_0f30_f3f4,
     },
 ];
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Error, change, no_cluster, tell};
+use crate::domain::decision::Action;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
 use crate::state::as_state::Refresh;
@@ -12,14 +13,17 @@ use crate::units::Share;
 /// Protects a VM from scale-in and refresh, or no longer. Returns whether that changed anything.
 ///
 /// # Errors
-/// [`Error::NoSuchVm`] for one that ASState.xml does not list, [`Error::NoCluster`],
-/// [`Error::State`].
+/// [`Error::NoSuchVm`] for one that ASState.xml does not list, [`Error::Leaving`],
+/// [`Error::NoCluster`], [`Error::State`].
 pub fn protect(folder: &StateFolder, id: &VmId, protected: bool) -> Result<bool, Error> {
     let changed = change(folder, |file| {
         let order = file.vms.iter_mut().find(|order| &order.id == id)?;
-        Some(std::mem::replace(&mut order.protected, protected) != protected)
+        if order.action == Action::Delete {
+            return Some(Err(Error::Leaving(id.clone())));
+        }
+        Some(Ok(std::mem::replace(&mut order.protected, protected) != protected))
     })?;
-    let changed = changed.ok_or_else(|| Error::unknown_vm(folder, id))?;
+    let changed = changed.ok_or_else(|| Error::unknown_vm(folder, id))??;
     if changed {
         let told = if protected { "protected" } else { "no longer protected" };
         tell(folder, EventKind::Operator, Some(id), told);
