@@ -17,12 +17,15 @@ mod reconcile;
 mod role;
 mod shutdown;
 mod start;
+mod succession;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch::{self, Receiver};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +42,7 @@ use front::Front;
 use hold::Hold;
 use machine::Machine;
 use role::Role;
+use succession::Predecessor;
 
 /// How a cluster is to be run.
 #[derive(Debug, Clone)]
@@ -89,7 +93,8 @@ pub async fn run(
     now: CancellationToken,
 ) -> anyhow::Result<()> {
     let untold = feed::Lines::from_now(&folder);
-    let mut cluster = start::start(settings, folder).await?;
+    let restarts = signal(SignalKind::user_defined2()).context("cannot hear SIGUSR2")?;
+    let mut cluster = start::start(settings, folder, restarts).await?;
     let narrator = cluster.narrate(untold);
     let ended = match cluster.reconcile_until(&stop).await {
         Ok(()) => cluster.shut_down(&now).await,
@@ -128,6 +133,10 @@ struct Cluster {
     trouble: Option<String>,
     front: Front,
     balancer: Role,
+    /// Balancers before it that still finish what they have.
+    predecessors: Vec<Predecessor>,
+    /// SIGUSR2: the balancer is to be replaced by a new one.
+    restarts: Signal,
     autoscaler: Role,
 }
 

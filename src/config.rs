@@ -138,11 +138,21 @@ pub struct Balancer {
     pub queue_length: u32,
     /// How long a VM that has just come into service gets less than its share.
     pub slow_start: Duration,
+    /// Whether an idle VM is asked too when an answer is late.
+    pub hedge: bool,
     /// How long a request may take in all.
     pub request_deadline: Duration,
     /// Answers up to this size are held until they are whole, so that a VM that dies in the middle
     /// of one costs the client nothing.
     pub hold_answer_bytes: u64,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// How long a client may take to send the body of a request.
+    pub body_timeout: Duration,
+    /// How long a client may take to read an answer.
+    pub answer_timeout: Duration,
+    /// Whether each request gets a line in `log/access.log`.
+    pub access_log: bool,
 }
 
 /// Bounds on what a request may ask for.
@@ -203,8 +213,13 @@ impl Default for Settings {
                 queue_deadline: Duration::from_secs(30),
                 queue_length: 10_000,
                 slow_start: Duration::from_secs(2),
+                hedge: false,
                 request_deadline: Duration::from_mins(5),
                 hold_answer_bytes: mebibytes(8),
+                head_timeout: Duration::from_secs(10),
+                body_timeout: Duration::from_mins(1),
+                answer_timeout: Duration::from_mins(1),
+                access_log: true,
             },
             limits: Limits {
                 body_bytes: mebibytes(64),

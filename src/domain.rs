@@ -9,6 +9,7 @@ pub mod cost;
 pub mod credits;
 pub mod decision;
 pub mod health;
+pub mod hedging;
 pub mod instance_type;
 pub mod load;
 pub mod quarantine;

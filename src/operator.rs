@@ -91,6 +91,18 @@ impl Error {
     }
 }
 
+/// Has a new balancer take over from the one that runs: requests go on meanwhile. Returns the
+/// process of the old one; once the new one runs, `cluster.toml` names it.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`], [`Error::Process`].
+pub fn restart_balancer(folder: &StateFolder) -> Result<Option<u32>, Error> {
+    let Some(cluster) = folder.read_cluster_file()? else { return Err(no_cluster(folder)) };
+    process::signal_cluster(cluster.pid, Signal::USR2)?;
+    tell(folder, EventKind::Operator, None, "a restart of the balancer asked for");
+    Ok(cluster.balancer_pid)
+}
+
 /// Asks for one more VM, of the given type and image or the cluster's default. Returns its id.
 ///
 /// # Errors

@@ -13,6 +13,7 @@
 //!   watch         tells readers when a document says something new
 //! ```
 
+pub mod access;
 pub mod as_state;
 pub mod cluster_file;
 pub mod document;

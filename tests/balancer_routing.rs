@@ -55,6 +55,38 @@ async fn the_policy_in_asstate_is_followed_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_asks_is_told_why() {
+    let vm = FakeVm::start("vm-1").await;
+    let cluster = Cluster::start(&[&vm]).await;
+    assert_eq!(cluster.get("/").await.header("x-cumulet-route"), None);
+    let asks = "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\nX-Cumulet-Explain: 1\r\n\r\n";
+    let answer = cluster.send(asks).await;
+    let why = "least-in-flight: vm-1: 0 in flight, 0 s of work";
+    assert_eq!(answer.header("x-cumulet-route"), Some(why));
+    cluster.until("/state", |answer| answer.text().contains(why)).await;
+    let told = || async {
+        let file = cluster.file("LBState.xml");
+        file.contains("<Choice") && file.contains("request=\"mine\"") && file.contains(why)
+    };
+    eventually(told).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_vm_that_others_use_gets_less() {
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    let cluster = Cluster::start(&[]).await;
+    let mut busy = vms[0].report();
+    busy.load.in_flight = 500;
+    cluster.set_vms(vec![busy, vms[1].report()]);
+    cluster.until("/state", |answer| answer.text().contains("\"foreign\": 4")).await;
+    for _ in 0..4 {
+        assert_eq!(cluster.get("/").await.vm(), "vm-2");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn idle_vms_take_turns() {
     let vms =
         [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await, FakeVm::start("vm-3").await];
@@ -291,7 +323,10 @@ async fn the_state_is_told_in_files_and_to_the_admin() {
     assert_eq!(cluster.ask_admin("/readyz").await.status(), 200);
     let metrics = cluster.ask_admin("/metrics").await.text();
     assert!(metrics.contains("cumulet_requests_total{vm=\"vm-1\",class=\"2xx\"} 3"), "{metrics}");
-    assert!(metrics.contains("cumulet_request_duration_seconds_count{vm=\"vm-1\"} 3"), "{metrics}");
+    assert!(
+        metrics.contains("duration_seconds_count{vm=\"vm-1\",workload=\"other\"} 3"),
+        "{metrics}"
+    );
     assert_eq!(cluster.ask_admin("/nothing").await.status(), 404);
     eventually(|| async { cluster.file("LBState.xml").contains("served=\"3\"") }).await;
     cluster.stop().await;

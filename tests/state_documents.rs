@@ -17,7 +17,7 @@ use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::Document;
 use cumulet::state::as_state::{AsStateFile, VmOrder};
-use cumulet::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use cumulet::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::Foreign;
 use cumulet::units::Share;
@@ -123,6 +123,7 @@ fn as_state_is_frozen() {
         maximum: 20,
         paused: false,
         balancing: None,
+        refresh: None,
         last_vm: 4,
         vms: vec![keep, add, delete],
         decisions: vec![Decision {
@@ -155,6 +156,8 @@ fn lb_state_is_frozen() {
         p50_ms: 41.5,
         p95_ms: 180.0,
         p99_ms: 950.25,
+        ejections: 1,
+        capacity: LbCapacity { cap: Some(4), speed: 1.96, weight: 0.3, foreign: 0.5 },
     };
     let leaving = LbTarget {
         id: vm(2),
@@ -168,6 +171,18 @@ fn lb_state_is_frozen() {
         p50_ms: 0.0,
         p95_ms: 0.0,
         p99_ms: 0.0,
+        ejections: 0,
+        capacity: LbCapacity::default(),
+    };
+    let choice = LbChoice {
+        at: at("2026-11-21T22:41:05.400Z"),
+        request: "k3v9".to_owned(),
+        attempt: 2,
+        workload: "blur".to_owned(),
+        work_seconds: 0.016,
+        waited_ms: 12.5,
+        vm: vm(1),
+        reason: "least-in-flight: vm-1: 1 in flight, 0.3 s of work".to_owned(),
     };
     let value = LbStateFile {
         seq: 9001,
@@ -175,6 +190,7 @@ fn lb_state_is_frozen() {
         address: "127.0.0.1:8000".to_owned(),
         pid: 4240,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.125,
         totals: LbTotals {
             requests: 120,
             in_flight: 2,
@@ -186,6 +202,7 @@ fn lb_state_is_frozen() {
             offered_load: 1.204,
         },
         vms: vec![target, leaving],
+        choices: vec![choice],
         foreign: Foreign::default(),
     };
     assert_frozen(LB_STATE, &value);

@@ -3,24 +3,38 @@
 mod dispatch;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hyper::header::HeaderValue;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::target::{Tally, Target};
+use super::target::{State, Tally, Target};
 use super::totals::Totals;
-use crate::domain::balancing::Policy;
-use crate::domain::cost::Work;
+use crate::domain::balancing::{Demand, Policy, Reason};
+use crate::domain::cost::{Kind, Work};
 use crate::domain::decision::Action;
 use crate::domain::health::{Change, Event};
+use crate::domain::hedging::Lateness;
 use crate::domain::instance_type::InstanceType;
+use crate::domain::retries::Budget;
 use crate::domain::vm::VmState;
 use crate::domain::waiting::Waiting;
 use crate::state::as_state::AsStateFile;
+use crate::state::lb_state::CHOICES_KEPT;
 use crate::state::vm_state::{VmReport, VmStateFile};
 pub(super) use dispatch::{Assignment, NoVm};
+
+/// Of the requests that come so many may be repeated; see [`Budget`].
+const RETRY_SHARE: f64 = 0.2;
+/// And so many besides.
+const RETRIES_PER_SECOND: f64 = 3.0;
+/// Of the requests that come so many may have a second VM asked.
+const HEDGE_SHARE: f64 = 0.02;
+/// And so many besides: one in ten seconds.
+const HEDGES_PER_SECOND: f64 = 0.1;
 
 /// What the fleet is to know of the settings.
 #[derive(Debug, Clone)]
@@ -69,7 +83,32 @@ struct Inner {
     policy: Policy,
     choices: u64,
     waiting: Queue,
+    retries: Budget,
+    hedges: Budget,
+    /// How long VMs take by their predictions, by workload in the order of [`Kind::ALL`].
+    lateness: [Lateness; Kind::ALL.len()],
+    /// The last choices, oldest first.
+    recent: VecDeque<Chosen>,
     totals: Totals,
+}
+
+/// One of the last choices.
+#[derive(Clone)]
+pub(super) struct Chosen {
+    /// When.
+    pub(super) at: Timestamp,
+    /// The request.
+    pub(super) request: HeaderValue,
+    /// Which attempt at it.
+    pub(super) attempt: u32,
+    /// What it asked for.
+    pub(super) kind: Kind,
+    /// What that was predicted to cost.
+    pub(super) work: Work,
+    /// How long it had waited.
+    pub(super) waited: Duration,
+    /// Which VM, and why.
+    pub(super) reason: Arc<Reason>,
 }
 
 impl Fleet {
@@ -86,6 +125,10 @@ impl Fleet {
             policy: rules.policy,
             choices: 0,
             waiting: Waiting::new(rules.queue_length),
+            retries: Budget::new(RETRY_SHARE, RETRIES_PER_SECOND),
+            hedges: Budget::new(HEDGE_SHARE, HEDGES_PER_SECOND),
+            lateness: Default::default(),
+            recent: VecDeque::with_capacity(CHOICES_KEPT),
             totals: Totals::default(),
         };
         Self {
@@ -124,7 +167,41 @@ impl Fleet {
         let mut inner = self.inner();
         inner.totals.arrived(work, now);
         inner.totals.in_flight += 1;
+        let age = self.age(now);
+        inner.retries.pay_in(age);
+        inner.hedges.pay_in(age);
         inner.waiting.len()
+    }
+
+    /// A VM took `time` for a request that made this `demand`.
+    pub(super) fn took(&self, time: Duration, demand: Demand) {
+        self.inner().lateness[demand.kind.index()].heard(time, demand.work);
+    }
+
+    /// After what time the answer to such a request is late.
+    pub(super) fn late_after(&self, demand: Demand) -> Duration {
+        self.inner().lateness[demand.kind.index()].late_after(demand.work)
+    }
+
+    /// Takes a repetition out of the budget, if there is one.
+    pub(super) fn may_repeat(&self, now: Instant) -> bool {
+        let age = self.age(now);
+        self.inner().retries.take(age)
+    }
+
+    /// A request is sent to a VM.
+    pub(super) fn chosen(&self, chosen: Chosen) {
+        let mut inner = self.inner();
+        inner.totals.retries += u64::from(chosen.attempt > 1);
+        if inner.recent.len() == CHOICES_KEPT {
+            inner.recent.pop_front();
+        }
+        inner.recent.push_back(chosen);
+    }
+
+    /// The last choices, oldest first.
+    pub(super) fn recent(&self) -> Vec<Chosen> {
+        self.inner().recent.iter().cloned().collect()
     }
 
     /// Counts something.
@@ -154,7 +231,11 @@ impl Fleet {
                 Some(target) if target.pid == report.pid && target.address == report.address => {
                     target.clone()
                 }
-                _ => Arc::new(self.new_life(report, known, now)),
+                _ => {
+                    let target = Arc::new(self.new_life(report, known, now));
+                    tokio::spawn(watch::until_its_end(self.clone(), target.clone()));
+                    target
+                }
             };
             target.state().bar(barred(report, &orders), now, warm);
             if self.hear_report(&target, report, now) {
@@ -204,6 +285,11 @@ impl Fleet {
     /// Whether at least one VM may get a request.
     pub(super) fn is_ready(&self) -> bool {
         self.inner().targets.iter().any(|target| target.state().standing().is_in_rotation())
+    }
+
+    /// What part of its share a VM in this state is to get.
+    pub(super) fn weight(&self, state: &State, now: Instant) -> f64 {
+        state.weight(now, self.rules.slow_start)
     }
 
     /// Since this balancer began.

@@ -7,8 +7,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 
 use super::fleet::Fleet;
 use super::target::Target;
-use crate::domain::balancing::Tried;
-use crate::domain::cost::Work;
+use crate::domain::balancing::{Demand, Tried};
 use crate::domain::health::Event;
 use crate::http::X_CUMULET_LOAD;
 
@@ -17,21 +16,21 @@ pub(super) struct Lease {
     fleet: Arc<Fleet>,
     /// The VM.
     pub(super) target: Arc<Target>,
-    work: Work,
+    demand: Demand,
     begun: Instant,
 }
 
 impl Lease {
-    /// Counts a request of so much `work` at `target`, chosen by the choice of this number.
+    /// Counts a request that makes this `demand` at `target`, chosen by the choice of this number.
     pub(super) fn new(
         fleet: Arc<Fleet>,
         target: Arc<Target>,
-        work: Work,
+        demand: Demand,
         choice: u64,
         now: Instant,
     ) -> Self {
-        target.state().take_on(work, choice, now);
-        Self { fleet, target, work, begun: now }
+        target.state().take_on(demand.work, choice, now);
+        Self { fleet, target, demand, begun: now }
     }
 
     /// Takes in the load that the VM tells of in the head of an answer.
@@ -55,9 +54,21 @@ impl Lease {
         if let Some(count) = state.tally.answered.get_mut(class) {
             *count += 1;
         }
-        state.tally.latency.record(now.saturating_duration_since(self.begun), now);
+        let time = now.saturating_duration_since(self.begun);
+        state.tally.latency.record(time, now);
+        // Cannot be out of bounds: there is one for each kind.
+        state.tally.by_kind[self.demand.kind.index()].record(time);
         drop(state);
-        self.tell(Event::Answered);
+        if status < 400 {
+            self.fleet.took(time, self.demand);
+        }
+        self.tell(if status >= 500 { Event::Failed { can_spare: false } } else { Event::Answered });
+    }
+
+    /// How many other requests the VM may have had when it broke off. Those that share its fate may
+    /// have left already, so this is the most that it had lately.
+    pub(super) fn company(&self) -> u32 {
+        self.target.state().peak(Instant::now()).saturating_sub(1)
     }
 
     /// The VM has not answered; the request is sent elsewhere, or not.
@@ -70,7 +81,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.fleet.release(&self.target, self.work);
+        self.fleet.release(&self.target, self.demand.work);
     }
 }
 

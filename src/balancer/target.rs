@@ -7,10 +7,10 @@ use hyper::client::conn::http1::SendRequest;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::latency::Latency;
+use super::latency::{Buckets, Latency};
 use super::tape::Reader;
 use crate::domain::balancing::{self, Foreign, Standing};
-use crate::domain::cost::Work;
+use crate::domain::cost::{Kind, Work};
 use crate::domain::health::{Cause, Health, Phase};
 use crate::domain::vm::VmId;
 
@@ -35,6 +35,8 @@ pub(super) struct Target {
     pub(super) speed: f64,
     /// How many requests it may have at once; none is any number.
     pub(super) cap: Option<u32>,
+    /// Cancelled when this life is over.
+    pub(super) over: CancellationToken,
     state: Mutex<State>,
     idle: Mutex<Idle>,
 }
@@ -104,6 +106,8 @@ pub(super) struct Tally {
     pub(super) ejections: u64,
     /// Times to answer.
     pub(super) latency: Latency,
+    /// The same by workload, in the order of [`Kind::ALL`].
+    pub(super) by_kind: [Buckets; Kind::ALL.len()],
 }
 
 #[derive(Default)]
@@ -138,7 +142,9 @@ impl Target {
             report,
             hung: CancellationToken::new(),
         };
-        Self { id, pid, address, speed, cap, state: Mutex::new(state), idle: Mutex::default() }
+        let over = CancellationToken::new();
+        let (state, idle) = (Mutex::new(state), Mutex::default());
+        Self { id, pid, address, speed, cap, over, state, idle }
     }
 
     /// Its numbers, locked.
@@ -172,6 +178,7 @@ impl Target {
 
     /// Drops the idle connections and keeps no more: this life is over.
     pub(super) fn retire(&self) {
+        self.over.cancel();
         let mut idle = self.idle();
         idle.retired = true;
         idle.connections.clear();
@@ -195,6 +202,11 @@ impl State {
     pub(super) fn hear_load(&mut self, inside: u32, now: Instant, age: Duration) {
         let own = self.peak.note(self.in_flight, now);
         self.foreign.heard(inside, own, age);
+    }
+
+    /// The most requests it had at once in the last second or two.
+    pub(super) fn peak(&mut self, now: Instant) -> u32 {
+        self.peak.note(self.in_flight, now)
     }
 
     /// Takes in what the files say against sending it requests. One that comes into service warms

@@ -109,6 +109,11 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
             TcpListener::bind(loopback).with_context(|| format!("cannot listen on {loopback}"))?,
         )
     };
+    if listeners_inherited {
+        process::descriptors::let_others_copy();
+    }
+    // Before any thread is started: each inherits the priority of the one that starts it.
+    tracing::info!("the balancer {}", balancer::raise_priority());
     let role = balancer_settings(settings, !listeners_inherited);
     run(move |stop, _| async move {
         balancer::run(role, folder, asynchronous(listener)?, asynchronous(admin)?, stop).await
@@ -263,9 +268,14 @@ fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
         attempts: wanted.max_attempts,
         requests_per_vcpu: settings.limits.requests_per_vcpu,
         slow_start: wanted.slow_start,
+        hedge: wanted.hedge,
         queue_length: wanted.queue_length.into(),
         queue_deadline: wanted.queue_deadline,
         request_deadline: wanted.request_deadline,
+        head_timeout: wanted.head_timeout,
+        body_timeout: wanted.body_timeout,
+        answer_timeout: wanted.answer_timeout,
+        access_log: wanted.access_log,
         report_period: settings.report_every,
         print_requests: prints,
         types: settings.instance_types.clone(),

@@ -41,6 +41,7 @@ impl Cluster {
                 Some(answer) = self.answers.1.recv() => self.hear(&answer),
                 Ok(()) = self.as_state.changed() => {}
                 Ok(()) = self.vm_state.changed() => self.note_reports().await,
+                Some(()) = self.restarts.recv() => self.start_successor().await,
                 _ = look.tick() => {}
             }
             let now = Instant::now();
@@ -49,6 +50,7 @@ impl Cluster {
             self.keep_folder()?;
             self.tell_problems().await;
             self.start_roles().await;
+            self.retire_predecessors().await;
             self.meet_strangers().await;
             self.launch_missing().await;
             self.step_machines().await;
@@ -113,6 +115,9 @@ impl Cluster {
     /// wanted; a role is started again.
     async fn bury(&mut self, exit: Exit) {
         let now = Instant::now();
+        if self.is_predecessor(exit.pid).await {
+            return;
+        }
         for name in ["balancer", "autoscaler"] {
             let role = self.role(name);
             if role.pid() == Some(exit.pid) {
@@ -194,7 +199,7 @@ impl Cluster {
         }
     }
 
-    fn start_role(&mut self, name: &str) -> anyhow::Result<u32> {
+    pub(super) fn start_role(&mut self, name: &str) -> anyhow::Result<u32> {
         let mut arguments = vec![name.to_owned()];
         arguments.extend(self.settings.handed_on.iter().cloned());
         let streams = if name == self.balancer.name {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::hold::Hold;
@@ -26,7 +27,11 @@ use crate::state::watch::Watcher;
 const BY: &str = "cluster";
 
 /// Takes the folder and its survivors and starts the roles.
-pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Result<Cluster> {
+pub(super) async fn start(
+    settings: Settings,
+    folder: StateFolder,
+    restarts: Signal,
+) -> anyhow::Result<Cluster> {
     let hold = Hold::take(folder.path())?;
     let before = folder.read_cluster_file().unwrap_or_else(|error| {
         tracing::warn!(%error, "the addresses of an earlier cluster cannot be read");
@@ -56,6 +61,8 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
         trouble: None,
         front,
         balancer: Role::new("balancer", now),
+        predecessors: Vec::new(),
+        restarts,
         autoscaler: Role::new("autoscaler", now),
         settings,
         folder,
@@ -81,9 +88,11 @@ fn front(
     before: Option<&ClusterFile>,
     survivors: &[RoleProcess],
 ) -> anyhow::Result<Front> {
-    let balancer_lives = survivors.iter().any(|process| process.role == "balancer");
-    match before.and_then(adopt::addresses) {
-        Some((address, admin)) if balancer_lives => Ok(Front::held_elsewhere(address, admin)),
+    let balancer = survivors.iter().find(|process| process.role == "balancer");
+    match (before.and_then(adopt::addresses), balancer) {
+        (Some((address, admin)), Some(balancer)) => {
+            Ok(Front::held_by(balancer.pid, address, admin))
+        }
         _ => Front::open(settings.port, settings.admin_port),
     }
 }

@@ -81,12 +81,21 @@ pub static KEYS: &[Key] = &[
     key!("balancer.queue_deadline", balancer.queue_deadline, "how long a request waits for a VM"),
     key!("balancer.queue_length", balancer.queue_length, "how many requests may wait for a VM"),
     key!("balancer.slow_start", balancer.slow_start, "how long a VM that has just come warms up"),
+    key!("balancer.hedge", balancer.hedge, "whether an idle VM is asked too when one is late"),
     key!("balancer.request_deadline", balancer.request_deadline, "how long a request may take"),
     key!(
         "balancer.hold_answer_bytes",
         balancer.hold_answer_bytes,
         "answers up to this size are held until whole"
     ),
+    key!("balancer.head_timeout", balancer.head_timeout, "how long a client may send a head"),
+    key!("balancer.body_timeout", balancer.body_timeout, "how long a client may send a body"),
+    key!(
+        "balancer.answer_timeout",
+        balancer.answer_timeout,
+        "how long a client may read an answer"
+    ),
+    key!("balancer.access_log", balancer.access_log, "whether each request is logged"),
     key!("limits.body_bytes", limits.body_bytes, "bytes of a request's body"),
     key!("limits.picture_pixels", limits.picture_pixels, "pixels of a picture"),
     key!("limits.window_pixels", limits.window_pixels, "pixels of a rendered window"),

@@ -17,7 +17,7 @@ mod reason;
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::domain::cost::Work;
+use crate::domain::cost::{Kind, Work};
 use crate::domain::vm::VmId;
 
 pub use foreign::Foreign;
@@ -87,11 +87,18 @@ pub struct Candidate<'a> {
 /// What a request asks of a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Demand {
-    /// The predicted work.
+    /// The kind of work.
+    pub kind: Kind,
+    /// How much was predicted.
     pub work: Work,
+}
+
+impl Demand {
     /// Whether it takes one of the places that a VM has. A page or a health check does not: VMs
     /// answer those however busy they are.
-    pub takes_place: bool,
+    pub fn takes_place(self) -> bool {
+        self.kind != Kind::Other
+    }
 }
 
 /// What came of looking for a VM.
@@ -189,7 +196,7 @@ impl<'a> Field<'a> {
 
     fn has_room(&self, candidate: &Candidate<'_>) -> bool {
         let is_full = candidate.cap.is_some_and(|cap| candidate.in_flight >= cap);
-        !(self.demand.takes_place && is_full)
+        !(self.demand.takes_place() && is_full)
     }
 
     /// The place of the chosen one of `class`; none if none of it has room.

@@ -18,7 +18,7 @@ use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::cluster_file::ClusterFile;
 use crate::state::events::{Event, EventKind};
-use crate::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{LbCapacity, LbStateFile, LbTarget, LbTotals};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::vm_state::{VmReport, VmStateFile};
@@ -167,6 +167,8 @@ fn balancer() -> LbStateFile {
         p50_ms: 41.0,
         p95_ms: 500.0 + 70.0 * vm as f64,
         p99_ms: 1400.0,
+        ejections: 0,
+        capacity: LbCapacity::default(),
     };
     LbStateFile {
         seq: 734,
@@ -174,6 +176,7 @@ fn balancer() -> LbStateFile {
         address: "127.0.0.1:8000".to_owned(),
         pid: 41_001,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.1,
         totals: LbTotals {
             requests: 5628,
             in_flight: 12,
@@ -192,6 +195,7 @@ fn balancer() -> LbStateFile {
             target(6, true, "answers"),
             target(7, false, "boots"),
         ],
+        choices: Vec::new(),
         foreign: Foreign::default(),
     }
 }

@@ -92,8 +92,8 @@ fn a_vm_without_credits_is_held_to_its_baseline_and_says_what_it_has_left() {
     // At rest an hour of earning, 6 credits, passes in 6 s.
     until("it earns", || credits().filter(|credits| *credits > 2.5));
     let path = render_path(400, 300);
+    let done = &AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let done = &AtomicBool::new(false);
         let (path, cluster) = (&path, &cluster);
         let load = scope.spawn(move || {
             while !done.load(Ordering::Relaxed) {

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod http;
+mod loading;
 mod machines;
 mod scaling;
 mod serving;

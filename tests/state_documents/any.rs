@@ -7,8 +7,8 @@ use cumulet::domain::balancing::Policy;
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
-use cumulet::state::as_state::{AsStateFile, VmOrder};
-use cumulet::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use cumulet::state::as_state::{AsStateFile, Refresh, VmOrder};
+use cumulet::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::{Element, Foreign, Node};
 use cumulet::units::Share;
@@ -268,19 +268,42 @@ fn totals() -> impl Strategy<Value = LbTotals> {
 fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
     let counts = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>());
     let amounts = (amount(), amount(), amount(), amount());
-    (any::<bool>(), text(), counts, amounts).prop_map(
-        move |(in_rotation, reason, (in_flight, served, failures, retries), amounts)| LbTarget {
-            id: id.clone(),
-            in_rotation,
+    let capacity = (option::of(any::<u32>()), amount(), amount(), amount())
+        .prop_map(|(cap, speed, weight, foreign)| LbCapacity { cap, speed, weight, foreign });
+    (any::<bool>(), text(), counts, amounts, (any::<u64>(), capacity)).prop_map(
+        move |(in_rotation, reason, counts, amounts, (ejections, capacity))| {
+            let (in_flight, served, failures, retries) = counts;
+            LbTarget {
+                id: id.clone(),
+                in_rotation,
+                reason,
+                in_flight,
+                outstanding_seconds: amounts.0,
+                served,
+                failures,
+                retries,
+                p50_ms: amounts.1,
+                p95_ms: amounts.2,
+                p99_ms: amounts.3,
+                ejections,
+                capacity,
+            }
+        },
+    )
+}
+
+fn choice() -> impl Strategy<Value = LbChoice> {
+    let words = (text(), text(), text(), "[a-z0-9-]{1,9}");
+    (time(), words, any::<u32>(), amount(), amount()).prop_map(
+        |(at, (request, workload, reason, vm), attempt, work_seconds, waited_ms)| LbChoice {
+            at,
+            request,
+            attempt,
+            workload,
+            work_seconds,
+            waited_ms,
+            vm: vm.parse().unwrap(),
             reason,
-            in_flight,
-            outstanding_seconds: amounts.0,
-            served,
-            failures,
-            retries,
-            p50_ms: amounts.1,
-            p95_ms: amounts.2,
-            p99_ms: amounts.3,
         },
     )
 }
@@ -288,9 +311,21 @@ fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
 /// Any LBState.xml.
 pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
-    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
-    (head, totals(), vms, foreign()).prop_map(|(head, totals, vms, foreign)| {
-        let (seq, reported_at, address, pid, policy) = head;
-        LbStateFile { seq, reported_at, address, pid, policy, totals, vms, foreign }
+    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text(), amount());
+    let lists = (vms, vec(choice(), 0..3));
+    (head, totals(), lists, foreign()).prop_map(|(head, totals, (vms, choices), foreign)| {
+        let (seq, reported_at, address, pid, policy, scheduling_delay_ms) = head;
+        LbStateFile {
+            seq,
+            reported_at,
+            address,
+            pid,
+            policy,
+            scheduling_delay_ms,
+            totals,
+            vms,
+            choices,
+            foreign,
+        }
     })
 }

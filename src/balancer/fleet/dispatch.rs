@@ -71,7 +71,7 @@ impl Fleet {
         let (place, mut outcome) = {
             let mut inner = self.inner();
             let now = Instant::now();
-            match self.find(&mut inner, visits, demand, now) {
+            match self.find(&mut inner, visits, demand, now, None) {
                 Found::Vm(assignment) => return Ok(assignment),
                 Found::Never(no_vm) => return Err(no_vm),
                 Found::Later => {}
@@ -89,6 +89,25 @@ impl Fleet {
         // A VM may have been handed over between the last moment and the leaving of the queue.
         let handed = in_time.map_or_else(|_| outcome.try_recv().ok(), Result::ok);
         handed.unwrap_or(Err(NoVm::WaitedTooLong(limit)))
+    }
+
+    /// An idle VM for a request that is being worked on elsewhere, if there is one and the budget
+    /// for such second copies allows it.
+    pub(in crate::balancer) fn idle_vm(
+        self: &Arc<Self>,
+        visits: &Visits,
+        demand: Demand,
+        now: Instant,
+    ) -> Option<Assignment> {
+        let mut inner = self.inner();
+        let found = match self.find(&mut inner, visits, demand, now, Some(1)) {
+            Found::Vm(assignment) => assignment,
+            Found::Later | Found::Never(_) => return None,
+        };
+        let allowed = inner.hedges.take(self.age(now));
+        // Giving a VM back takes the lock.
+        drop(inner);
+        allowed.then_some(found)
     }
 
     /// Goes through the queue: something has changed that may let one that waits go on.
@@ -126,11 +145,13 @@ impl Fleet {
         let limit = self.rules.queue_length;
         let mut waiting = std::mem::replace(&mut inner.waiting, super::Queue::new(limit));
         let served = waiting.serve(|waiter, _| {
-            match self.find(inner, &waiter.visits, waiter.demand, now) {
+            match self.find(inner, &waiter.visits, waiter.demand, now, None) {
                 Found::Vm(assignment) => Fate::Leaves(Ok(assignment)),
                 Found::Never(no_vm) => Fate::Leaves(Err(no_vm)),
                 // Who has been nowhere yet may go wherever anybody may.
-                Found::Later if waiter.visits.is_none() && waiter.demand.takes_place => Fate::Stop,
+                Found::Later if waiter.visits.is_none() && waiter.demand.takes_place() => {
+                    Fate::Stop
+                }
                 Found::Later => Fate::Stays,
             }
         });
@@ -138,23 +159,31 @@ impl Fleet {
         HandOut(served)
     }
 
+    /// Looks for a VM; `cap`, if any, takes the place of what each VM may have at once.
     fn find(
         self: &Arc<Self>,
         inner: &mut Inner,
         visits: &Visits,
         demand: Demand,
         now: Instant,
+        cap: Option<u32>,
     ) -> Found {
         let age = self.age(now);
-        let candidates: Vec<Candidate<'_>> =
-            inner.targets.iter().map(|target| self.candidate(target, visits, now, age)).collect();
+        let candidates: Vec<Candidate<'_>> = inner
+            .targets
+            .iter()
+            .map(|target| {
+                let known = self.candidate(target, visits, now, age);
+                Candidate { cap: cap.or(known.cap), ..known }
+            })
+            .collect();
         let draws = [fastrand::u32(..), fastrand::u32(..)];
         match balancing::choose(inner.policy, &candidates, demand, draws) {
             Verdict::Chosen(choice) => match inner.targets.get(choice.index) {
                 Some(target) => {
                     inner.choices += 1;
                     let lease =
-                        Lease::new(self.clone(), target.clone(), demand.work, inner.choices, now);
+                        Lease::new(self.clone(), target.clone(), demand, inner.choices, now);
                     Found::Vm(Assignment { lease, reason: choice.reason })
                 }
                 None => Found::Never(NoVm::AtAll("the chosen VM is gone".to_owned())),
@@ -186,7 +215,7 @@ impl Fleet {
             foreign: state.foreign.at(age),
             outstanding: state.outstanding,
             speed: target.speed,
-            weight: state.weight(now, self.rules.slow_start),
+            weight: self.weight(&state, now),
             reported: state.reported,
             last_chosen: state.last_chosen,
         }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::Fleet;
 use crate::balancer::target::Target;
-use crate::domain::health::{Cause, Change, Event};
+use crate::domain::balancing::Standing;
+use crate::domain::health::{self, Cause, Change, Event};
+use crate::process;
 
 impl Fleet {
     /// Looks for VMs whose reports are late: three periods without a new one, by this process's
@@ -22,6 +24,10 @@ impl Fleet {
 
     /// Takes in what happened to a VM.
     pub(in crate::balancer) fn tell(self: &Arc<Self>, target: &Target, event: Event, now: Instant) {
+        let event = match event {
+            Event::Failed { .. } => Event::Failed { can_spare: self.can_spare_one() },
+            other => other,
+        };
         let mut state = target.state();
         let before = state.health.phase();
         let change = state.health.on(event, now.saturating_duration_since(self.born));
@@ -56,6 +62,17 @@ impl Fleet {
         }
     }
 
+    /// Whether one more VM may be ejected for its errors.
+    fn can_spare_one(&self) -> bool {
+        let (mut ejected, mut all) = (0, 0);
+        for target in &self.inner().targets {
+            let standing = target.state().standing();
+            all += usize::from(standing != Standing::Barred);
+            ejected += usize::from(standing == Standing::Ejected);
+        }
+        health::can_spare(ejected, all)
+    }
+
     /// The VMs whose probe is due, marked as being probed, and when to look again.
     pub(in crate::balancer) fn take_due_probes(
         &self,
@@ -79,5 +96,14 @@ impl Fleet {
             }
         }
         (due, next)
+    }
+}
+
+/// Hears of the end of a VM's process, as long as the files tell of it. Its requests, if it had
+/// any, find out for themselves; this is for the next ones.
+pub(super) async fn until_its_end(fleet: Arc<Fleet>, target: Arc<Target>) {
+    let over = target.over.clone();
+    if over.run_until_cancelled(process::ended(target.pid)).await.is_some() {
+        fleet.tell(&target, Event::Died, Instant::now());
     }
 }

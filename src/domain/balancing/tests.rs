@@ -22,7 +22,7 @@ fn idle(id: &VmId) -> Candidate<'_> {
 }
 
 const SECOND: Work = Work::from_nanos(1_000_000_000);
-const DEMAND: Demand = Demand { work: SECOND, takes_place: true };
+const DEMAND: Demand = Demand { kind: Kind::Raytrace, work: SECOND };
 
 fn verdict(policy: Policy, candidates: &[Candidate<'_>]) -> Verdict {
     choose(policy, candidates, DEMAND, [7, 3])
@@ -124,7 +124,7 @@ fn a_full_vm_is_waited_for_rather_than_a_doubtful_one_used() {
         assert_eq!(verdict(policy, std::slice::from_ref(&full)), Verdict::Full);
         assert_eq!(verdict(policy, &[full.clone(), doubtful.clone()]), Verdict::Full);
     }
-    let page = Demand { takes_place: false, ..DEMAND };
+    let page = Demand { kind: Kind::Other, ..DEMAND };
     let verdict = choose(Policy::LeastInFlight, &[full], page, [0, 0]);
     assert!(matches!(verdict, Verdict::Chosen(_)), "a page needs no place");
 }
