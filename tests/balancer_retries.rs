@@ -200,13 +200,13 @@ async fn a_vm_that_answers_with_errors_is_ejected_and_tried_again() {
     vms[0].set_script(|_| Act::Raw(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".to_vec()));
     let cluster = Cluster::start(&[&vms[0], &vms[1]]).await;
     let mut errors = 0;
-    for _ in 0..20 {
+    while errors < 5 {
         errors += u32::from(cluster.post("/blurimage", b"x").await.status() == 500);
     }
-    assert_eq!(errors, 5, "after five errors in a row it is out");
-    cluster.until("/state", |answer| answer.text().contains("it answered with errors")).await;
+    eventually(|| async { cluster.file("events.log").contains("it answered with errors") }).await;
     vms[0].set_script(|_| Act::Echo);
     eventually(|| async { cluster.post("/blurimage", b"x").await.vm() == "vm-1" }).await;
+    eventually(|| async { cluster.file("events.log").contains("readmit") }).await;
     cluster.stop().await;
 }
 
@@ -363,7 +363,7 @@ async fn kill_under_load(bytes: usize, act: Act) {
         let vm = &vms[round % 3];
         let before = vm.seen().len();
         eventually(|| async {
-            vm.seen().len() > before + 5 || load.iter().all(tokio::task::JoinHandle::is_finished)
+            vm.seen().len() > before + 12 || load.iter().all(tokio::task::JoinHandle::is_finished)
         })
         .await;
         vm.kill();

@@ -144,7 +144,7 @@ impl Proxy {
                     Err(problem) => break problem,
                 };
             record.assigned(&lease.target.id, id, reason, began.elapsed());
-            let tried = match self.late_after(&attempt, demand, repeatable) {
+            let tried = match self.late_after(demand, repeatable) {
                 Some(late) => {
                     self.hedged(&attempt, lease, late, (&visits, demand), &mut record).await
                 }
@@ -269,8 +269,9 @@ fn overdue_after(work: Work) -> Duration {
 }
 
 /// Gives a VM's answer to the client.
-fn deliver(taken: Taken, record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
+fn deliver(taken: Taken, mut record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
     let Taken { mut head, body, connection, lease, at_vm } = taken;
+    record.came_from(&lease.target.id);
     let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
     headers::towards_client(&mut head.headers, switched);
     head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
