@@ -69,7 +69,7 @@ fn report(name: &str, decoded: usize, path: &str, body: &[u8]) {
     let before = vm.memory("VmRSS");
     // Sets the peak back to what is used now: proc_pid_clear_refs(5).
     fs::write(format!("/proc/{}/clear_refs", vm.process.id()), "5").expect("a peak set back");
-    vm.post(path, body);
+    vm.send(path, body);
     let growth = vm.memory("VmHWM") - before;
     let (decoded, growth) = (mega(decoded), growth / MEGABYTE);
     println!("{name:<34} {decoded:>10.1} {growth:>10.1} {:>8.2}", growth / decoded);
@@ -115,12 +115,14 @@ impl Vm {
         }
         let listening_after = begin.elapsed();
         let vm = Self { process, address, listening_after, _folder: folder };
-        vm.post("/test", b"");
+        while !vm.send("/health", b"").contains("x-cumulet-state: running") {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         vm
     }
 
-    /// Sends a request and reads the answer to its end.
-    fn post(&self, path: &str, body: &[u8]) {
+    /// Sends a request, reads the answer to its end, and returns its head.
+    fn send(&self, path: &str, body: &[u8]) -> String {
         let method = if body.is_empty() { "GET" } else { "POST" };
         let mut stream = TcpStream::connect(&self.address).expect("a connection");
         let length = body.len();
@@ -132,7 +134,9 @@ impl Vm {
         stream.write_all(body).expect("a body sent");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an answer");
-        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+        let head = String::from_utf8_lossy(&answer[..answer.len().min(1000)]).into_owned();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        head
     }
 
     /// A line of `/proc/PID/status`, in bytes.

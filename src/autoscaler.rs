@@ -8,6 +8,7 @@
 mod fleet;
 mod orders;
 mod past;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::decision::Direction;
 use crate::domain::instance_type::InstanceType;
 use crate::domain::scaling::{Daybook, Defaults, Observation, Verdict};
+use crate::domain::termination::Termination;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
 use crate::state::lb_state::LbStateFile;
@@ -44,6 +46,10 @@ pub struct Settings {
     pub minimum: u32,
     /// Most VMs, where ASState.xml does not say it.
     pub maximum: u32,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
+    /// VMs that have booted and wait to be wanted.
+    pub warm_pool: u32,
     /// How often a VM reports.
     pub report_every: Duration,
     /// The instance types there are.
@@ -187,9 +193,11 @@ impl Autoscaler {
         let (mut fleet, settings) = (self.fleet.clone(), Arc::clone(&self.settings));
         let (folder, desired) = (self.folder.clone(), self.desired);
         let looked = Look { now, due, desired };
-        let written =
-            spawn_blocking(move || decide_and_write(&folder, &settings, &mut fleet, &vms, &looked))
-                .await;
+        let written = spawn_blocking(move || {
+            upkeep::keep(&folder, settings.warm_pool, &vms)?;
+            decide_and_write(&folder, &settings, &mut fleet, &vms, &looked)
+        });
+        let written = written.await;
         let before = self.trouble.take();
         match written {
             Ok(Ok(Some(written))) => self.take_down(written, now).await,
@@ -314,6 +322,8 @@ mod tests {
             },
             minimum: 1,
             maximum: 20,
+            termination: Termination::default(),
+            warm_pool: 0,
             report_every: 5 * second,
             types: crate::domain::instance_type::built_in(),
             instance_type: "t3.micro".to_owned(),
@@ -334,6 +344,7 @@ mod tests {
             launched_at: epoch,
             running_since: (state == VmState::Running).then_some(epoch),
             reported_at: epoch + jiff::SignedDuration::from_secs(at.into()),
+            warm: false,
             load: Load { cpu: Share::saturating(cpu), ..Load::default() },
             served: Served::default(),
             foreign: crate::state::xml::Foreign::default(),

@@ -31,6 +31,7 @@ mod probe;
 mod problems;
 mod prometheus;
 mod proxy;
+mod pulse;
 mod record;
 mod report;
 mod strict;
@@ -62,6 +63,8 @@ use journal::Journal;
 use proxy::Proxy;
 use report::Identity;
 use target::Target;
+
+pub use pulse::raise_priority;
 
 /// How the balancer behaves.
 #[derive(Debug, Clone)]
@@ -101,6 +104,8 @@ pub struct Settings {
     pub answer_timeout: Duration,
     /// How often VMs report. After three periods of silence a VM is suspect.
     pub report_period: Duration,
+    /// Whether to write a line for each request to `log/access.log`.
+    pub access_log: bool,
     /// Whether to print a line for each request to standard output.
     pub print_requests: bool,
     /// The instance types there are, by name: a VM's type tells its speed.
@@ -126,6 +131,7 @@ impl Default for Settings {
             body_timeout: Duration::from_mins(1),
             answer_timeout: Duration::from_mins(1),
             report_period: Duration::from_secs(5),
+            access_log: true,
             print_requests: false,
             types: instance_type::built_in(),
         }
@@ -148,8 +154,9 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("asking for the balancer's own address")?;
-    let (journal, writer) = Journal::start(folder.clone(), settings.print_requests)
-        .context("starting the thread that writes the journal")?;
+    let (journal, writer) =
+        Journal::start(folder.clone(), settings.print_requests, settings.access_log)
+            .context("starting the thread that writes the journal and its access log")?;
     let events = journal.clone();
     let fleet = Arc::new(Fleet::new(rules(&settings), move |target, change| {
         events.event(event_of(target, change));
@@ -169,11 +176,13 @@ pub async fn run(
         ))),
         tokio::spawn(background.clone().run_until_cancelled_owned(probe::run(fleet.clone()))),
     ];
-    let identity = Identity { address: address.to_string(), pid: std::process::id() };
+    let identity =
+        Identity { address: address.to_string(), pid: std::process::id(), pulse: Arc::default() };
     let reports = tokio::spawn(report::run(
         fleet.clone(),
         folder.clone(),
         identity.clone(),
+        stop.clone(),
         background.clone(),
     ));
     let questions = tokio::spawn(admin::serve(admin, fleet.clone(), identity, background.clone()));

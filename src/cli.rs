@@ -3,6 +3,8 @@
 
 mod arguments;
 mod balance;
+mod image;
+mod list;
 mod load;
 mod observe;
 mod operate;
@@ -55,12 +57,18 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Autoscaler { wish: Some(wish) } => {
             operate::pause_autoscaler(&config, wish == AutoscalerWish::Pause)
         }
-        Command::Vm { id, instance_type, listen } => {
-            roles::vm(&config, id, instance_type.as_deref(), listen)
+        Command::Vm { id, instance_type, image, listen } => {
+            roles::vm(config, id, instance_type.as_deref(), image.as_ref(), listen)
         }
         Command::Top(top) => observe::top(&config, &top),
         Command::Events { follow, json } => observe::events(&config, follow, json),
-        Command::Launch { instance_type } => operate::launch(&config, instance_type.as_deref()),
+        Command::List { json } => list::list(&config, json),
+        Command::Launch { instance_type, image } => {
+            operate::launch(&config, instance_type.as_deref(), image.as_ref())
+        }
+        Command::Image { wish } => image::image(&config, wish),
+        Command::Protect { id, off } => operate::protect(&config, &id, !off),
+        Command::Refresh { share, stop } => operate::refresh(&config, &share, stop),
         Command::Terminate { id } => operate::terminate(&config, &id),
         Command::Kill { id } => operate::kill(&config, &id),
         Command::Pause { id } => operate::pause(&config, &id),

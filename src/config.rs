@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
 use crate::domain::scaling;
+use crate::domain::termination::Termination;
 use crate::units::Share;
 
 pub use keys::{KEYS, Key};
@@ -44,12 +45,20 @@ pub struct Settings {
     pub instance_type: String,
     /// What the boot time of the instance type is multiplied with.
     pub boot_scale: f64,
+    /// How many times faster than the clock CPU credits are earned and spent.
+    pub credit_scale: f64,
     /// How often a VM reports.
     pub report_every: Duration,
     /// How long a draining VM may take to finish what it has.
     pub drain_limit: Duration,
     /// A VM that neither reports nor answers for this long is killed and replaced.
     pub replace_silent_after: Duration,
+    /// From the launch of a VM until its silence counts.
+    pub health_grace: Duration,
+    /// VMs launched in a minute, at most.
+    pub launches_per_minute: u32,
+    /// Commands of the user's in the life of a VM.
+    pub hooks: Hooks,
     /// The autoscaler's.
     pub autoscaler: Autoscaler,
     /// The balancer's.
@@ -79,6 +88,21 @@ pub struct Autoscaler {
     pub warm_up: Duration,
     /// The time over which CPU shares are averaged.
     pub window: Duration,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
+    /// VMs that have booted and wait to be wanted.
+    pub warm_pool: u32,
+}
+
+/// Commands of the user's in the life of a VM.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hooks {
+    /// Run when a VM has booted, before it serves.
+    pub launch: Option<String>,
+    /// Run when a VM that was told to stop has answered its last request.
+    pub terminate: Option<String>,
+    /// How long either may take.
+    pub timeout: Duration,
 }
 
 impl Autoscaler {
@@ -164,9 +188,13 @@ impl Default for Settings {
             vms: 3,
             instance_type: "t3.micro".to_owned(),
             boot_scale: 0.05,
+            credit_scale: 1.0,
             report_every: Duration::from_secs(5),
             drain_limit: Duration::from_mins(1),
             replace_silent_after: Duration::from_secs(30),
+            health_grace: Duration::ZERO,
+            launches_per_minute: 600,
+            hooks: Hooks { launch: None, terminate: None, timeout: Duration::from_mins(1) },
             autoscaler: Autoscaler {
                 policy: scaling::DEFAULT.to_owned(),
                 target_cpu: Share::saturating(0.6),
@@ -176,6 +204,8 @@ impl Default for Settings {
                 scale_in_cooldown: Duration::from_mins(1),
                 warm_up: Duration::from_secs(5),
                 window: Duration::from_secs(15),
+                termination: Termination::FewestInFlight,
+                warm_pool: 0,
             },
             balancer: Balancer {
                 policy: Policy::LeastInFlight,
@@ -302,10 +332,32 @@ impl Config {
         })
     }
 
-    /// The settings that came from the command line, to hand on to another process.
+    /// A setting's value as text.
+    pub fn shown(&self, key: &Key) -> String {
+        (key.show)(&self.settings)
+    }
+
+    /// The settings that an image names, over all others. `path` is its file, for messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn apply_image(
+        &mut self,
+        path: &Path,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        for (name, value) in settings {
+            let key = find(name).map_err(|hint| Error(format!("{}: {hint}", path.display())))?;
+            self.set(key, value, Source::File(path.to_path_buf()))?;
+        }
+        self.check()
+    }
+
+    /// The settings that came from the command line or the environment, to hand on to another
+    /// process, whose command line then tells them.
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         self.rows()
-            .filter(|(_, _, source)| matches!(source, Source::Flag(_)))
+            .filter(|(_, _, source)| matches!(source, Source::Flag(_) | Source::Environment(_)))
             .map(|(key, value, _)| (key.name, value))
             .collect()
     }

@@ -60,12 +60,14 @@ fn vm_state_is_frozen() {
         launched_at: at("2026-11-21T22:40:28.020Z"),
         running_since: Some(at("2026-11-21T22:40:30.123Z")),
         reported_at: at("2026-11-21T22:41:05.120Z"),
+        warm: false,
         load: Load {
             cpu: Share::new(0.43).unwrap(),
             memory_bytes: 31_457_280,
             in_flight: 2,
             queued: 0,
             cpu_credits: Some(12.5),
+            surplus_credits: None,
         },
         served: Served {
             requests: 118,
@@ -83,6 +85,7 @@ fn vm_state_is_frozen() {
         launched_at: at("2026-11-21T22:41:04Z"),
         running_since: None,
         reported_at: at("2026-11-21T22:41:05Z"),
+        warm: false,
         load: Load::default(),
         served: Served::default(),
         foreign: Foreign::default(),
@@ -95,32 +98,19 @@ fn vm_state_is_frozen() {
 fn as_state_is_frozen() {
     let now = at("2026-11-21T22:41:05.130Z");
     let reason = "mean cpu 0.86 over 15 s, target 0.60".to_owned();
-    let keep = VmOrder {
-        id: vm(1),
-        action: Action::Keep,
-        instance_type: None,
-        by: None,
-        since: None,
-        reason: None,
-        foreign: Foreign::default(),
-    };
+    let keep = VmOrder::new(vm(1), Action::Keep);
     let add = VmOrder {
-        id: vm(4),
-        action: Action::Add,
         instance_type: Some("t3.micro".to_owned()),
         by: Some("autoscaler".to_owned()),
         since: Some(now),
         reason: Some(reason.clone()),
-        foreign: Foreign::default(),
+        ..VmOrder::new(vm(4), Action::Add)
     };
     let delete = VmOrder {
-        id: vm(2),
-        action: Action::Delete,
-        instance_type: None,
         by: Some("operator".to_owned()),
         since: Some(now),
         reason: Some("terminate asked for".to_owned()),
-        foreign: Foreign::default(),
+        ..VmOrder::new(vm(2), Action::Delete)
     };
     let value = AsStateFile {
         seq: 57,
@@ -133,6 +123,7 @@ fn as_state_is_frozen() {
         maximum: 20,
         paused: false,
         balancing: None,
+        refresh: None,
         last_vm: 4,
         vms: vec![keep, add, delete],
         decisions: vec![Decision {
@@ -199,6 +190,7 @@ fn lb_state_is_frozen() {
         address: "127.0.0.1:8000".to_owned(),
         pid: 4240,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.125,
         totals: LbTotals {
             requests: 120,
             in_flight: 2,

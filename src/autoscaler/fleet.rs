@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::past::Past;
 use crate::autoscaler::Settings;
-use crate::domain::decision::{Action, Direction};
+use crate::domain::decision::Direction;
 use crate::domain::scaling::{self, Member, Observation, Policy, Situation, Verdict};
 use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, VmOrder};
@@ -99,7 +99,7 @@ impl Fleet {
     }
 
     fn situation(&self, file: &AsStateFile, now: Instant, wall: Timestamp) -> Situation {
-        let wanted = file.vms.iter().filter(|order| order.action != Action::Delete);
+        let wanted = file.vms.iter().filter(|order| order.counts());
         let members = wanted.map(|order| self.member(order, now)).collect::<Vec<_>>();
         let (boot, period) = (self.boot(), self.settings.report_every);
         Situation {
@@ -107,6 +107,7 @@ impl Fleet {
             minimum: file.minimum,
             maximum: file.maximum,
             paused: file.paused,
+            termination: self.settings.termination,
             asked: file.asked(),
             since_out: self.since_growth(file, now, wall),
             since_in: self.past.since(Direction::In, now),
@@ -130,6 +131,7 @@ impl Fleet {
             vcpus: self.settings.vcpus(named.map(String::as_str)),
             // What a person asked for stands until a person takes it back.
             disposable: matches!(order.by.as_deref(), Some("autoscaler" | "cluster")),
+            protected: order.protected,
         }
     }
 
@@ -173,7 +175,7 @@ impl Fleet {
     /// Time since the fleet last grew, by whoever's wish: a VM that has just been asked for is not
     /// taken away for being idle.
     fn since_growth(&self, file: &AsStateFile, now: Instant, wall: Timestamp) -> Option<Duration> {
-        let asked_for = file.vms.iter().filter(|order| order.action != Action::Delete);
+        let asked_for = file.vms.iter().filter(|order| order.counts());
         let youngest = asked_for.filter_map(|order| order.since).max().map(|at| age(at, wall));
         let decided = self.past.since(Direction::Out, now);
         youngest.into_iter().chain(decided).min()

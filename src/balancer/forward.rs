@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::journal::Pace;
 use super::lease::Lease;
 use super::tape::Tape;
 use super::target::{Connection, Target};
@@ -50,6 +51,8 @@ pub(super) struct Answer {
     pub(super) response: Response<Incoming>,
     /// The connection, to be kept once the body has come.
     pub(super) connection: Connection,
+    /// How long the VM took.
+    pub(super) pace: Pace,
 }
 
 impl Attempt<'_> {
@@ -60,13 +63,14 @@ impl Attempt<'_> {
         let hung = target.state().hung.clone();
         let exchange = async {
             if let Some(connection) = target.take_idle(std::time::Instant::now()) {
-                match self.exchange(target, connection, true, number).await {
+                match self.exchange(target, connection, None, number).await {
                     Err(ForwardError::Unsent { .. }) => {}
                     outcome => return outcome,
                 }
             }
+            let began = Instant::now();
             let connection = connect(target, self.connect_timeout).await?;
-            match self.exchange(target, connection, false, number).await {
+            match self.exchange(target, connection, Some(began.elapsed()), number).await {
                 Err(ForwardError::Unsent { .. }) => Err(closed_at_once(target)),
                 outcome => outcome,
             }
@@ -94,11 +98,12 @@ impl Attempt<'_> {
         })
     }
 
+    /// Sends the request over a connection that took so long to be made, or was kept.
     async fn exchange(
         &self,
         target: &Target,
         mut connection: Connection,
-        reused: bool,
+        connect: Option<Duration>,
         number: u32,
     ) -> Result<Answer, ForwardError> {
         let vm = || target.id.clone();
@@ -113,12 +118,13 @@ impl Attempt<'_> {
             // HTTP/1.0 knows no Host, and the VM is spoken to in HTTP/1.1, which demands it.
             request.headers_mut().insert(HOST, host);
         }
+        let began = Instant::now();
         let response = match connection.try_send_request(request).await {
             Ok(response) => response,
             Err(failure) if failure.message().is_some() => {
                 return Err(ForwardError::Unsent { vm: vm() });
             }
-            Err(failure) => return Err(broken(vm(), &failure.into_error(), reused)),
+            Err(failure) => return Err(broken(vm(), &failure.into_error(), connect.is_none())),
         };
         match response.status() {
             StatusCode::SERVICE_UNAVAILABLE => {
@@ -135,7 +141,11 @@ impl Attempt<'_> {
                     detail: "it switched protocols, which nobody had asked for".to_owned(),
                 })
             }
-            _ => Ok(Answer { response, connection }),
+            _ => {
+                let connect = connect.unwrap_or_default();
+                let pace = Pace { connect, answer: began.elapsed() };
+                Ok(Answer { response, connection, pace })
+            }
         }
     }
 }

@@ -5,10 +5,11 @@ use std::fmt::{Display, Write};
 
 use super::fleet::Fleet;
 use super::latency::{BOUNDS_MS, Buckets};
+use super::pulse::Pulse;
 use crate::domain::cost::Kind;
 
 /// All metrics.
-pub(super) fn render(fleet: &Fleet) -> String {
+pub(super) fn render(fleet: &Fleet, pulse: &Pulse) -> String {
     let mut page = Page::default();
     let totals = fleet.count(|totals| totals.clone());
     let (queued, queued_work) = fleet.queue();
@@ -55,6 +56,18 @@ pub(super) fn render(fleet: &Fleet) -> String {
         "gauge",
         "Requests in the balancer.",
         totals.in_flight,
+    );
+    page.whole(
+        "cumulet_run_queue_seconds_total",
+        "counter",
+        "Time that the balancer's threads have waited for a core.",
+        pulse.waited().as_secs_f64(),
+    );
+    page.whole(
+        "cumulet_run_queue_delay_seconds",
+        "gauge",
+        "Mean wait of the balancer's threads for a core before each turn, over the last second.",
+        pulse.delay().as_secs_f64(),
     );
     page.each(
         "cumulet_in_flight",

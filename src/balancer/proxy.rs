@@ -20,7 +20,7 @@ use super::finish::Finish;
 use super::fleet::{Assignment, Fleet, NoVm};
 use super::forward::{self, Again, Answer, Attempt, ForwardError};
 use super::headers;
-use super::journal::Journal;
+use super::journal::{Journal, Pace};
 use super::killers::Killers;
 use super::lease::{Lease, Visits};
 use super::problems::{no_vm_problem, problem_of, too_long};
@@ -58,8 +58,9 @@ pub(super) struct Taken {
     body: Held,
     connection: Connection,
     lease: Lease,
-    /// How long the VM took.
+    /// How long the VM took, in all and until it began its answer.
     at_vm: Duration,
+    pace: Pace,
 }
 
 impl Proxy {
@@ -90,7 +91,8 @@ impl Proxy {
         };
         let name = id.to_str().unwrap_or_default().to_owned();
         let (fleet, journal) = (self.fleet.clone(), self.journal.clone());
-        let record = Record::open(fleet, journal, tape.clone(), &head, name, guess);
+        let origin = (peer.ip(), arrival.head_time);
+        let record = Record::open(fleet, journal, tape.clone(), &head, name, guess, origin);
         if let Err(problem) = checked {
             return refuse(problem, record, &id, tape).await;
         }
@@ -211,14 +213,14 @@ impl Proxy {
         number: u32,
     ) -> Result<Taken, (ForwardError, Lease)> {
         let began = Instant::now();
-        let Answer { response, connection } = match attempt.run(&lease, number).await {
+        let Answer { response, connection, pace } = match attempt.run(&lease, number).await {
             Ok(answer) => answer,
             Err(error) => return Err((error, lease)),
         };
         let (head, body) = response.into_parts();
         lease.hear_load(&head.headers);
         match self.hold(attempt, &head.headers, body, &lease).await {
-            Ok(body) => Ok(Taken { head, body, connection, lease, at_vm: began.elapsed() }),
+            Ok(body) => Ok(Taken { head, body, connection, lease, at_vm: began.elapsed(), pace }),
             Err(error) => Err((error, lease)),
         }
     }
@@ -270,8 +272,9 @@ fn overdue_after(work: Work) -> Duration {
 
 /// Gives a VM's answer to the client.
 fn deliver(taken: Taken, mut record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
-    let Taken { mut head, body, connection, lease, at_vm } = taken;
+    let Taken { mut head, body, connection, lease, at_vm, pace } = taken;
     record.came_from(&lease.target.id);
+    record.answering(pace);
     let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
     headers::towards_client(&mut head.headers, switched);
     head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));

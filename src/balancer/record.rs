@@ -1,5 +1,6 @@
 //! The account of one request, from its arrival to its end, however that comes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use hyper::http::request::Parts;
 use jiff::Timestamp;
 
 use super::fleet::{Chosen, Fleet};
-use super::journal::{Account, Journal, Why};
+use super::journal::{Account, End, Journal, Pace, Why};
 use super::tape::Tape;
 use crate::domain::balancing::Reason;
 use crate::domain::cost::{Kind, Work};
@@ -39,6 +40,7 @@ impl Record {
         head: &Parts,
         request: String,
         (kind, work): (Kind, Work),
+        (client, head_time): (IpAddr, Duration),
     ) -> Self {
         let begun = Instant::now();
         let waiting = fleet.arrived(work, begun);
@@ -50,6 +52,11 @@ impl Record {
             kind,
             work,
             waiting,
+            client,
+            version: head.version,
+            head_time,
+            pace: Pace::default(),
+            end: End::ClientLeft,
             vm: None,
             attempts: 0,
             queued: Duration::ZERO,
@@ -114,6 +121,13 @@ impl Record {
         }
     }
 
+    /// The VM has begun its answer, at this pace.
+    pub(super) fn answering(&mut self, pace: Pace) {
+        if let Some(account) = &mut self.open {
+            account.pace = pace;
+        }
+    }
+
     /// Times it was sent to a VM.
     pub(super) fn attempts(&self) -> u32 {
         self.open.as_ref().map_or(0, |account| account.attempts)
@@ -135,12 +149,23 @@ impl Record {
             account.status = status;
             account.output_bytes = bytes;
             account.by_vm = true;
+            account.end = End::Whole;
         });
     }
 
-    /// The balancer itself answered, or broke off an answer, because of this.
-    pub(super) fn refused(mut self, status: u16, because: String) {
+    /// The balancer itself answered, because of this.
+    pub(super) fn refused(self, status: u16, because: String) {
+        self.ended(End::Refused, status, because);
+    }
+
+    /// The answer broke off after its beginning had gone out, because of this.
+    pub(super) fn cut_short(self, status: u16, because: String) {
+        self.ended(End::CutShort, status, because);
+    }
+
+    fn ended(mut self, end: End, status: u16, because: String) {
         self.close(|account| {
+            account.end = end;
             account.status = status;
             account.why = Why::Because(because);
         });

@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::{Chosen, Fleet};
+use super::pulse::Pulse;
 use super::target::Target;
 use crate::state::StateFolder;
 use crate::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
@@ -22,27 +23,37 @@ pub(super) struct Identity {
     pub(super) address: String,
     /// Its process.
     pub(super) pid: u32,
+    /// Whether it gets a core when it wants one.
+    pub(super) pulse: Arc<Pulse>,
 }
 
-/// Writes the file every second until `stop`, and once more then.
+/// Writes the file every second until `end`, and once more then. After `stop` it leaves the file to a
+/// balancer that has taken over, if there is one.
 pub(super) async fn run(
     fleet: Arc<Fleet>,
     folder: StateFolder,
     identity: Identity,
     stop: CancellationToken,
+    end: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let is_last = tokio::select! {
             biased;
-            () = stop.cancelled() => true,
-            _ = ticks.tick() => false,
+            () = end.cancelled() => true,
+            due = ticks.tick() => {
+                identity.pulse.take(due.elapsed());
+                false
+            }
         };
         let seen = snapshot(&fleet, &identity, Instant::now());
-        let folder = folder.clone();
+        let (folder, stopping) = (folder.clone(), stop.is_cancelled());
         let written = tokio::task::spawn_blocking(move || {
-            folder.update_or(LbStateFile::default, |file: &mut LbStateFile| {
+            folder.update_if_changed(LbStateFile::default, |file: &mut LbStateFile| {
+                if stopping && file.pid != seen.pid {
+                    return;
+                }
                 let (seq, foreign) = (file.seq, std::mem::take(&mut file.foreign));
                 *file = LbStateFile { seq, foreign, ..seen };
             })
@@ -78,6 +89,7 @@ pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbSt
         address: identity.address.clone(),
         pid: identity.pid,
         policy: fleet.policy().to_string(),
+        scheduling_delay_ms: identity.pulse.delay().as_secs_f64() * 1e3,
         totals,
         vms,
         choices: fleet.recent().iter().map(choice).collect(),

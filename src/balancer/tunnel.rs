@@ -46,7 +46,7 @@ impl Tunnel {
         };
         match passed {
             Ok(bytes) => record.answered(SWITCHED, bytes),
-            Err(error) => record.refused(SWITCHED, format!("its tunnel broke: {error}")),
+            Err(error) => record.cut_short(SWITCHED, format!("its tunnel broke: {error}")),
         }
         drop((lease, connection));
     }

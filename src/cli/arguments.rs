@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::balance::BalancerWish;
+use super::image::ImageWish;
 use super::load::Wanting;
 use super::scale::PolicyWish;
 use super::send::Send;
 use super::{Usage, parse_setting};
 use crate::config::Flag;
 use crate::domain::vm::VmId;
+use crate::state::image::ImageName;
 
 /// A pocket cloud: elastic services on your laptop.
 ///
@@ -102,9 +104,43 @@ pub(super) enum Command {
     /// Launch one more VM.
     #[command(after_help = "Example: cumulet launch c5.large")]
     Launch {
-        /// Its instance type, instead of the cluster's default.
+        /// Its instance type, instead of its image's or the cluster's default.
         #[arg(value_name = "TYPE")]
         instance_type: Option<String>,
+        /// The image to launch it from.
+        #[arg(long, value_name = "NAME")]
+        image: Option<ImageName>,
+    },
+    /// List the VMs, and which requests run on which of them now.
+    #[command(after_help = "Example: cumulet list")]
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make, list, test and remove images: what VMs are launched from.
+    Image {
+        #[command(subcommand)]
+        wish: ImageWish,
+    },
+    /// Protect a VM: no scale-in and no refresh takes it away.
+    #[command(after_help = "Example: cumulet protect vm-2")]
+    Protect {
+        /// The VM.
+        id: VmId,
+        /// No longer.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Replace every VM by a new one, some at a time; none goes before its successor serves.
+    #[command(after_help = "Example: cumulet refresh --share 25%")]
+    Refresh {
+        /// How much of the fleet at a time; one VM at least.
+        #[arg(long, value_name = "SHARE", default_value = "25%")]
+        share: String,
+        /// Stop the refresh that goes on.
+        #[arg(long)]
+        stop: bool,
     },
     /// Drain a VM and end it.
     #[command(after_help = "Example: cumulet terminate vm-2")]
@@ -184,9 +220,12 @@ pub(super) enum Command {
         /// Its name.
         #[arg(long)]
         id: VmId,
-        /// Its instance type, instead of the default.
+        /// Its instance type, instead of its image's or the default.
         #[arg(long = "type", value_name = "TYPE")]
         instance_type: Option<String>,
+        /// The image to start it from.
+        #[arg(long, value_name = "NAME")]
+        image: Option<ImageName>,
         /// Where it listens.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
         listen: SocketAddr,

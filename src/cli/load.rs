@@ -2,14 +2,15 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{Usage, print, roles, send};
+use super::{Usage, operate, print, roles, send};
 use crate::client::load::arrivals::{Rate, Rhythm};
 use crate::client::load::ask::{self, Plain};
+use crate::client::load::bill::Bill;
 use crate::client::load::mix::Mix;
 use crate::client::load::plan::{Plan, Wanted};
 use crate::client::load::sizes::Sizes;
@@ -159,13 +160,24 @@ pub(super) fn load(config: &Config, wanting: &Wanting) -> anyhow::Result<()> {
         timeout: wanting.timeout,
         seed: wanting.seed,
     };
-    let report = roles::run_light(|stop| async move {
-        let mut shown = Shown::default();
-        let every = shown.every();
-        let report = load::run(load, stop, every, |now| shown.show(now)).await;
-        shown.end();
-        report
+    let mut bill = match &wanting.url {
+        Some(_) => None,
+        None => Some(Bill::new(operate::folder(config)?, config.settings.instance_types.clone())),
+    };
+    let mut shown = Shown::default();
+    let mut report = roles::run_light(|stop| {
+        load::run(load, stop, |now| {
+            shown.show(now);
+            if let Some(bill) = &mut bill {
+                bill.look(Instant::now());
+            }
+        })
     })?;
+    shown.end();
+    report.dollars = bill.and_then(|mut bill| {
+        bill.look(Instant::now());
+        bill.dollars()
+    });
     let json = serde_json::to_string_pretty(&report)? + "\n";
     if let Some(file) = &wanting.output {
         std::fs::write(file, &json).with_context(|| format!("cannot write {}", file.display()))?;
@@ -303,16 +315,16 @@ impl Default for Shown {
 
 impl Shown {
     fn every(&self) -> Duration {
-        if self.terminal { Duration::from_millis(250) } else { Duration::from_secs(5) }
+        if self.terminal { Duration::from_millis(200) } else { Duration::from_secs(5) }
     }
 
     fn show(&mut self, now: &Progress) {
-        if now.elapsed < self.every() {
+        let (then, done) = self.before;
+        let since = now.elapsed.saturating_sub(then);
+        if since < self.every() {
             return;
         }
-        let (then, done) = self.before;
-        let rate =
-            (now.ok - done) as f64 / now.elapsed.saturating_sub(then).as_secs_f64().max(1e-9);
+        let rate = (now.ok - done) as f64 / since.as_secs_f64().max(1e-9);
         self.before = (now.elapsed, now.ok);
         let (p50, p99) = now.latency;
         let line = format!(

@@ -13,6 +13,7 @@
 
 pub mod arrivals;
 pub mod ask;
+pub mod bill;
 mod check;
 pub mod compare;
 pub mod mix;
@@ -116,15 +117,17 @@ impl Times {
     }
 }
 
-/// Sends a load, tells its progress every `every`, and reports what came of it. Once `stop` is
-/// cancelled nothing more is sent or waited for.
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+
+/// Sends a load, tells its progress four times a second, and reports what came of it. Once `stop`
+/// is cancelled nothing more is sent or waited for.
 ///
 /// # Errors
-/// If inputs cannot be read or made, or nobody answers at the address.
+/// If inputs cannot be read or made, or the address cannot be one.
 pub async fn run(
     load: Load,
     stop: CancellationToken,
-    every: Duration,
     mut tell: impl FnMut(&Progress),
 ) -> anyhow::Result<Report> {
     let plan = load.plan.clone();
@@ -151,7 +154,7 @@ pub async fn run(
         tasks.wait().await;
     };
     let telling = async {
-        let mut ticks = tokio::time::interval(every);
+        let mut ticks = tokio::time::interval(TELL_EVERY);
         loop {
             ticks.tick().await;
             tell(&sender.progress());

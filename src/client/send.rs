@@ -86,6 +86,35 @@ pub async fn send(address: &str, wish: &Wish, output: Option<&Path>) -> anyhow::
     Ok(Outcome { file, bytes: body.len(), vm, attempts, took })
 }
 
+/// What a server said, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status code.
+    pub status: u16,
+    /// Its headers.
+    headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The sentence of an answer that is none of success.
+    pub fn refusal(&self) -> String {
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        refusal(status, &self.headers, &self.body)
+    }
+}
+
+/// Sends a request to the server at `address` (`host:port`) and waits for the whole answer.
+///
+/// # Errors
+/// If the server cannot be reached or breaks off.
+pub async fn ask(address: &str, method: &str, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
+    let request = Request::builder().method(method).uri(path).header(HOST, address);
+    let (status, headers, body) = exchange(address, request.body(Full::from(body))?).await?;
+    Ok(Answer { status: status.as_u16(), headers, body })
+}
+
 async fn exchange(
     address: &str,
     request: Request<Full<Bytes>>,

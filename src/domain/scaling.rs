@@ -22,6 +22,7 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 
 use crate::domain::decision::{Check, Direction};
+use crate::domain::termination::{Candidate, Termination};
 use crate::domain::vm::VmId;
 use crate::units::Share;
 
@@ -56,6 +57,8 @@ pub struct Member {
     pub vcpus: f64,
     /// The autoscaler may take it away: it was not an operator's own wish.
     pub disposable: bool,
+    /// Nothing but a word about this very VM takes it away.
+    pub protected: bool,
 }
 
 /// A change of the number of VMs wanted.
@@ -80,6 +83,8 @@ pub struct Situation {
     pub maximum: u32,
     /// The policy leaves the size of the fleet alone.
     pub paused: bool,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
     /// The size that a person asked for and that has not been obeyed yet.
     pub asked: Option<u32>,
     /// Time since the last scale-out; none if there was none.
@@ -214,7 +219,7 @@ pub fn decide(
         let number = wanted - situation.maximum;
         return shrink(situation, number, reason, |member| member.disposable).unwrap_or_else(
             || {
-                let reason = "more than the maximum, all of them an operator's wish";
+                let reason = "more than the maximum, all of them protected or an operator's wish";
                 hold(situation, format!("{wanted} wanted, {reason}"))
             },
         );
@@ -255,7 +260,7 @@ fn guard(policy: &Policy, situation: &Situation, advice: &Advice) -> Verdict {
                 || {
                     let take = |member: &Member| member.disposable;
                     shrink(situation, wanted - to, bounded(reason), take).unwrap_or_else(|| {
-                        hold(situation, format!("{reason}: every VM is an operator's wish"))
+                        hold(situation, format!("{reason}: every VM is protected or asked for"))
                     })
                 },
                 |why| hold(situation, format!("{reason}: {why}")),
@@ -349,23 +354,31 @@ fn grow(situation: &Situation, to: u32, reason: String) -> Verdict {
     Verdict { direction: Direction::Out, to: limited, checks, ..hold(situation, reason) }
 }
 
-/// Takes away up to `number` of the VMs that `may` go: those that an operator did not ask for
-/// first, of these those that start, then those with the fewest requests, then the youngest. None
-/// if there is no such VM.
+/// Takes away up to `number` of the VMs that `may` go and are not protected: those that an operator
+/// did not ask for first, and of these in the order of the termination policy. None if there is no
+/// such VM.
 fn shrink(
     situation: &Situation,
     number: u32,
     reason: String,
     may: impl Fn(&Member) -> bool,
 ) -> Option<Verdict> {
-    let mut candidates = situation.members.iter().filter(|member| may(member)).collect::<Vec<_>>();
-    candidates.sort_by_key(|member| {
-        (!member.disposable, member.running_for.is_some(), member.in_flight, member.running_for)
-    });
+    let candidates = |disposable: bool| {
+        let members = situation.members.iter().filter(|member| !member.protected && may(member));
+        let members = members.filter(|member| member.disposable == disposable);
+        let candidates = members.map(|member| Candidate {
+            id: member.id.clone(),
+            running_for: member.running_for,
+            in_flight: member.in_flight,
+        });
+        candidates.collect::<Vec<_>>()
+    };
     let from = situation.wanted();
     let spare = from.saturating_sub(situation.minimum);
     let number = usize::try_from(number.min(spare)).unwrap_or(usize::MAX);
-    let victims = candidates.into_iter().take(number).map(|m| m.id.clone()).collect::<Vec<_>>();
+    let mut victims = situation.termination.choose(candidates(true), number);
+    let left = number.saturating_sub(victims.len());
+    victims.extend(situation.termination.choose(candidates(false), left));
     let to = from - count(victims.len());
     (!victims.is_empty()).then(|| Verdict {
         direction: Direction::In,

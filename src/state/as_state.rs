@@ -10,6 +10,7 @@ use crate::domain::decision::{Action, Check, Decision};
 use crate::domain::vm::VmId;
 use crate::state::document::{self, Document};
 use crate::state::xml::{Element, Fields, Foreign, Problem, decimal, time};
+use crate::units::Share;
 
 /// How many of the last decisions stay in the file.
 pub const DECISIONS_KEPT: usize = 20;
@@ -39,6 +40,8 @@ pub struct AsStateFile {
     pub maximum: u32,
     /// The autoscaler leaves the size of the fleet alone.
     pub paused: bool,
+    /// All VMs are to be replaced; none if not.
+    pub refresh: Option<Refresh>,
     /// How the balancer is to choose VMs; none is as its settings say.
     pub balancing: Option<Policy>,
     /// The highest number given to a VM in this cluster's life, so that no id is given twice.
@@ -51,6 +54,20 @@ pub struct AsStateFile {
     pub foreign: Foreign,
 }
 
+/// A wish that every VM be replaced, some at a time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Refresh {
+    /// VMs launched before this are replaced.
+    pub before: Timestamp,
+    /// How much of the fleet is replaced at a time.
+    pub share: Share,
+}
+
+impl Refresh {
+    /// The share of the fleet where nobody says another.
+    pub const SHARE: f64 = 0.25;
+}
+
 /// What should become of one VM.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VmOrder {
@@ -60,6 +77,14 @@ pub struct VmOrder {
     pub action: Action,
     /// The type it is to be launched as; none is the cluster's default.
     pub instance_type: Option<String>,
+    /// The image it is to be launched from; none is the cluster's settings alone.
+    pub image: Option<String>,
+    /// No scale-in and no refresh takes it away.
+    pub protected: bool,
+    /// It is to boot and then wait until it is wanted: the warm pool.
+    pub warm: bool,
+    /// The VM that it takes the place of, as soon as it runs.
+    pub replaces: Option<VmId>,
     /// Who wants it: `autoscaler`, `operator`, or whatever a person wrote.
     pub by: Option<String>,
     /// Since when.
@@ -76,9 +101,10 @@ impl AsStateFile {
         self.vms.iter().find(|vm| &vm.id == id)
     }
 
-    /// VMs wanted: those to keep and those to add.
+    /// VMs wanted: those to keep and those to add, without the warm pool and without those that
+    /// are about to take another's place.
     pub fn wanted(&self) -> u32 {
-        let wanted = self.vms.iter().filter(|vm| vm.action != Action::Delete).count();
+        let wanted = self.vms.iter().filter(|vm| vm.counts()).count();
         u32::try_from(wanted).unwrap_or(u32::MAX)
     }
 
@@ -93,11 +119,19 @@ impl AsStateFile {
         self.settled = Some(self.desired);
     }
 
-    /// A new id, never given before in this cluster's life.
-    pub fn next_vm_id(&mut self) -> VmId {
+    /// A new id that is not `taken`, never given before in this cluster's life. After 2³² of them
+    /// numbers come again, from 1 on.
+    pub fn next_vm_id(&mut self, taken: impl Fn(&VmId) -> bool) -> VmId {
         let highest = self.vms.iter().filter_map(|vm| vm.id.number()).max().unwrap_or(0);
-        self.last_vm = self.last_vm.max(highest).saturating_add(1);
-        VmId::numbered(self.last_vm)
+        let mut number = self.last_vm.max(highest);
+        loop {
+            number = if number < u64::from(u32::MAX) { number + 1 } else { 1 };
+            let id = VmId::numbered(number);
+            if self.order(&id).is_none() && !taken(&id) {
+                self.last_vm = number;
+                return id;
+            }
+        }
     }
 }
 
@@ -113,6 +147,7 @@ impl Default for AsStateFile {
             minimum: 0,
             maximum: u32::MAX,
             paused: false,
+            refresh: None,
             balancing: None,
             last_vm: 0,
             vms: Vec::new(),
@@ -147,6 +182,9 @@ impl Document for AsStateFile {
         file.minimum = fields.whole("minimum")?.unwrap_or(file.minimum);
         file.maximum = fields.whole("maximum")?.unwrap_or(file.maximum);
         file.paused = fields.truth("paused")?.unwrap_or(false);
+        let (before, share) = (fields.time("refresh")?, fields.share("refreshShare")?);
+        let share = share.unwrap_or(Share::saturating(Refresh::SHARE));
+        file.refresh = before.map(|before| Refresh { before, share });
         file.balancing = fields.word("balancing")?;
         file.last_vm = fields.whole("lastVm")?.unwrap_or(0);
         if file.minimum > file.maximum {
@@ -200,6 +238,8 @@ impl Document for AsStateFile {
             .with("minimum", self.minimum)
             .with_some("maximum", Some(self.maximum).filter(|most| *most != u32::MAX))
             .with("paused", self.paused)
+            .with_some("refresh", self.refresh.map(|refresh| time(refresh.before)))
+            .with_some("refreshShare", self.refresh.map(|refresh| decimal(refresh.share.get())))
             .with_some("balancing", self.balancing)
             .with_some("lastVm", Some(self.last_vm).filter(|last| *last != 0));
         if !self.parameters.is_empty() {
@@ -224,6 +264,28 @@ impl Document for AsStateFile {
 }
 
 impl VmOrder {
+    /// An order that says no more than it must.
+    pub fn new(id: VmId, action: Action) -> Self {
+        Self {
+            id,
+            action,
+            instance_type: None,
+            image: None,
+            protected: false,
+            warm: false,
+            replaces: None,
+            by: None,
+            since: None,
+            reason: None,
+            foreign: Foreign::default(),
+        }
+    }
+
+    /// Whether it counts among the VMs wanted: the fleet that the autoscaler sizes.
+    pub fn counts(&self) -> bool {
+        self.action != Action::Delete && !self.warm && self.replaces.is_none()
+    }
+
     fn from_element(element: &Element) -> Result<Self, Problem> {
         let mut fields = Fields::of(element);
         let id = fields.word("id")?;
@@ -232,6 +294,10 @@ impl VmOrder {
             id: fields.required("id", id)?,
             action: fields.required("action", action)?,
             instance_type: fields.text("instanceType"),
+            image: fields.text("image"),
+            protected: fields.truth("protected")?.unwrap_or(false),
+            warm: fields.truth("warm")?.unwrap_or(false),
+            replaces: fields.word("replaces")?,
             by: fields.text("by"),
             since: fields.time("since")?,
             reason: fields.text("reason"),
@@ -244,6 +310,10 @@ impl VmOrder {
             .with("id", &self.id)
             .with("action", self.action)
             .with_some("instanceType", self.instance_type.as_ref())
+            .with_some("image", self.image.as_ref())
+            .with_some("protected", self.protected.then_some(true))
+            .with_some("warm", self.warm.then_some(true))
+            .with_some("replaces", self.replaces.as_ref())
             .with_some("by", self.by.as_ref())
             .with_some("since", self.since.map(time))
             .with_some("reason", self.reason.as_ref())

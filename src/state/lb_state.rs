@@ -24,6 +24,9 @@ pub struct LbStateFile {
     pub pid: u32,
     /// The policy by which it chooses.
     pub policy: String,
+    /// How long the balancer's own threads waited for a core before each turn, on average over the
+    /// last second, in milliseconds.
+    pub scheduling_delay_ms: f64,
     /// Over all VMs, and what no VM had yet.
     pub totals: LbTotals,
     /// One element per VM it knows.
@@ -147,6 +150,7 @@ impl Document for LbStateFile {
             address: fields.text("address").unwrap_or_default(),
             pid: fields.whole("pid")?.unwrap_or(0),
             policy: fields.text("policy").unwrap_or_default(),
+            scheduling_delay_ms: fields.decimal("schedulingDelayMs")?.unwrap_or(0.0),
             ..Self::default()
         };
         let mut ids = HashSet::new();
@@ -190,7 +194,8 @@ impl Document for LbStateFile {
             .with_some("reportedAt", self.reported_at.map(time))
             .with("address", &self.address)
             .with("pid", self.pid)
-            .with("policy", &self.policy);
+            .with("policy", &self.policy)
+            .with("schedulingDelayMs", decimal(self.scheduling_delay_ms));
         root.push(self.foreign.restore("Totals", self.totals.to_element()));
         for target in &self.vms {
             root.push(self.foreign.restore(&part_of(&target.id), target.to_element()));

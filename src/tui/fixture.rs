@@ -62,12 +62,14 @@ fn report(vm: u64, state: VmState, age: u64, cpu: f64, reported: u64) -> VmRepor
         launched_at: ago(age),
         running_since,
         reported_at: ago(reported),
+        warm: false,
         load: Load {
             cpu: Share::saturating(cpu),
             memory_bytes: (40 + 3 * vm) << 20,
             in_flight: u32::try_from(vm % 4).unwrap(),
             queued: 0,
             cpu_credits: Some(12.5),
+            surplus_credits: None,
         },
         served: Served { requests: 1800 / vm, failures: 0, cpu: Duration::from_secs(90) },
         foreign: Foreign::default(),
@@ -76,13 +78,11 @@ fn report(vm: u64, state: VmState, age: u64, cpu: f64, reported: u64) -> VmRepor
 
 pub(crate) fn order(vm: u64, action: Action, by: &str) -> VmOrder {
     VmOrder {
-        id: VmId::numbered(vm),
-        action,
         instance_type: Some("t3.micro".to_owned()),
         by: Some(by.to_owned()),
         since: Some(ago(12)),
         reason: Some("mean cpu 0.78 of 4 warm over 15 s, target 0.60".to_owned()),
-        foreign: Foreign::default(),
+        ..VmOrder::new(VmId::numbered(vm), action)
     }
 }
 
@@ -176,6 +176,7 @@ fn balancer() -> LbStateFile {
         address: "127.0.0.1:8000".to_owned(),
         pid: 41_001,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.1,
         totals: LbTotals {
             requests: 5628,
             in_flight: 12,

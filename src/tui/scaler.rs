@@ -142,6 +142,7 @@ mod tests {
             in_flight: 0,
             vcpus: 2.0,
             disposable: true,
+            protected: false,
         };
         let situation =
             Situation { members: vec![member], minimum: 1, maximum: 8, ..Situation::default() };

@@ -17,7 +17,9 @@ use super::ledger::Ledger;
 use super::life::Phase;
 use super::occupancy::Occupancy;
 use super::priority;
+use super::register::Register;
 use super::virtual_cpu::{JobPacer, VirtualCpu};
+use crate::domain::credits::Credits;
 use crate::domain::load::Served;
 use crate::http::Problem;
 use crate::units::Share;
@@ -35,6 +37,7 @@ pub(super) struct Machine {
     pub(super) admission: Arc<Admission>,
     pub(super) bodies: Bounds,
     pub(super) ledger: Ledger,
+    pub(super) register: Arc<Register>,
     /// Cancelled when work in progress is no longer waited for.
     pub(super) give_up: CancellationToken,
     started: Instant,
@@ -70,10 +73,15 @@ impl Machine {
             ),
             bodies: Bounds::new(settings.body_bytes, settings.all_bodies_bytes),
             ledger,
+            register: Arc::default(),
             give_up: CancellationToken::new(),
             started: Instant::now(),
             threads: NonZeroUsize::new(threads as usize).unwrap_or(NonZeroUsize::MIN),
-            cpu: Arc::new(VirtualCpu::new(instance_type.vcpus, settings.vcpu_share)),
+            cpu: Arc::new(VirtualCpu::new(
+                instance_type,
+                settings.vcpu_share,
+                settings.credit_scale,
+            )),
             occupancy: Mutex::new(Occupancy::new(vcpus, settings.report_every, Duration::ZERO)),
             served: Mutex::new(Served::default()),
             settings,
@@ -86,6 +94,10 @@ impl Machine {
     /// 503 while the VM boots, and when too many wait already.
     pub(super) fn let_in(&self) -> Result<Waiting, Problem> {
         if self.phase.borrow().running_since.is_none() {
+            if self.phase.borrow().life.is_held() {
+                let detail = format!("{} waits in the warm pool", self.settings.id);
+                return Err(Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, 1, detail));
+            }
             let left = self.settings.boot.saturating_sub(self.started.elapsed());
             let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
             let detail = format!("{} is booting", self.settings.id);
@@ -144,6 +156,11 @@ impl Machine {
     /// What it has done so far.
     pub(super) fn served(&self) -> Served {
         *self.lock_served()
+    }
+
+    /// Its account of CPU credits; none for a type without.
+    pub(super) fn credits(&self) -> Option<Credits> {
+        self.cpu.credits()
     }
 
     /// The share of its vCPUs in use over the last report period.

@@ -23,6 +23,8 @@ pub(crate) enum Act {
     Raw(Vec<u8>),
     /// Sends this and closes.
     RawThenClose(Vec<u8>),
+    /// Sends this, and from then on sends back whatever comes.
+    Switch(Vec<u8>),
     /// Closes without a byte.
     Close,
     /// Closes when the head is there, before the body is read.
@@ -254,6 +256,14 @@ impl Shared {
                 None
             }
             Act::Close | Act::CloseAtHead | Act::RawAtHead(_) => None,
+            Act::Switch(bytes) => {
+                stream.get_mut().write_all(&bytes).await.ok()?;
+                let mut bytes = [0; 1024];
+                loop {
+                    let read = stream.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
+                    stream.get_mut().write_all(bytes.get(..read)?).await.ok()?;
+                }
+            }
             Act::Wait => {
                 let mut byte = [0];
                 tokio::select! {

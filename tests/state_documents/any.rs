@@ -7,7 +7,7 @@ use cumulet::domain::balancing::Policy;
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
-use cumulet::state::as_state::{AsStateFile, VmOrder};
+use cumulet::state::as_state::{AsStateFile, Refresh, VmOrder};
 use cumulet::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::{Element, Foreign, Node};
@@ -101,13 +101,15 @@ fn foreign() -> impl Strategy<Value = Foreign> {
 }
 
 fn load() -> impl Strategy<Value = Load> {
-    (share(), any::<u64>(), any::<u32>(), any::<u32>(), option::of(amount())).prop_map(
-        |(cpu, memory_bytes, in_flight, queued, cpu_credits)| Load {
+    let credits = (option::of(amount()), option::of(amount()));
+    (share(), any::<u64>(), any::<u32>(), any::<u32>(), credits).prop_map(
+        |(cpu, memory_bytes, in_flight, queued, (cpu_credits, surplus_credits))| Load {
             cpu,
             memory_bytes,
             in_flight,
             queued,
             cpu_credits,
+            surplus_credits,
         },
     )
 }
@@ -125,7 +127,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
         &[VmState::Booting, VmState::Running, VmState::Draining, VmState::Terminated][..],
     );
     let names = (text(), any::<u32>(), text());
-    let times = (time(), option::of(time()), time());
+    let times = (time(), option::of(time()), time(), any::<bool>());
     (state, names, times, load(), served(), foreign()).prop_map(
         move |(state, names, times, load, served, foreign)| VmReport {
             id: id.clone(),
@@ -136,6 +138,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
             launched_at: times.0,
             running_since: times.1,
             reported_at: times.2,
+            warm: times.3,
             load,
             served,
             foreign,
@@ -152,11 +155,21 @@ pub(crate) fn vm_state() -> impl Strategy<Value = VmStateFile> {
 fn order(id: VmId) -> impl Strategy<Value = VmOrder> {
     let action = proptest::sample::select(&[Action::Keep, Action::Add, Action::Delete][..]);
     let why = (option::of(text()), option::of(text()), option::of(time()), option::of(text()));
-    (action, why, foreign()).prop_map(
-        move |(action, (instance_type, by, since, reason), foreign)| VmOrder {
+    let more = (option::of(text()), any::<bool>(), any::<bool>(), option::of(any::<u32>()));
+    (action, why, more, foreign()).prop_map(
+        move |(
+            action,
+            (instance_type, by, since, reason),
+            (image, protected, warm, other),
+            foreign,
+        )| VmOrder {
             id: id.clone(),
             action,
             instance_type,
+            image,
+            protected,
+            warm,
+            replaces: other.map(|number| VmId::numbered(number.into())),
             by,
             since,
             reason,
@@ -199,16 +212,19 @@ pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
     let bounds = ((any::<u32>(), option::of(any::<u32>())), any::<u32>(), any::<u32>());
     let policy = (text(), parameters());
     let balancing = option::of(proptest::sample::select(Policy::ALL.to_vec()));
+    let refresh = option::of((time(), share()))
+        .prop_map(|wish| wish.map(|(before, share)| Refresh { before, share }));
     let head = (
         any::<u64>(),
         option::of(time()),
         policy,
         bounds,
-        (any::<bool>(), balancing),
+        (any::<bool>(), refresh, balancing),
         any::<u64>(),
     );
     (head, vms, vec(decision(), 0..3), foreign()).prop_map(|(head, vms, decisions, foreign)| {
-        let (seq, decided_at, policy, (sizes, one, other), (paused, balancing), last_vm) = head;
+        let (seq, decided_at, policy, (sizes, one, other), (paused, refresh, balancing), last_vm) =
+            head;
         let ((policy, parameters), (desired, settled)) = (policy, sizes);
         AsStateFile {
             seq,
@@ -220,6 +236,7 @@ pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
             minimum: one.min(other),
             maximum: one.max(other),
             paused,
+            refresh,
             balancing,
             last_vm,
             vms,
@@ -294,10 +311,21 @@ fn choice() -> impl Strategy<Value = LbChoice> {
 /// Any LBState.xml.
 pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
-    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
+    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text(), amount());
     let lists = (vms, vec(choice(), 0..3));
     (head, totals(), lists, foreign()).prop_map(|(head, totals, (vms, choices), foreign)| {
-        let (seq, reported_at, address, pid, policy) = head;
-        LbStateFile { seq, reported_at, address, pid, policy, totals, vms, choices, foreign }
+        let (seq, reported_at, address, pid, policy, scheduling_delay_ms) = head;
+        LbStateFile {
+            seq,
+            reported_at,
+            address,
+            pid,
+            policy,
+            scheduling_delay_ms,
+            totals,
+            vms,
+            choices,
+            foreign,
+        }
     })
 }

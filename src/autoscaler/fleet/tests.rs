@@ -1,7 +1,7 @@
 use super::*;
 use crate::autoscaler::tests::{report, settings};
+use crate::domain::decision::Action;
 use crate::state::as_state::VmOrder;
-use crate::state::xml::Foreign;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,13 +20,8 @@ impl Story {
             minimum: 1,
             maximum: 20,
             vms: vec![VmOrder {
-                id: VmId::numbered(1),
-                action: Action::Keep,
-                instance_type: None,
                 by: Some("autoscaler".to_owned()),
-                since: None,
-                reason: None,
-                foreign: Foreign::default(),
+                ..VmOrder::new(VmId::numbered(1), Action::Keep)
             }],
             ..AsStateFile::default()
         };

@@ -4,15 +4,7 @@ use super::*;
 use crate::autoscaler::tests::{report, settings};
 
 fn orders(list: &[(&str, Action)]) -> AsStateFile {
-    let order = |(id, action): &(&str, Action)| VmOrder {
-        id: id.parse().unwrap(),
-        action: *action,
-        instance_type: None,
-        by: None,
-        since: None,
-        reason: None,
-        foreign: Foreign::default(),
-    };
+    let order = |(id, action): &(&str, Action)| VmOrder::new(id.parse().unwrap(), *action);
     AsStateFile { vms: list.iter().map(order).collect(), ..AsStateFile::default() }
 }
 

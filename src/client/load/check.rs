@@ -113,3 +113,80 @@ fn deepest(error: &dyn std::error::Error) -> String {
     }
     told
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use hyper::{Method, StatusCode};
+
+    use super::*;
+    use crate::client::load::mix::Workload;
+    use crate::client::load::paint;
+    use crate::client::load::wire::Timing;
+    use crate::workload::imaging::Format;
+
+    fn ready(format: Format, width: u32, height: u32) -> Ready {
+        Ready {
+            workload: Workload::Blur,
+            method: Method::POST,
+            path: "/blurimage".parse().unwrap(),
+            content_type: None,
+            body: Bytes::new(),
+            expected: Some(PictureHeader { format, width, height }),
+        }
+    }
+
+    fn answer(body: Body) -> Answer {
+        Answer {
+            status: StatusCode::OK,
+            at: Instant::now(),
+            vm: None,
+            attempts: 1,
+            timing: Timing::default(),
+            bytes: 0,
+            body,
+        }
+    }
+
+    async fn verdict(references: &References, ready: &Ready, body: &[u8]) -> Option<String> {
+        let body = Body::Whole(Bytes::copy_from_slice(body));
+        match references.check(0, ready, &mut answer(body)).await {
+            Ok(()) => None,
+            Err(Trouble::Failed { kind, .. } | Trouble::Lost { kind, .. }) => Some(kind),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_picture_is_whole_of_its_size_and_its_format_and_stays_the_same() {
+        let png = paint::picture(60, 40, Format::Png, 1).unwrap();
+        let other = paint::picture(60, 40, Format::Png, 2).unwrap();
+        let bmp = paint::picture(60, 40, Format::Bmp, 1).unwrap();
+        let wanted = ready(Format::Png, 60, 40);
+        let fresh = || References::new(1);
+        let wrong = Some("not the picture asked for".to_owned());
+        for body in [&png[..png.len() / 4], &bmp, b"", b"<html>"] {
+            assert_eq!(verdict(&fresh(), &wanted, body).await, wrong);
+        }
+        let turned = ready(Format::Png, 40, 60);
+        assert_eq!(verdict(&fresh(), &turned, &png).await, wrong);
+
+        let references = fresh();
+        assert_eq!(verdict(&references, &wanted, &png).await, None);
+        assert_eq!(references.known(0).unwrap(), &png);
+        assert_eq!(verdict(&references, &wanted, &png).await, None);
+        let differs = Some("not the same picture as before".to_owned());
+        assert_eq!(verdict(&references, &wanted, &other).await, differs);
+        let compared = references.check(0, &wanted, &mut answer(Body::Compared(false))).await;
+        assert!(compared.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_counted_by_its_status_and_told_in_its_words() {
+        let mut answer = answer(Body::Refusal("503: no VM runs".to_owned()));
+        answer.status = StatusCode::SERVICE_UNAVAILABLE;
+        let checked = References::new(1).check(0, &ready(Format::Png, 1, 1), &mut answer).await;
+        let (kind, example) = ("status 503".to_owned(), "503: no VM runs".to_owned());
+        assert_eq!(checked, Err(Trouble::Failed { kind, example }));
+    }
+}

@@ -1,7 +1,8 @@
 //! What is sent: a catalogue of inputs, and which of them each request is. The same seed gives the
 //! same requests, whatever the answers and however fast they come.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +61,9 @@ const FOR_DRAWS: u64 = 0x6d69_7865_7300_0003;
 
 /// The largest picture or rendering that is made, in pixels along an edge.
 const LONGEST_EDGE: f64 = 16_384.0;
+/// A trace with more different pictures than this is sent with sizes that are rounded, so that the
+/// pictures have room in memory.
+const MOST_PICTURES: usize = 100;
 /// Lights of a scene besides the ambient one, unless a trace says otherwise.
 const LIGHTS: u32 = 2;
 
@@ -93,24 +97,32 @@ impl Plan {
     /// # Errors
     /// As [`Self::drawn`].
     pub fn recorded(wanted: &Wanted, rows: &[Row], speed: f64) -> anyhow::Result<Self> {
+        let mut catalogues: HashMap<Workload, Vec<Ask>> = HashMap::new();
+        for row in rows {
+            if let Entry::Vacant(entry) = catalogues.entry(row.workload) {
+                entry.insert(wanted.catalogue(row.workload)?);
+            }
+        }
+        let ask = |(number, row): (u64, &Row)| {
+            let drawn = draws(wanted.seed, number).choice(catalogues.get(&row.workload)?)?.clone();
+            Some(as_recorded(drawn, row))
+        };
+        // Every workload has a catalogue and none is empty: there are as many as there are rows.
+        let mut each = (0..).zip(rows).filter_map(ask).collect::<Vec<_>>();
+        let pictures = each.iter().filter(|ask| matches!(ask.input, Input::Picture(_)));
+        if pictures.collect::<HashSet<_>>().len() > MOST_PICTURES {
+            each.iter_mut().for_each(coarsen);
+        }
         let mut asks: Vec<Ask> = Vec::new();
         let mut known: HashMap<Ask, usize> = HashMap::new();
         let mut recorded = Vec::with_capacity(rows.len());
-        let mut catalogues: HashMap<Workload, Vec<Ask>> = HashMap::new();
-        for (number, row) in (0..).zip(rows) {
-            let catalogue = match catalogues.entry(row.workload) {
-                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(wanted.catalogue(row.workload)?)
-                }
-            };
-            let place = draws(wanted.seed, number).usize(..catalogue.len());
-            let ask = as_recorded(catalogue[place].clone(), row);
+        for (ask, row) in each.into_iter().zip(rows) {
             let index = *known.entry(ask).or_insert_with_key(|ask| {
                 asks.push(ask.clone());
                 asks.len() - 1
             });
-            recorded.push((row.at.div_f64(speed), index));
+            let at = row.at.as_secs_f64() / speed;
+            recorded.push((Duration::try_from_secs_f64(at).unwrap_or(Duration::MAX), index));
         }
         Ok(Self::of(wanted, asks, Vec::new(), Some(recorded)))
     }
@@ -219,6 +231,14 @@ fn whole(number: f64) -> u32 {
     number.round() as u32
 }
 
+/// Sizes of a picture that are as good as equal become equal: steps of a twelfth of an octave.
+fn coarsen(ask: &mut Ask) {
+    let step = |edge: u32| whole(((f64::from(edge).log2() * 12.0).round() / 12.0).exp2()).max(1);
+    if let Input::Picture(header) = &mut ask.input {
+        (header.width, header.height) = (step(header.width), step(header.height));
+    }
+}
+
 /// An ask of a kind, with all that a row of a trace says of it.
 fn as_recorded(drawn: Ask, row: &Row) -> Ask {
     let workload = row.workload;
@@ -280,3 +300,6 @@ fn described(ask: &Ask, at: Duration) -> Row {
     }
     row
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,7 @@ fn member(number: u64, running_for: Option<u64>, cpu: Option<f64>) -> Member {
         in_flight: 0,
         vcpus: 1.0,
         disposable: true,
+        protected: false,
     }
 }
 
