@@ -180,7 +180,9 @@ async fn a_request_that_kills_two_vms_is_kept_from_the_others() {
     assert_eq!((again.status(), again.attempts()), (500, 0));
     assert!(again.text().contains("the same request"), "{}", again.text());
     assert_eq!(seen(), 2, "the same bytes do not reach a VM");
-    vms.iter().for_each(|vm| vm.set_script(|_| Act::Echo));
+    for vm in &vms {
+        vm.set_script(|_| Act::Echo);
+    }
     assert_eq!(cluster.post("/raytracer", b"harmless").await.status(), 200);
     cluster.stop().await;
 }

@@ -76,7 +76,9 @@ mod tests {
 
     fn after(deaths: &[u32]) -> Suspicion {
         let mut suspicion = Suspicion::default();
-        deaths.iter().for_each(|others| suspicion.add_death(*others));
+        for others in deaths {
+            suspicion.add_death(*others);
+        }
         suspicion
     }
 
