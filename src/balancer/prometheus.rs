@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use super::fleet::Fleet;
 use super::latency::{BOUNDS_MS, Buckets};
+use super::learner::Learner;
 use super::pulse::Pulse;
 use super::target::{State, Target};
 use crate::domain::cost::Kind;
 
 /// All metrics.
-pub(super) fn render(fleet: &Fleet, pulse: &Pulse) -> String {
+pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String {
     let mut page = Page::default();
     let targets = fleet.targets();
     requests(&mut page, fleet, &targets);
     own_health(&mut page, pulse);
     each_vm(&mut page, &targets);
+    page.predictions(learner);
     times(&mut page, &targets);
     page.text
 }
@@ -60,22 +62,6 @@ fn requests(page: &mut Page, fleet: &Fleet, targets: &[Arc<Target>]) {
         "gauge",
         "Requests in the balancer.",
         totals.in_flight,
-    );
-}
-
-/// How the balancer itself fares.
-fn own_health(page: &mut Page, pulse: &Pulse) {
-    page.whole(
-        "cumulet_run_queue_seconds_total",
-        "counter",
-        "Time that the balancer's threads have waited for a core.",
-        pulse.waited().as_secs_f64(),
-    );
-    page.whole(
-        "cumulet_run_queue_delay_seconds",
-        "gauge",
-        "Mean wait of the balancer's threads for a core before each turn, over the last second.",
-        pulse.delay().as_secs_f64(),
     );
 }
 
@@ -136,6 +122,21 @@ fn times(page: &mut Page, targets: &[Arc<Target>]) {
     }
 }
 
+fn own_health(page: &mut Page, pulse: &Pulse) {
+    page.whole(
+        "cumulet_run_queue_seconds_total",
+        "counter",
+        "Time that the balancer's threads have waited for a core.",
+        pulse.waited().as_secs_f64(),
+    );
+    page.whole(
+        "cumulet_run_queue_delay_seconds",
+        "gauge",
+        "Mean wait of the balancer's threads for a core before each turn, over the last second.",
+        pulse.delay().as_secs_f64(),
+    );
+}
+
 #[derive(Default)]
 struct Page {
     text: String,
@@ -167,6 +168,28 @@ impl Page {
         self.family(name, kind, help);
         for (labels, value) in values {
             self.sample(name, &labels, value);
+        }
+    }
+
+    fn predictions(&mut self, learner: &Learner) {
+        let kinds = learner.accuracy();
+        self.family(
+            "cumulet_prediction_error_ratio",
+            "gauge",
+            "Mean absolute error of the predicted CPU time, as a share of the actual one.",
+        );
+        for (kind, accuracy) in &kinds {
+            let labels = format!("workload=\"{}\"", kind.as_str());
+            self.sample("cumulet_prediction_error_ratio", &labels, accuracy.error);
+        }
+        self.family(
+            "cumulet_predictions_total",
+            "counter",
+            "Answers that a prediction was compared with.",
+        );
+        for (kind, accuracy) in &kinds {
+            let labels = format!("workload=\"{}\"", kind.as_str());
+            self.sample("cumulet_predictions_total", &labels, accuracy.answers);
         }
     }
 
