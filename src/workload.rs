@@ -5,8 +5,11 @@
 //! input may be ([`Run`]); the workload answers with its output and a [`Usage`].
 
 pub mod imaging;
+mod instructions;
 pub mod raytracer;
 pub mod wire;
+
+pub use instructions::Instructions;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;

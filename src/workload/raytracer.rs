@@ -23,6 +23,7 @@ mod bmp;
 mod bvh;
 mod camera;
 mod index;
+mod list;
 mod meter;
 mod packet;
 mod parse;
