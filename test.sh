@@ -94,9 +94,65 @@ tests() {
     fi
 }
 
+formatting() {
+    cargo fmt --check && cargo fmt --check --manifest-path fuzz/Cargo.toml
+}
+
+# Prints the command of a browser that starts, if there is one.
+browser() {
+    local name
+    for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+        # Where Chromium comes by other ways, its package holds a command that only says so.
+        if [ -n "$name" ] && "$name" --version >/dev/null 2>&1; then
+            printf '%s' "$name"
+            return
+        fi
+    done
+    return 1
+}
+
+page() {
+    local found
+    found=$(browser) || provide chromium chromium chromium || true
+    if [ -z "$found" ] && ! found=$(browser); then
+        say "   skipped: Chromium could not be installed; please install it."
+        return
+    fi
+    CHROMIUM=$found cargo test --locked --test vm_server page -- --ignored
+}
+
+# Feeds each parser and decoder made-up inputs for a while: fuzz/README.md.
+fuzzing() {
+    local host target sanitizer=none
+    if ! provide c++ g++ gcc; then
+        say "   skipped: fuzzing needs a C++ compiler; please install one."
+        return
+    fi
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+        say "   cargo-fuzz is missing: installing it"
+        if ! cargo install --quiet --locked cargo-fuzz; then
+            say "   skipped: cargo-fuzz could not be installed; please run: cargo install cargo-fuzz"
+            return
+        fi
+    fi
+    host=$(rustc --version --verbose | sed -n 's/^host: //p')
+    # Only on Linux do C code and Rust code share one sanitizer.
+    case $host in *-linux-gnu) sanitizer=address ;; esac
+    fuzz/seeds.sh || return
+    for target in $(cargo fuzz list); do
+        say "   $target"
+        # Coverage counters are an unstable option, which a stable compiler takes only so. Leaks are
+        # looked for by a debugger's means, which containers may forbid.
+        RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0 \
+            cargo fuzz run --target "$host" --sanitizer "$sanitizer" "$target" -- \
+            -max_total_time="${FUZZ_SECONDS:-15}" -timeout=20 -rss_limit_mb=2048 \
+            -malloc_limit_mb=100 -max_len=40000 -verbosity=0 || return
+    done
+}
+
 scripts() {
     if command -v shellcheck >/dev/null; then
-        shellcheck --external-sources ./*.sh workloads/*.sh .ci/run
+        shellcheck --external-sources ./*.sh workloads/*.sh fuzz/*.sh .ci/run
     else
         say "   skipped: shellcheck is not installed"
     fi
@@ -105,9 +161,11 @@ scripts() {
 step "Rust" rust_tools
 step "Tools" tools
 step "Scripts" scripts
-step "Formatting" cargo fmt --check
+step "Formatting" formatting
 step "Lints" cargo clippy --locked --all-targets -- -D warnings
 step "Without a C compiler" cargo check --locked --all-targets --no-default-features
 step "Documentation" documentation
 step "Tests" tests
+step "The page in a browser" page
+step "Fuzzing" fuzzing
 say "PASSED: $steps steps in $SECONDS s"

@@ -2,45 +2,88 @@
 //! be, and writes ASState.xml.
 //!
 //! It holds nothing that it could not find again: killed at any moment and started again, it
-//! carries on from the two files. Only the window of CPU shares starts anew, and until it has seen
-//! a report it decides nothing.
+//! carries on from the two files and samples.txt. Only the window of CPU shares starts anew, and
+//! until it has seen a report it decides nothing.
 
 mod fleet;
 mod orders;
+mod past;
+mod upkeep;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::decision::Direction;
-use crate::domain::scaling::{TargetTracking, Verdict};
+use crate::domain::instance_type::InstanceType;
+use crate::domain::scaling::{Daybook, Defaults, Observation, Verdict};
+use crate::domain::termination::Termination;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
 use crate::state::lb_state::LbStateFile;
-use crate::state::samples::Sample;
+use crate::state::samples::{Sample, Seen};
 use crate::state::vm_state::VmStateFile;
 use crate::state::watch::{View, Watcher};
 use crate::state::{Error, StateFolder};
 use fleet::Fleet;
 
 /// How the autoscaler is to work.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// The policy's figures.
-    pub tracking: TargetTracking,
+    /// The policy, where ASState.xml does not say it.
+    pub policy: String,
+    /// Its parameters.
+    pub parameters: Vec<(String, String)>,
+    /// What policies take where their parameters do not say it.
+    pub defaults: Defaults,
     /// Fewest VMs, where ASState.xml does not say it.
     pub minimum: u32,
     /// Most VMs, where ASState.xml does not say it.
     pub maximum: u32,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
+    /// VMs that have booted and wait to be wanted.
+    pub warm_pool: u32,
     /// How often a VM reports.
     pub report_every: Duration,
+    /// The instance types there are.
+    pub types: BTreeMap<String, InstanceType>,
+    /// The type of a VM of which nothing else is said.
+    pub instance_type: String,
+    /// What the boot time of a type is multiplied with.
+    pub boot_scale: f64,
+    /// Cores of this machine: what a VM without limits has.
+    pub cores: u32,
+}
+
+impl Settings {
+    /// vCPUs of a VM of a type, or of the default one.
+    fn vcpus(&self, instance_type: Option<&str>) -> f64 {
+        let name = instance_type.unwrap_or(&self.instance_type);
+        let known = self.types.get(name).or_else(|| self.types.get(&self.instance_type));
+        f64::from(known.and_then(|known| known.vcpus).unwrap_or(self.cores).max(1))
+    }
+
+    /// The boot time of the default type. A scale beyond all measure is no help in looking ahead.
+    fn boot(&self) -> Duration {
+        let boot = self.types.get(&self.instance_type).map_or(Duration::ZERO, |known| known.boot);
+        Duration::try_from_secs_f64(boot.as_secs_f64() * self.boot_scale)
+            .map_or(Duration::from_mins(10), |boot| boot.min(Duration::from_mins(10)))
+    }
 }
 
 /// Between two looks when no file changes: late reports are seen by their absence.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Bytes at the end of samples.txt that hold the last hour of a cluster of some VMs.
+const AN_HOUR: u64 = 4 << 20;
+/// Bytes at the end of samples.txt that hold some days of it.
+const DAYS: u64 = 128 << 20;
 
 /// Runs until `stop` is cancelled.
 ///
@@ -55,10 +98,12 @@ pub async fn run(
     let watcher = Watcher::start(&folder).context("cannot watch the state folder")?;
     let mut vm_state = watcher.follow::<VmStateFile>();
     let mut as_state = watcher.follow::<AsStateFile>();
+    let lb_state = watcher.follow::<LbStateFile>();
+    tracing::info!(policy = settings.policy, "the autoscaler watches");
     let mut autoscaler = Autoscaler::new(settings, folder);
-    tracing::info!(target_cpu = settings.tracking.target.get(), "the autoscaler watches");
+    autoscaler.recall().await;
     while !stop.is_cancelled() {
-        autoscaler.look(&mut vm_state).await;
+        autoscaler.look(&mut vm_state, &lb_state).await;
         tokio::select! {
             () = stop.cancelled() => {}
             _ = vm_state.changed() => {}
@@ -72,42 +117,90 @@ pub async fn run(
 }
 
 struct Autoscaler {
-    settings: Settings,
+    settings: Arc<Settings>,
     folder: StateFolder,
     fleet: Fleet,
     /// When a hold was last written: holds are told once a period, changes at once.
     told: Option<Instant>,
+    /// `desired` as this process wrote it last.
+    desired: Option<u32>,
     /// What last kept it from writing, and is tried again at each look.
     trouble: Option<String>,
+    /// Earlier days, being read.
+    days: Option<JoinHandle<Result<Daybook, Error>>>,
+}
+
+/// A decision that was written.
+struct Written {
+    verdict: Verdict,
+    seen: Observation,
+    policy: String,
+    desired: u32,
 }
 
 impl Autoscaler {
     fn new(settings: Settings, folder: StateFolder) -> Self {
-        Self { settings, folder, fleet: Fleet::new(settings), told: None, trouble: None }
+        let settings = Arc::new(settings);
+        let fleet = Fleet::new(Arc::clone(&settings), Instant::now());
+        Self { settings, folder, fleet, told: None, desired: None, trouble: None, days: None }
+    }
+
+    /// Finds again what an earlier process knew. Days take longer to read than an hour: they come
+    /// when they come.
+    async fn recall(&mut self) {
+        let folder = self.folder.clone();
+        let read = spawn_blocking(move || {
+            (folder.read::<AsStateFile>().ok().flatten(), folder.tail::<Sample>(AN_HOUR))
+        });
+        if let Ok((orders, samples)) = read.await {
+            let samples = samples.unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot look back");
+                Vec::new()
+            });
+            let (now, wall) = (Instant::now(), Timestamp::now());
+            self.fleet.past.recall(orders.as_ref(), &samples, now, wall);
+        }
+        let folder = self.folder.clone();
+        let days = move || folder.tail::<Sample>(DAYS).map(|samples| past::days_of(&samples));
+        self.days = Some(spawn_blocking(days));
+    }
+
+    /// Takes in earlier days once they have been read.
+    async fn take_in_days(&mut self) {
+        if let Some(days) = self.days.take_if(|days| days.is_finished()) {
+            match days.await {
+                Ok(Ok(days)) => self.fleet.past.recall_days(days),
+                Ok(Err(error)) => tracing::warn!(%error, "cannot look back at earlier days"),
+                Err(error) => tracing::warn!(%error, "cannot look back at earlier days"),
+            }
+        }
     }
 
     /// Reads what the VMs say, decides, and writes the decision if there is something to say.
-    async fn look(&mut self, vm_state: &mut Receiver<View<VmStateFile>>) {
+    async fn look(
+        &mut self,
+        vm_state: &mut Receiver<View<VmStateFile>>,
+        lb_state: &Receiver<View<LbStateFile>>,
+    ) {
+        self.take_in_days().await;
         let Some(vms) = vm_state.borrow_and_update().document.clone() else { return };
         let now = Instant::now();
         self.fleet.observe(&vms, now, Timestamp::now());
+        if let Some(balancer) = lb_state.borrow().document.as_ref() {
+            self.fleet.past.hear(balancer, now);
+        }
         let due = self.told.is_none_or(|told| now - told >= self.settings.report_every);
-        let (fleet, settings, folder) = (self.fleet.clone(), self.settings, self.folder.clone());
-        let written = tokio::task::spawn_blocking(move || {
-            decide_and_write(&folder, &settings, &fleet, &vms, now, due)
-        })
-        .await;
+        let (mut fleet, settings) = (self.fleet.clone(), Arc::clone(&self.settings));
+        let (folder, desired) = (self.folder.clone(), self.desired);
+        let looked = Look { now, due, desired };
+        let written = spawn_blocking(move || {
+            upkeep::keep(&folder, settings.warm_pool, &vms)?;
+            decide_and_write(&folder, &settings, &mut fleet, &vms, &looked)
+        });
+        let written = written.await;
         let before = self.trouble.take();
         match written {
-            Ok(Ok(Some(verdict))) => {
-                self.told = Some(now);
-                self.fleet.note_decision(verdict.direction, now);
-                let (folder, census) = (self.folder.clone(), self.fleet.census());
-                let told = tokio::task::spawn_blocking(move || tell(&folder, census, verdict));
-                if let Ok(Err(error)) = told.await {
-                    tracing::warn!(%error, "cannot record the decision");
-                }
-            }
+            Ok(Ok(Some(written))) => self.take_down(written, now).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => {
                 let trouble = error.to_string();
@@ -119,16 +212,30 @@ impl Autoscaler {
             Err(error) => tracing::error!(%error, "the decision was not finished"),
         }
     }
+
+    /// Remembers a decision that was written, and tells of it.
+    async fn take_down(&mut self, written: Written, now: Instant) {
+        self.told = Some(now);
+        self.desired = Some(written.desired);
+        let wall = Timestamp::now();
+        self.fleet.past.history_for(&written.policy);
+        self.fleet.past.note(&written.verdict, written.seen, wall);
+        let reaction = self.fleet.reaction(wall);
+        let (folder, census) = (self.folder.clone(), self.fleet.census());
+        let told = spawn_blocking(move || tell(&folder, census, written, reaction));
+        if let Ok(Err(error)) = told.await {
+            tracing::warn!(%error, "cannot record the decision");
+        }
+    }
 }
 
 /// Tells the decision in samples.txt and, if it changes anything, in events.log.
 fn tell(
     folder: &StateFolder,
     (running, booting, draining): (u32, u32, u32),
-    verdict: Verdict,
+    Written { verdict, seen, policy, .. }: Written,
+    reaction: Option<Duration>,
 ) -> Result<(), Error> {
-    // What the balancer does not say is not known.
-    let totals = folder.read::<LbStateFile>().ok().flatten().map(|document| document.totals);
     let Verdict { direction, from, to, reason, .. } = verdict;
     folder.append_sample(&Sample::Decision {
         at: Timestamp::now(),
@@ -137,38 +244,59 @@ fn tell(
         booting,
         draining,
         desired: to,
-        offered_load: totals.map(|totals| totals.offered_load),
-        queue_seconds: totals.map(|totals| totals.queue_seconds),
+        offered_load: seen.offered,
+        queue_seconds: seen.backlog,
         action: direction,
         reason: reason.clone(),
+        seen: Seen {
+            policy: Some(policy),
+            cpu: seen.cpu,
+            busy: Some(seen.busy),
+            in_flight: Some(seen.in_flight),
+            queued: Some(seen.queued),
+            rate: seen.rate,
+            advice: verdict.advice,
+        },
     })?;
+    let reaction_ms = reaction.map(|time| time.as_secs_f64() * 1000.0);
+    tracing::debug!(%direction, from, to, reason, reaction_ms, "decided");
     if direction == Direction::Hold {
         return Ok(());
     }
-    tracing::info!(%direction, from, to, reason, "scales");
+    tracing::info!(%direction, from, to, reason, reaction_ms, "scales");
     let detail = format!("{direction} {from} to {to}: {reason}");
     folder.append_event(&Event::now(EventKind::Scale, "autoscaler", None, detail))
 }
 
+/// When and why it looks.
+struct Look {
+    now: Instant,
+    /// A hold is to be told, too.
+    due: bool,
+    /// `desired` as this process wrote it last.
+    desired: Option<u32>,
+}
+
 /// One decision under the lock of ASState.xml, so that nothing an operator wrote meanwhile is
-/// undone. Returns the verdict if it was written.
+/// undone. Returns it if it was written.
 fn decide_and_write(
     folder: &StateFolder,
     settings: &Settings,
-    fleet: &Fleet,
+    fleet: &mut Fleet,
     vms: &VmStateFile,
-    now: Instant,
-    due: bool,
-) -> Result<Option<Verdict>, Error> {
+    look: &Look,
+) -> Result<Option<Written>, Error> {
     folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
-        orders::fill_in(file, vms, settings, Timestamp::now());
+        let wall = Timestamp::now();
+        orders::notice_wish(file, look.desired);
+        orders::fill_in(file, vms, settings, wall);
         orders::settle(file, vms);
-        let verdict = fleet.judge(file, now, Timestamp::now());
-        let told = due || verdict.direction != Direction::Hold;
-        if told {
-            orders::apply(file, vms, &verdict, Timestamp::now());
+        let (verdict, seen) = fleet.judge(file, look.now, wall);
+        if !look.due && verdict.direction == Direction::Hold && file.asked().is_none() {
+            return None;
         }
-        told.then_some(verdict)
+        orders::apply(file, vms, &verdict, wall);
+        Some(Written { verdict, seen, policy: file.policy.clone(), desired: file.desired })
     })
 }
 
@@ -183,8 +311,10 @@ mod tests {
     pub(super) fn settings() -> Settings {
         let second = Duration::from_secs(1);
         Settings {
-            tracking: TargetTracking {
-                target: Share::saturating(0.6),
+            policy: "target-tracking".to_owned(),
+            parameters: Vec::new(),
+            defaults: Defaults {
+                target_cpu: Share::saturating(0.6),
                 warm_up: 5 * second,
                 scale_out_cooldown: 10 * second,
                 scale_in_cooldown: 60 * second,
@@ -192,7 +322,13 @@ mod tests {
             },
             minimum: 1,
             maximum: 20,
+            termination: Termination::default(),
+            warm_pool: 0,
             report_every: 5 * second,
+            types: crate::domain::instance_type::built_in(),
+            instance_type: "t3.micro".to_owned(),
+            boot_scale: 1.0,
+            cores: 2,
         }
     }
 
@@ -208,6 +344,7 @@ mod tests {
             launched_at: epoch,
             running_since: (state == VmState::Running).then_some(epoch),
             reported_at: epoch + jiff::SignedDuration::from_secs(at.into()),
+            warm: false,
             load: Load { cpu: Share::saturating(cpu), ..Load::default() },
             served: Served::default(),
             foreign: crate::state::xml::Foreign::default(),
@@ -223,21 +360,25 @@ mod tests {
             ..VmStateFile::default()
         };
         let now = Instant::now();
-        let mut fleet = Fleet::new(settings());
+        let mut fleet = Fleet::new(Arc::new(settings()), now);
         fleet.observe(&vms, now, Timestamp::now());
-        let first = decide_and_write(&folder, &settings(), &fleet, &vms, now, true).unwrap();
-        assert_eq!(first.unwrap().direction, Direction::Hold, "its VM was ordered just now");
+        let look = |fleet: &mut Fleet, due| {
+            let look = Look { now, due, desired: None };
+            decide_and_write(&folder, &settings(), fleet, &vms, &look).unwrap()
+        };
+        let first = look(&mut fleet, true).unwrap().verdict;
+        assert_eq!(first.direction, Direction::Hold, "its VM was ordered just now");
         folder
             .update(|file: &mut AsStateFile| {
                 file.vms[0].since = None;
                 file.maximum = 2;
             })
             .unwrap();
-        let verdict = decide_and_write(&folder, &settings(), &fleet, &vms, now, false).unwrap();
-        assert_eq!(verdict.unwrap().to, 2, "no more than the maximum that was written meanwhile");
+        let written = look(&mut fleet, false).unwrap();
+        assert_eq!(written.verdict.to, 2, "no more than the maximum that was written meanwhile");
         let seq = folder.read::<AsStateFile>().unwrap().unwrap().seq;
-        fleet.note_decision(Direction::Out, now);
-        assert_eq!(decide_and_write(&folder, &settings(), &fleet, &vms, now, false).unwrap(), None);
+        fleet.past.note(&written.verdict, written.seen, Timestamp::now());
+        assert!(look(&mut fleet, false).is_none());
         let after = folder.read::<AsStateFile>().unwrap().unwrap().seq;
         assert_eq!(after, seq, "a hold that is not due writes nothing");
     }

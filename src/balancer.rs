@@ -18,40 +18,42 @@ mod features;
 mod finish;
 mod fleet;
 mod forward;
+mod front;
 mod headers;
+mod hedge;
 mod journal;
+mod killers;
 mod latency;
 mod lease;
 mod merged;
+mod patience;
 mod probe;
+mod problems;
 mod prometheus;
 mod proxy;
-mod queue;
+mod pulse;
 mod record;
 mod report;
 mod strict;
 mod tape;
 mod target;
 mod totals;
+mod tunnel;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use hyper::service::service_fn;
 use jiff::Timestamp;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::balancing::Policy;
 use crate::domain::health::Change;
 use crate::domain::instance_type::{self, InstanceType};
-use crate::http::server;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
 use crate::state::vm_state::VmStateFile;
@@ -60,8 +62,9 @@ use fleet::{Fleet, Rules};
 use journal::Journal;
 use proxy::Proxy;
 use report::Identity;
-use strict::Strict;
 use target::Target;
+
+pub use pulse::raise_priority;
 
 /// How the balancer behaves.
 #[derive(Debug, Clone)]
@@ -81,14 +84,28 @@ pub struct Settings {
     /// To how many VMs a request may be sent, one after the other. VMs that take up no connection
     /// do not count.
     pub attempts: u32,
+    /// How many requests a VM has at once for each of its vCPUs; 0 is any number.
+    pub requests_per_vcpu: u32,
+    /// For how long a VM that has just come into service gets less than its share.
+    pub slow_start: Duration,
+    /// Whether an idle VM is asked too when an answer is late.
+    pub hedge: bool,
     /// How many requests may wait for a VM at once.
     pub queue_length: u64,
     /// For how long a request may wait for a VM.
     pub queue_deadline: Duration,
     /// How long a request may take, from its arrival to the whole answer.
     pub request_deadline: Duration,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// How long a client may take to send the body of a request, while somebody wants it.
+    pub body_timeout: Duration,
+    /// How long a client may take to read an answer.
+    pub answer_timeout: Duration,
     /// How often VMs report. After three periods of silence a VM is suspect.
     pub report_period: Duration,
+    /// Whether to write a line for each request to `log/access.log`.
+    pub access_log: bool,
     /// Whether to print a line for each request to standard output.
     pub print_requests: bool,
     /// The instance types there are, by name: a VM's type tells its speed.
@@ -98,16 +115,23 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            policy: Policy::LeastWork,
+            policy: Policy::default(),
             grace: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
             body_limit: 64 << 20,
             held_answer_limit: 8 << 20,
             attempts: 3,
+            requests_per_vcpu: 2,
+            slow_start: Duration::from_secs(2),
+            hedge: false,
             queue_length: 10_000,
             queue_deadline: Duration::from_secs(30),
             request_deadline: Duration::from_mins(5),
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_mins(1),
+            answer_timeout: Duration::from_mins(1),
             report_period: Duration::from_secs(5),
+            access_log: true,
             print_requests: false,
             types: instance_type::built_in(),
         }
@@ -130,8 +154,9 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("asking for the balancer's own address")?;
-    let (journal, writer) = Journal::start(folder.clone(), settings.print_requests)
-        .context("starting the thread that writes the journal")?;
+    let (journal, writer) =
+        Journal::start(folder.clone(), settings.print_requests, settings.access_log)
+            .context("starting the thread that writes the journal and its access log")?;
     let events = journal.clone();
     let fleet = Arc::new(Fleet::new(rules(&settings), move |target, change| {
         events.event(event_of(target, change));
@@ -151,17 +176,21 @@ pub async fn run(
         ))),
         tokio::spawn(background.clone().run_until_cancelled_owned(probe::run(fleet.clone()))),
     ];
-    let identity = Identity { address: address.to_string(), pid: std::process::id() };
+    let identity =
+        Identity { address: address.to_string(), pid: std::process::id(), pulse: Arc::default() };
     let reports = tokio::spawn(report::run(
         fleet.clone(),
         folder.clone(),
         identity.clone(),
+        stop.clone(),
         background.clone(),
     ));
     let questions = tokio::spawn(admin::serve(admin, fleet.clone(), identity, background.clone()));
 
     let grace = settings.grace;
-    let finished = serve(Proxy::new(settings, fleet, journal.clone()), listener, stop, grace).await;
+    let limits = front_limits(&settings);
+    let proxy = Arc::new(Proxy::new(settings, fleet, journal.clone()));
+    let finished = front::serve(proxy, listener, limits, stop, grace).await;
     if !finished {
         tracing::warn!(
             "some requests were cut off: they took longer than {grace:?} after the stop"
@@ -178,22 +207,12 @@ pub async fn run(
     Ok(())
 }
 
-async fn serve(
-    proxy: Proxy,
-    listener: TcpListener,
-    stop: CancellationToken,
-    grace: Duration,
-) -> bool {
-    let proxy = Arc::new(proxy);
-    let open = |stream: TcpStream, peer: SocketAddr| {
-        let proxy = proxy.clone();
-        let service = service_fn(move |request| {
-            let proxy = proxy.clone();
-            async move { Ok::<_, Infallible>(proxy.serve(peer, request).await) }
-        });
-        (Strict::new(stream), service)
-    };
-    server::serve_each(listener, open, stop, grace).await
+fn front_limits(settings: &Settings) -> strict::Limits {
+    strict::Limits {
+        head: settings.head_timeout,
+        body: settings.body_timeout,
+        answer: settings.answer_timeout,
+    }
 }
 
 fn rules(settings: &Settings) -> Rules {
@@ -204,6 +223,8 @@ fn rules(settings: &Settings) -> Rules {
         queue_length: settings.queue_length,
         queue_deadline: settings.queue_deadline,
         types: settings.types.clone(),
+        requests_per_vcpu: settings.requests_per_vcpu,
+        slow_start: settings.slow_start,
         cores: u32::try_from(cores).unwrap_or(1),
     }
 }
@@ -229,7 +250,7 @@ async fn follow(
 }
 
 fn take_in(
-    fleet: &Fleet,
+    fleet: &Arc<Fleet>,
     vm_states: &watch::Receiver<View<VmStateFile>>,
     as_states: &watch::Receiver<View<AsStateFile>>,
 ) {

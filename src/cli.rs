@@ -2,9 +2,14 @@
 //! is shown.
 
 mod arguments;
+mod balance;
+mod image;
+mod list;
+mod load;
 mod observe;
 mod operate;
 mod roles;
+mod scale;
 mod send;
 
 use std::io::Write;
@@ -44,6 +49,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments.config.as_deref(), environment, &flags)?;
     match arguments.command {
         Command::Up { no_tui, .. } => roles::up(&config, no_tui),
+        Command::Balancer { wish: Some(wish), .. } => balance::change(&config, &wish),
         Command::Balancer { listeners_inherited, .. } => {
             roles::balancer(&config, listeners_inherited)
         }
@@ -51,16 +57,27 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Autoscaler { wish: Some(wish) } => {
             operate::pause_autoscaler(&config, wish == AutoscalerWish::Pause)
         }
-        Command::Vm { id, instance_type, listen } => {
-            roles::vm(&config, id, instance_type.as_deref(), listen)
+        Command::Vm { id, instance_type, image, listen } => {
+            roles::vm(config, id, instance_type.as_deref(), image.as_ref(), listen)
         }
         Command::Top(top) => observe::top(&config, &top),
         Command::Events { follow, json } => observe::events(&config, follow, json),
-        Command::Launch { instance_type } => operate::launch(&config, instance_type.as_deref()),
+        Command::List { json } => list::list(&config, json),
+        Command::Launch { instance_type, image } => {
+            operate::launch(&config, instance_type.as_deref(), image.as_ref())
+        }
+        Command::Image { wish } => image::image(&config, wish),
+        Command::Protect { id, off } => operate::protect(&config, &id, !off),
+        Command::Refresh { share, stop } => operate::refresh(&config, &share, stop),
         Command::Terminate { id } => operate::terminate(&config, &id),
         Command::Kill { id } => operate::kill(&config, &id),
         Command::Pause { id } => operate::pause(&config, &id),
         Command::Resume { id } => operate::resume(&config, &id),
+        Command::Load(wanting) => load::load(&config, &wanting),
+        Command::Policy(wish) => scale::policy(&config, &wish),
+        Command::Limits { minimum, maximum } => scale::limits(&config, minimum, maximum),
+        Command::SetDesired { number } => scale::set_desired(&config, number),
+        Command::Why { json } => scale::why(&config, json),
         Command::Send(wanted) => send::send(&config, wanted),
         Command::Config { json } => observe::config(&config, json),
     }

@@ -17,17 +17,20 @@ mod reconcile;
 mod role;
 mod shutdown;
 mod start;
+mod succession;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::restart::Backoff;
+use crate::domain::restart::{Backoff, LaunchPace};
 use crate::domain::vm::VmId;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
@@ -39,6 +42,7 @@ use front::Front;
 use hold::Hold;
 use machine::Machine;
 use role::Role;
+use succession::Predecessor;
 
 /// How a cluster is to be run.
 #[derive(Debug, Clone)]
@@ -62,6 +66,12 @@ pub struct Settings {
     pub drain_limit: Duration,
     /// A VM that neither reports nor answers for this long is killed and replaced.
     pub replace_silent_after: Duration,
+    /// From the launch of a VM until its silence counts.
+    pub health_grace: Duration,
+    /// VMs launched in a minute, at most.
+    pub launches_per_minute: u32,
+    /// How long a VM's last hook may take, beyond the drain limit.
+    pub hook_timeout: Duration,
     /// Whether what happens is told on stdout; may change at any time.
     pub narrate: watch::Receiver<bool>,
 }
@@ -83,7 +93,8 @@ pub async fn run(
     now: CancellationToken,
 ) -> anyhow::Result<()> {
     let untold = feed::Lines::from_now(&folder);
-    let mut cluster = start::start(settings, folder).await?;
+    let restarts = signal(SignalKind::user_defined2()).context("cannot hear SIGUSR2")?;
+    let mut cluster = start::start(settings, folder, restarts).await?;
     let narrator = cluster.narrate(untold);
     let ended = match cluster.reconcile_until(&stop).await {
         Ok(()) => cluster.shut_down(&now).await,
@@ -107,16 +118,25 @@ struct Cluster {
     machines: HashMap<VmId, Machine>,
     /// VMs that died: how often, and when the next may be launched in their place.
     deaths: HashMap<VmId, (Backoff, Instant)>,
+    /// How fast VMs are launched, and whether some wait for it.
+    pace: LaunchPace,
+    paced: bool,
     /// The time of the last report seen of each VM.
     reported: HashMap<VmId, Timestamp>,
     /// VMs whose answer is awaited.
     asked: HashSet<VmId>,
+    /// When it began.
+    began: Instant,
     /// What was last told to be wrong with the files.
     problems: Vec<String>,
     /// What last kept this cluster from writing, and is tried again four times a second.
     trouble: Option<String>,
     front: Front,
     balancer: Role,
+    /// Balancers before it that still finish what they have.
+    predecessors: Vec<Predecessor>,
+    /// SIGUSR2: the balancer is to be replaced by a new one.
+    restarts: Signal,
     autoscaler: Role,
 }
 

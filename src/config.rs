@@ -15,9 +15,12 @@ use std::time::Duration;
 
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
+use crate::domain::scaling;
+use crate::domain::termination::Termination;
 use crate::units::Share;
 
 pub use keys::{KEYS, Key};
+pub(crate) use value::time;
 
 /// The file that is read from the current folder if it is there.
 pub const DEFAULT_FILE: &str = "cumulet.toml";
@@ -42,12 +45,20 @@ pub struct Settings {
     pub instance_type: String,
     /// What the boot time of the instance type is multiplied with.
     pub boot_scale: f64,
+    /// How many times faster than the clock CPU credits are earned and spent.
+    pub credit_scale: f64,
     /// How often a VM reports.
     pub report_every: Duration,
     /// How long a draining VM may take to finish what it has.
     pub drain_limit: Duration,
     /// A VM that neither reports nor answers for this long is killed and replaced.
     pub replace_silent_after: Duration,
+    /// From the launch of a VM until its silence counts.
+    pub health_grace: Duration,
+    /// VMs launched in a minute, at most.
+    pub launches_per_minute: u32,
+    /// Commands of the user's in the life of a VM.
+    pub hooks: Hooks,
     /// The autoscaler's.
     pub autoscaler: Autoscaler,
     /// The balancer's.
@@ -61,6 +72,8 @@ pub struct Settings {
 /// Settings of the autoscaler.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Autoscaler {
+    /// The policy and its parameters, `NAME key=value …`, where ASState.xml does not say it.
+    pub policy: String,
     /// Mean CPU share of the running VMs that it aims at.
     pub target_cpu: Share,
     /// Fewest VMs.
@@ -75,6 +88,41 @@ pub struct Autoscaler {
     pub warm_up: Duration,
     /// The time over which CPU shares are averaged.
     pub window: Duration,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
+    /// VMs that have booted and wait to be wanted.
+    pub warm_pool: u32,
+}
+
+/// Commands of the user's in the life of a VM.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hooks {
+    /// Run when a VM has booted, before it serves.
+    pub launch: Option<String>,
+    /// Run when a VM that was told to stop has answered its last request.
+    pub terminate: Option<String>,
+    /// How long either may take.
+    pub timeout: Duration,
+}
+
+impl Autoscaler {
+    /// What a policy takes where its parameters do not say it.
+    pub fn policy_defaults(&self) -> scaling::Defaults {
+        scaling::Defaults {
+            target_cpu: self.target_cpu,
+            warm_up: self.warm_up,
+            scale_out_cooldown: self.scale_out_cooldown,
+            scale_in_cooldown: self.scale_in_cooldown,
+            window: self.window,
+        }
+    }
+
+    fn check_policy(&self) -> Result<(), Error> {
+        let (name, parameters) = scaling::named(&self.policy);
+        scaling::Policy::read(&name, &parameters, &self.policy_defaults())
+            .map(drop)
+            .map_err(|error| Error(format!("autoscaler.policy = `{}`: {error}", self.policy)))
+    }
 }
 
 /// Settings of the balancer.
@@ -88,11 +136,23 @@ pub struct Balancer {
     pub queue_deadline: Duration,
     /// How many requests may wait.
     pub queue_length: u32,
+    /// How long a VM that has just come into service gets less than its share.
+    pub slow_start: Duration,
+    /// Whether an idle VM is asked too when an answer is late.
+    pub hedge: bool,
     /// How long a request may take in all.
     pub request_deadline: Duration,
     /// Answers up to this size are held until they are whole, so that a VM that dies in the middle
     /// of one costs the client nothing.
     pub hold_answer_bytes: u64,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// How long a client may take to send the body of a request.
+    pub body_timeout: Duration,
+    /// How long a client may take to read an answer.
+    pub answer_timeout: Duration,
+    /// Whether each request gets a line in `log/access.log`.
+    pub access_log: bool,
 }
 
 /// Bounds on what a request may ask for.
@@ -112,6 +172,8 @@ pub struct Limits {
     pub texture_bytes: u64,
     /// Pixels of a texture.
     pub texture_pixels: u64,
+    /// Requests that a VM works on at once, for each of its vCPUs; 0 is any number.
+    pub requests_per_vcpu: u32,
     /// Requests that may wait inside one VM.
     pub vm_queue_length: u32,
 }
@@ -126,10 +188,15 @@ impl Default for Settings {
             vms: 3,
             instance_type: "t3.micro".to_owned(),
             boot_scale: 0.05,
+            credit_scale: 1.0,
             report_every: Duration::from_secs(5),
             drain_limit: Duration::from_mins(1),
             replace_silent_after: Duration::from_secs(30),
+            health_grace: Duration::ZERO,
+            launches_per_minute: 600,
+            hooks: Hooks { launch: None, terminate: None, timeout: Duration::from_mins(1) },
             autoscaler: Autoscaler {
+                policy: scaling::DEFAULT.to_owned(),
                 target_cpu: Share::saturating(0.6),
                 minimum: 1,
                 maximum: 20,
@@ -137,14 +204,22 @@ impl Default for Settings {
                 scale_in_cooldown: Duration::from_mins(1),
                 warm_up: Duration::from_secs(5),
                 window: Duration::from_secs(15),
+                termination: Termination::FewestInFlight,
+                warm_pool: 0,
             },
             balancer: Balancer {
-                policy: Policy::LeastWork,
+                policy: Policy::LeastInFlight,
                 max_attempts: 3,
                 queue_deadline: Duration::from_secs(30),
                 queue_length: 10_000,
+                slow_start: Duration::from_secs(2),
+                hedge: false,
                 request_deadline: Duration::from_mins(5),
                 hold_answer_bytes: mebibytes(8),
+                head_timeout: Duration::from_secs(10),
+                body_timeout: Duration::from_mins(1),
+                answer_timeout: Duration::from_mins(1),
+                access_log: true,
             },
             limits: Limits {
                 body_bytes: mebibytes(64),
@@ -154,6 +229,7 @@ impl Default for Settings {
                 lights: 1_000,
                 texture_bytes: mebibytes(64),
                 texture_pixels: 50_000_000,
+                requests_per_vcpu: 2,
                 vm_queue_length: 1_000,
             },
             instance_types: instance_type::built_in(),
@@ -256,10 +332,32 @@ impl Config {
         })
     }
 
-    /// The settings that came from the command line, to hand on to another process.
+    /// A setting's value as text.
+    pub fn shown(&self, key: &Key) -> String {
+        (key.show)(&self.settings)
+    }
+
+    /// The settings that an image names, over all others. `path` is its file, for messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn apply_image(
+        &mut self,
+        path: &Path,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        for (name, value) in settings {
+            let key = find(name).map_err(|hint| Error(format!("{}: {hint}", path.display())))?;
+            self.set(key, value, Source::File(path.to_path_buf()))?;
+        }
+        self.check()
+    }
+
+    /// The settings that came from the command line or the environment, to hand on to another
+    /// process, whose command line then tells them.
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         self.rows()
-            .filter(|(_, _, source)| matches!(source, Source::Flag(_)))
+            .filter(|(_, _, source)| matches!(source, Source::Flag(_) | Source::Environment(_)))
             .map(|(key, value, _)| (key.name, value))
             .collect()
     }
@@ -332,6 +430,7 @@ impl Config {
                 scaling.minimum, scaling.maximum
             )));
         }
+        scaling.check_policy()?;
         if settings.report_every < SHORTEST_PERIOD {
             return Err(Error(format!(
                 "report_every is {:?}: at least {SHORTEST_PERIOD:?} is needed",

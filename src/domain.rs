@@ -6,10 +6,17 @@
 
 pub mod balancing;
 pub mod cost;
+pub mod credits;
 pub mod decision;
 pub mod health;
+pub mod hedging;
 pub mod instance_type;
 pub mod load;
+pub mod quarantine;
+pub mod refresh;
 pub mod restart;
+pub mod retries;
 pub mod scaling;
+pub mod termination;
 pub mod vm;
+pub mod waiting;

@@ -15,6 +15,11 @@ pub const X_CUMULET_VM: HeaderName = HeaderName::from_static("x-cumulet-vm");
 pub const X_CUMULET_ATTEMPTS: HeaderName = HeaderName::from_static("x-cumulet-attempts");
 /// The load of the VM when it answered: `cpu=0.430 in_flight=2 queued=0`.
 pub const X_CUMULET_LOAD: HeaderName = HeaderName::from_static("x-cumulet-load");
+/// A client that sends this with the value 1 is told in [`X_CUMULET_ROUTE`] why its request went
+/// where it went.
+pub const X_CUMULET_EXPLAIN: HeaderName = HeaderName::from_static("x-cumulet-explain");
+/// The policy, how the chosen VM stood, and the alternatives.
+pub const X_CUMULET_ROUTE: HeaderName = HeaderName::from_static("x-cumulet-route");
 /// The name of the request, the client's own if it sent one.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the time went (W3C Server Timing).

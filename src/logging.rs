@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// A log that has grown to this is set aside as `ROLE.jsonl.1`, in the place of the one before: a
+/// A log that has grown to this is set aside as `NAME.1`, in the place of the one before: a
 /// role's logs take at most twice this.
 const SET_ASIDE_AT_BYTES: u64 = 8 << 20;
 
@@ -46,7 +46,7 @@ fn colours() -> bool {
 
 /// A file of lines that is set aside when it has grown.
 #[derive(Debug)]
-struct Log {
+pub struct Log {
     path: PathBuf,
     limit: u64,
     /// The file, and how long it is.
@@ -54,7 +54,11 @@ struct Log {
 }
 
 impl Log {
-    fn open(path: &Path, limit: u64) -> io::Result<Self> {
+    /// Opens the log at `path`, to be set aside before it is longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn open(path: &Path, limit: u64) -> io::Result<Self> {
         Ok(Self { path: path.to_path_buf(), limit, open: Mutex::new(append_to(path)?) })
     }
 }
@@ -64,7 +68,9 @@ impl Write for &Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.1 > 0 && open.1 + line.len() as u64 > self.limit {
-            std::fs::rename(&self.path, self.path.with_extension("jsonl.1"))?;
+            let mut aside = self.path.clone().into_os_string();
+            aside.push(".1");
+            std::fs::rename(&self.path, aside)?;
             *open = append_to(&self.path)?;
         }
         let written = open.0.write(line)?;

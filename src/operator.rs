@@ -4,14 +4,17 @@
 use jiff::Timestamp;
 use rustix::process::Signal;
 
+use crate::domain::balancing;
 use crate::domain::decision::Action;
+use crate::domain::scaling::{BadPolicy, Defaults, Parameter, Policy};
 use crate::domain::vm::{VmId, VmState};
 use crate::process;
-use crate::state::as_state::{AsStateFile, VmOrder};
+use crate::state::as_state::{AsStateFile, Refresh, VmOrder};
 use crate::state::events::{Event, EventKind};
+use crate::state::image::ImageName;
 use crate::state::vm_state::{VmReport, VmStateFile};
-use crate::state::xml::Foreign;
 use crate::state::{self, StateFolder};
+use crate::units::Share;
 
 /// Who the operator is in the `by` of an order.
 pub const BY: &str = "operator";
@@ -36,6 +39,30 @@ pub enum Error {
     /// No cluster runs on this folder.
     #[error("no cluster runs on {0}: start one with `cumulet up`")]
     NoCluster(String),
+    /// The policy does not exist, or its parameters make no sense.
+    #[error(transparent)]
+    Policy(#[from] BadPolicy),
+    /// The minimum is above the maximum.
+    #[error("the minimum {minimum} is above the maximum {maximum}")]
+    Limits {
+        /// Fewest VMs, as asked for.
+        minimum: u32,
+        /// Most VMs, as asked for.
+        maximum: u32,
+    },
+    /// A size outside the limits.
+    #[error(
+        "{asked} VMs are not allowed: the limits are {minimum} to {maximum}; \
+             `cumulet limits MIN MAX` changes them"
+    )]
+    Desired {
+        /// VMs asked for.
+        asked: u32,
+        /// Fewest VMs.
+        minimum: u32,
+        /// Most VMs.
+        maximum: u32,
+    },
     /// The VM is asked for, but it has not reported yet, so its process is not known.
     #[error("{0} has not started yet: try again in a moment")]
     NotStarted(VmId),
@@ -49,30 +76,52 @@ pub enum Error {
     },
 }
 
-/// Asks for one more VM, of the given type or the cluster's default. Returns its id.
+impl Error {
+    /// [`Error::NoSuchVm`] with the VMs that the folder knows.
+    pub fn unknown_vm(folder: &StateFolder, id: &VmId) -> Self {
+        let file = folder.read::<AsStateFile>().ok().flatten().unwrap_or_default();
+        let vms = folder.read::<VmStateFile>().ok().flatten().unwrap_or_default();
+        no_such_vm(id, &file, &vms)
+    }
+}
+
+/// Has a new balancer take over from the one that runs: requests go on meanwhile. Returns the
+/// process of the old one; once the new one runs, `cluster.toml` names it.
 ///
 /// # Errors
-/// [`Error::NoCluster`], [`Error::State`].
-pub fn launch(folder: &StateFolder, instance_type: Option<&str>) -> Result<VmId, Error> {
+/// [`Error::NoCluster`], [`Error::State`], [`Error::Process`].
+pub fn restart_balancer(folder: &StateFolder) -> Result<Option<u32>, Error> {
+    let Some(cluster) = folder.read_cluster_file()? else { return Err(no_cluster(folder)) };
+    process::signal_cluster(cluster.pid, Signal::USR2)?;
+    tell(folder, EventKind::Operator, None, "a restart of the balancer asked for");
+    Ok(cluster.balancer_pid)
+}
+
+/// Asks for one more VM, of the given type and image or the cluster's default. Returns its id.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`], also if there is no such image.
+pub fn launch(
+    folder: &StateFolder,
+    instance_type: Option<&str>,
+    image: Option<&ImageName>,
+) -> Result<VmId, Error> {
+    if let Some(image) = image {
+        folder.read_image(image)?;
+    }
     if folder.read_cluster_file()?.is_none() {
         return Err(no_cluster(folder));
     }
     let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
     let id = change(folder, |file| {
-        let id = loop {
-            let id = file.next_vm_id();
-            if file.order(&id).is_none() && vms.vm(&id).is_none() {
-                break id;
-            }
-        };
+        let id = file.next_vm_id(|id| vms.vm(id).is_some());
         file.vms.push(VmOrder {
-            id: id.clone(),
-            action: Action::Add,
             instance_type: instance_type.map(str::to_owned),
+            image: image.map(ToString::to_string),
             by: Some(BY.to_owned()),
             since: Some(Timestamp::now()),
             reason: Some("launch asked for".to_owned()),
-            foreign: Foreign::default(),
+            ..VmOrder::new(id.clone(), Action::Add)
         });
         id
     })?;
@@ -91,15 +140,7 @@ pub fn terminate(folder: &StateFolder, id: &VmId) -> Result<(), Error> {
             return Err(no_such_vm(id, file, &vms));
         }
         if file.order(id).is_none() {
-            file.vms.push(VmOrder {
-                id: id.clone(),
-                action: Action::Delete,
-                instance_type: None,
-                by: None,
-                since: None,
-                reason: None,
-                foreign: Foreign::default(),
-            });
+            file.vms.push(VmOrder::new(id.clone(), Action::Delete));
         }
         for order in file.vms.iter_mut().filter(|order| &order.id == id) {
             order.action = Action::Delete;
@@ -111,6 +152,56 @@ pub fn terminate(folder: &StateFolder, id: &VmId) -> Result<(), Error> {
     })??;
     tell(folder, EventKind::Operator, Some(id), "terminate asked for");
     Ok(())
+}
+
+/// Protects a VM from scale-in and refresh, or no longer. Returns whether that changed anything.
+///
+/// # Errors
+/// [`Error::NoSuchVm`] for one that ASState.xml does not list, [`Error::NoCluster`],
+/// [`Error::State`].
+pub fn protect(folder: &StateFolder, id: &VmId, protected: bool) -> Result<bool, Error> {
+    let changed = change(folder, |file| {
+        let order = file.vms.iter_mut().find(|order| &order.id == id)?;
+        Some(std::mem::replace(&mut order.protected, protected) != protected)
+    })?;
+    let changed = changed.ok_or_else(|| Error::unknown_vm(folder, id))?;
+    if changed {
+        let told = if protected { "protected" } else { "no longer protected" };
+        tell(folder, EventKind::Operator, Some(id), told);
+    }
+    Ok(changed)
+}
+
+/// Asks for every VM to be replaced, a share of the fleet at a time. Returns how many VMs that are.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`].
+pub fn refresh(folder: &StateFolder, share: Share) -> Result<u32, Error> {
+    if folder.read_cluster_file()?.is_none() {
+        return Err(no_cluster(folder));
+    }
+    let count = change(folder, |file| {
+        file.refresh = Some(Refresh { before: Timestamp::now(), share });
+        let replaced = file.vms.iter().filter(|order| order.counts() && !order.protected);
+        u32::try_from(replaced.count()).unwrap_or(u32::MAX)
+    })?;
+    let percent = share.get() * 100.0;
+    let told = format!("refresh asked for: {count} VMs, {percent:.0} % at a time");
+    tell(folder, EventKind::Operator, None, &told);
+    Ok(count)
+}
+
+/// Stops a refresh: what is on its way ends, nothing more is replaced. Returns whether there was
+/// one.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`].
+pub fn stop_refresh(folder: &StateFolder) -> Result<bool, Error> {
+    let stopped = change(folder, |file| file.refresh.take().is_some())?;
+    if stopped {
+        tell(folder, EventKind::Operator, None, "refresh stopped");
+    }
+    Ok(stopped)
 }
 
 /// Something done to a VM's process, as faults happen: without a word to the VM.
@@ -182,14 +273,83 @@ pub fn pause_autoscaler(folder: &StateFolder, paused: bool) -> Result<bool, Erro
     Ok(changed)
 }
 
+/// Has the balancer choose VMs by `policy` from now on. Returns whether that changed anything.
+///
+/// # Errors
+/// [`Error::NoCluster`], [`Error::State`].
+pub fn balance_by(folder: &StateFolder, policy: balancing::Policy) -> Result<bool, Error> {
+    let changed = change(folder, |file| file.balancing.replace(policy) != Some(policy))?;
+    if changed {
+        tell(folder, EventKind::Operator, None, &format!("balancing by {policy} asked for"));
+    }
+    Ok(changed)
+}
+
+/// Puts a policy in force, with its parameters. Returns all parameters in force.
+///
+/// # Errors
+/// [`Error::Policy`], [`Error::NoCluster`], [`Error::State`].
+pub fn set_policy(
+    folder: &StateFolder,
+    name: &str,
+    parameters: &[(String, String)],
+    defaults: &Defaults,
+) -> Result<Vec<Parameter>, Error> {
+    let (_, in_force) = Policy::read(name, parameters, defaults)?;
+    change(folder, |file| {
+        name.clone_into(&mut file.policy);
+        file.parameters = parameters.to_vec();
+    })?;
+    let given = parameters.iter().map(|(key, value)| format!("{key}={value}"));
+    let told = std::iter::once(name.to_owned()).chain(given).collect::<Vec<_>>().join(" ");
+    tell(folder, EventKind::Operator, None, &format!("policy {told}"));
+    Ok(in_force)
+}
+
+/// Sets the fewest and the most VMs.
+///
+/// # Errors
+/// [`Error::Limits`], [`Error::NoCluster`], [`Error::State`].
+pub fn set_limits(folder: &StateFolder, minimum: u32, maximum: u32) -> Result<(), Error> {
+    if minimum > maximum {
+        return Err(Error::Limits { minimum, maximum });
+    }
+    change(folder, |file| (file.minimum, file.maximum) = (minimum, maximum))?;
+    tell(folder, EventKind::Operator, None, &format!("limits {minimum} to {maximum}"));
+    Ok(())
+}
+
+/// Asks for so many VMs, until the policy decides otherwise.
+///
+/// # Errors
+/// [`Error::Desired`], [`Error::NoCluster`], [`Error::State`].
+pub fn set_desired(folder: &StateFolder, asked: u32) -> Result<(), Error> {
+    change(folder, |file| {
+        let (minimum, maximum) = (file.minimum, file.maximum);
+        if !(minimum..=maximum).contains(&asked) {
+            return Err(Error::Desired { asked, minimum, maximum });
+        }
+        file.settled.get_or_insert(file.desired);
+        file.desired = asked;
+        Ok(())
+    })??;
+    tell(folder, EventKind::Operator, None, &format!("{asked} VMs asked for"));
+    Ok(())
+}
+
 /// Changes ASState.xml of a cluster that exists.
 fn change<R>(folder: &StateFolder, change: impl FnOnce(&mut AsStateFile) -> R) -> Result<R, Error> {
     if folder.read::<AsStateFile>()?.is_none() {
         return Err(no_cluster(folder));
     }
     Ok(folder.update(|file: &mut AsStateFile| {
+        let (desired, wanted) = (file.desired, file.wanted());
         let result = change(file);
-        file.desired = file.wanted();
+        // More or fewer elements are as many more or fewer desired; a size that is asked for and
+        // has not been obeyed yet stays asked for.
+        if file.desired == desired && file.wanted() != wanted && file.asked().is_none() {
+            file.agree();
+        }
         result
     })?)
 }
@@ -231,7 +391,7 @@ mod tests {
     #[test]
     fn nothing_is_launched_where_no_cluster_would_see_it() {
         let (_parent, folder) = stopped();
-        let refused = launch(&folder, None).unwrap_err().to_string();
+        let refused = launch(&folder, None, None).unwrap_err().to_string();
         assert!(refused.starts_with("no cluster runs on"), "{refused}");
         assert_eq!(folder.read::<AsStateFile>().unwrap().unwrap().vms, []);
     }
@@ -248,7 +408,7 @@ mod tests {
             autoscaler_pid: None,
         };
         folder.write_cluster_file(&running).unwrap();
-        let id = launch(&folder, Some("local")).unwrap();
+        let id = launch(&folder, Some("local"), None).unwrap();
         let refused = inflict(&folder, &id, Fault::Kill).unwrap_err().to_string();
         assert_eq!(refused, "vm-1 has not started yet: try again in a moment");
         let unknown = inflict(&folder, &VmId::numbered(2), Fault::Kill).unwrap_err().to_string();

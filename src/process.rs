@@ -4,6 +4,8 @@
 //! sends a signal before it has seen that the process is the one that is meant, by its command
 //! line.
 
+pub mod descriptors;
+
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
@@ -48,6 +50,32 @@ fn has_ended(pid: u32) -> bool {
     name_ends.is_some_and(|at| matches!(stat.get(at + 2), Some(b'Z' | b'X')))
 }
 
+/// Waits for a process to end. Linux tells at once, see `pidfd_open(2)`; where that cannot be had,
+/// or the process is not known, this waits for ever.
+pub async fn ended(pid: u32) {
+    #[cfg(target_os = "linux")]
+    if let Some(ended) = raw(pid).and_then(watch) {
+        // A pidfd becomes readable when its process ends.
+        if ended.readable().await.is_ok() {
+            return;
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = pid;
+    std::future::pending().await
+}
+
+#[cfg(target_os = "linux")]
+fn watch(pid: Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+    use tokio::io::{Interest, unix::AsyncFd};
+    let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    #[expect(unsafe_code, reason = "tokio asks for a promise about the file descriptor")]
+    // SAFETY: an `OwnedFd` is open and the same for as long as it lives, and it moves in here.
+    let watched = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    watched.ok()
+}
+
 /// Whether the end of this process's terminal (SIGHUP) is meant to reach it: not under `nohup`, see
 /// `SigIgn` in `proc_pid_status(5)`. Where that is not known, it is left to the system.
 pub fn hears_hangup() -> bool {
@@ -87,6 +115,22 @@ pub fn signal_vm(pid: u32, id: &VmId, sent: Signal) -> Result<(), Error> {
     if is_it { signal(pid, sent, &what) } else { Err(Error::NotOurs { pid, what }) }
 }
 
+/// Sends a signal to the `up` that holds a cluster together, after having looked whether the process
+/// is one.
+///
+/// # Errors
+/// As [`signal`].
+pub fn signal_cluster(pid: u32, sent: Signal) -> Result<(), Error> {
+    let what = "a `cumulet up`";
+    let words = arguments(pid).unwrap_or_default();
+    let words = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>();
+    let words = words.iter().map(AsRef::as_ref).collect::<Vec<&str>>();
+    match role_of(&words) {
+        Some("up") => signal(pid, sent, what),
+        _ => Err(Error::NotOurs { pid, what: what.to_owned() }),
+    }
+}
+
 /// A process that runs a role of some cluster, read from its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleProcess {
@@ -123,23 +167,40 @@ pub fn roles(only: Option<u32>) -> Result<Vec<RoleProcess>, Error> {
         .collect())
 }
 
-/// Reads `cumulet ROLE [--id ID] [--state DIR]`, as the cluster starts it or as a person types it:
-/// flags before the role, or with `=`.
-fn recognise(pid: u32, words: &[&str]) -> Option<RoleProcess> {
+/// The command line of a process, the program first; none if it cannot be read.
+pub fn arguments(pid: u32) -> Option<Vec<std::ffi::OsString>> {
+    let mut system = System::new().ok()?;
+    let pid = sysinfo::Pid::from_u32(pid);
+    let command_line = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, command_line);
+    Some(system.process(pid)?.cmd().to_vec())
+}
+
+/// The command in `cumulet COMMAND …`; flags may stand before it.
+fn role_of<'a>(words: &[&'a str]) -> Option<&'a str> {
     let (program, arguments) = words.split_first()?;
+    if !program.rsplit('/').next()?.starts_with("cumulet") {
+        return None;
+    }
     let mut left = arguments;
-    let role = loop {
+    loop {
         left = match left {
             ["--state" | "--config" | "--set", _value, rest @ ..] => rest,
             [flag, rest @ ..] if flag.starts_with('-') => rest,
             // `cumulet autoscaler pause` is a wish, not a role.
             [_, wish, ..] if !wish.starts_with('-') => return None,
-            [role, ..] => break *role,
+            [role, ..] => return Some(role),
             [] => return None,
         };
-    };
-    let name = program.rsplit('/').next()?;
-    if !name.starts_with("cumulet") || !["vm", "balancer", "autoscaler"].contains(&role) {
+    }
+}
+
+/// Reads `cumulet ROLE [--id ID] [--state DIR]`, as the cluster starts it or as a person types it:
+/// flags before the role, or with `=`.
+fn recognise(pid: u32, words: &[&str]) -> Option<RoleProcess> {
+    let role = role_of(words)?;
+    let arguments = words.get(1..)?;
+    if !["vm", "balancer", "autoscaler"].contains(&role) {
         return None;
     }
     let value_of = |flag: &str| {

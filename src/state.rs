@@ -8,16 +8,19 @@
 //!   documents     vm_state, as_state, lb_state       what is, what should be, what the balancer sees
 //!   lines         events, metrics, samples           appended, one line at a time
 //!   cluster_file                                     the addresses in force while a cluster runs
+//!   image                                            what a VM is launched from
 //!   folder        lock, read, change, temporary file, rename
 //!   watch         tells readers when a document says something new
 //! ```
 
+pub mod access;
 pub mod as_state;
 pub mod cluster_file;
 pub mod document;
 mod error;
 pub mod events;
 pub mod folder;
+pub mod image;
 pub mod lb_state;
 pub mod logfmt;
 pub mod metrics;

@@ -18,17 +18,21 @@ mod accept;
 mod admission;
 mod body;
 mod complaint;
-mod job;
+mod hook;
+pub mod job;
 mod ledger;
 mod life;
 mod machine;
+mod memory;
 mod occupancy;
 mod priority;
+mod register;
 mod report;
 mod route;
 mod service;
 mod virtual_cpu;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +48,11 @@ use crate::state::StateFolder;
 use crate::units::Share;
 use crate::workload::Limits;
 
+use life::Surroundings;
 use machine::Machine;
+
+pub use hook::Hooks;
+pub use memory::hold_to as hold_to_memory;
 
 /// How one VM is to be.
 #[derive(Debug, Clone)]
@@ -56,6 +64,10 @@ pub struct Settings {
     /// How much of a core of this machine each of its vCPUs is. A type without a number of vCPUs
     /// is never held back.
     pub vcpu_share: Share,
+    /// How many times faster than the clock CPU credits are earned and spent.
+    pub credit_scale: f64,
+    /// Commands of the user's at its launch and its end.
+    pub hooks: Hooks,
     /// From the start until it is `running`, already scaled.
     pub boot: Duration,
     /// Time between two reports; also the window over which the load is measured.
@@ -70,6 +82,8 @@ pub struct Settings {
     pub all_bodies_bytes: u64,
     /// Requests that may wait for a place to be worked on.
     pub longest_queue: u32,
+    /// How many requests it works on at once for each of its vCPUs; 0 is any number.
+    pub requests_per_vcpu: u32,
 }
 
 impl Settings {
@@ -80,12 +94,15 @@ impl Settings {
             boot: instance_type.boot,
             instance_type,
             vcpu_share: Share::ALL,
+            credit_scale: 1.0,
+            hooks: Hooks::default(),
             report_every: Duration::from_secs(5),
             drain_limit: Duration::from_secs(30),
             limits: Limits::default(),
             body_bytes: 64 << 20,
             all_bodies_bytes: 1 << 30,
             longest_queue: 1_000,
+            requests_per_vcpu: 2,
         }
     }
 }
@@ -99,7 +116,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A state folder that cannot be written does not stop it from serving.
 ///
 /// # Errors
-/// If the listener has no address.
+/// If the listener has no address, or the launch hook fails.
 pub async fn run(
     settings: Settings,
     folder: StateFolder,
@@ -107,13 +124,15 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot tell the address of the VM's socket")?;
-    let (id, boot) = (settings.id.clone(), settings.boot);
+    let around = Arc::new(surroundings(&settings, &address, &folder));
     let drain_limit = settings.drain_limit;
     let (ledger, booked) = ledger::open(folder.clone());
     let machine = Arc::new(Machine::new(settings, address.to_string(), ledger));
 
-    let living =
-        tokio::spawn(life::follow(machine.phase.clone(), id, boot, folder.clone(), stop.clone()));
+    let living = {
+        let (phase, around, stop) = (machine.phase.clone(), Arc::clone(&around), stop.clone());
+        tokio::spawn(async move { life::follow(phase, &around, stop).await })
+    };
     let end = CancellationToken::new();
     let reporting = tokio::spawn(report::keep(Arc::clone(&machine), folder, end.clone()));
     let giving_up = tokio::spawn(give_up_after(stop.clone(), drain_limit, Arc::clone(&machine)));
@@ -131,16 +150,32 @@ pub async fn run(
     }
     giving_up.abort();
     machine.ledger.close();
-    for (task, name) in [(living, "life"), (booked, "metrics")] {
-        if let Err(error) = task.await {
-            tracing::error!(%error, "the task for {name} ended badly");
-        }
+    let lived = living.await.unwrap_or_else(|error| Err(format!("its life ended badly: {error}")));
+    if let Err(error) = booked.await {
+        tracing::error!(%error, "the task for metrics ended badly");
     }
+    let phase = *machine.phase.borrow();
+    around.part(phase).await;
     end.cancel();
     if let Err(error) = reporting.await {
         tracing::error!(%error, "the task for reports ended badly");
     }
-    Ok(())
+    lived.map_err(anyhow::Error::msg)
+}
+
+fn surroundings(settings: &Settings, address: &SocketAddr, folder: &StateFolder) -> Surroundings {
+    Surroundings {
+        id: settings.id.clone(),
+        boot: settings.boot,
+        hooks: settings.hooks.clone(),
+        variables: vec![
+            ("VM_ID", settings.id.to_string()),
+            ("VM_ADDRESS", address.to_string()),
+            ("VM_TYPE", settings.instance_type.name.clone()),
+            ("CUMULET_STATE", folder.path().display().to_string()),
+        ],
+        folder: folder.clone(),
+    }
 }
 
 /// Cancels all work when the drain limit has passed.

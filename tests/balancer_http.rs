@@ -1,7 +1,15 @@
 //! The balancer as a proxy: what it changes about messages, what it refuses, what it bears.
 
+#[path = "balancer_http/cases.rs"]
+mod cases;
+#[path = "balancer_http/clients.rs"]
+mod clients;
 #[path = "balancer_support/cluster.rs"]
 mod cluster;
+#[path = "balancer_http/http2.rs"]
+mod http2;
+#[path = "balancer_http/upgrade.rs"]
+mod upgrade;
 
 use std::time::Duration;
 
@@ -197,114 +205,6 @@ async fn a_slow_answer_is_given_up_at_the_deadline() {
     let answer = cluster.get("/").await;
     assert_eq!(answer.status(), 504);
     assert!(answer.text().contains("no answer came within 300ms"), "{}", answer.text());
-    cluster.stop().await;
-}
-
-/// Sends raw bytes and says which statuses came back before the connection was closed.
-async fn statuses(cluster: &Cluster, request: &[u8]) -> Vec<u16> {
-    let mut client = Client::open(cluster.address).await;
-    client.write(request).await;
-    let mut statuses = Vec::new();
-    // A connection that stays open is a finding, and the finding says so.
-    while let Ok(Some(answer)) =
-        tokio::time::timeout(Duration::from_secs(5), client.next_answer()).await
-    {
-        statuses.push(answer.status());
-    }
-    statuses
-}
-
-/// Requests and the statuses that they are answered with.
-type Cases = Vec<(String, u16)>;
-
-fn framing_cases() -> Cases {
-    let post = "POST / HTTP/1.1\r\nHost: a\r\n";
-    vec![
-        (format!("{post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400),
-        (format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"), 400),
-        (format!("{post}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), 400),
-        (format!("{post}Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"), 400),
-        (format!("{post}Content-Length: 5, 5\r\n\r\nhello"), 400),
-        (format!("{post}Content-Length: +5\r\n\r\nhello"), 400),
-        (format!("{post}Content-Length: -5\r\n\r\nhello"), 400),
-        (format!("{post}Content-Length: 0x5\r\n\r\nhello"), 400),
-        (format!("{post}Content-Length: 99999999999999999999\r\n\r\nhello"), 400),
-        (format!("{post}Content-Length:\r\n\r\n"), 400),
-        (format!("{post}Content-Length : 5\r\n\r\nhello"), 400),
-        (format!("{post}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 400),
-        (format!("{post}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"), 400),
-        (format!("{post}Transfer-Encoding: identity\r\n\r\n"), 400),
-        (format!("{post}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), 501),
-        (format!("{post}Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n"), 400),
-        (format!("{post}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), 400),
-        (format!("{post}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n"), 400),
-        (format!("{post}Transfer-Encoding: chunked\x0c\r\n\r\n0\r\n\r\n"), 400),
-        ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), 400),
-    ]
-}
-
-fn chunk_cases() -> Cases {
-    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    vec![
-        (format!("{chunked}0x5\r\nhello\r\n0\r\n\r\n"), 400),
-        (format!("{chunked}+5\r\nhello\r\n0\r\n\r\n"), 400),
-        (format!("{chunked}0_5\r\nhello\r\n0\r\n\r\n"), 400),
-        (format!("{chunked}-5\r\nhello\r\n0\r\n\r\n"), 400),
-        (format!("{chunked}00000000000000005\r\nhello\r\n0\r\n\r\n"), 400),
-        (format!("{chunked}10000000000000005\r\nhello\r\n0\r\n\r\n"), 400),
-        (format!("{chunked}5\r\nhello0\r\n\r\n"), 400),
-        (format!("{chunked}5\r\nhelloXX0\r\n\r\n"), 400),
-        (format!("{chunked}5\nhello\r\n0\r\n\r\n"), 400),
-        (format!("{chunked}5;a\nb\r\nhello\r\n0\r\n\r\n"), 400),
-        (format!("{chunked}5\r\nhello\n0\r\n\r\n"), 400),
-    ]
-}
-
-fn syntax_cases() -> Cases {
-    vec![
-        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\nA: b\0c\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\nA: b\rc\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\nB: c\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\nA B: c\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\nA(B: c\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\n: c\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n".to_owned(), 400),
-        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400),
-        ("GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.15\r\nHost: a\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/9.9\r\nHost: a\r\n\r\n".to_owned(), 400),
-        ("GET /\r\n\r\n".to_owned(), 400),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 400),
-        (format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "x".repeat(300_000)), 431),
-        (format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(1000)), 431),
-        (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(70_000)), 431),
-    ]
-}
-
-#[tokio::test]
-async fn messages_that_could_be_read_in_two_ways_are_refused_and_not_passed_on() {
-    let vm = FakeVm::start("vm-1").await;
-    let cluster = Cluster::start(&[&vm]).await;
-    let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
-    let cases = [framing_cases(), chunk_cases(), syntax_cases()].concat();
-    let mut wrong = Vec::new();
-    for (request, expected) in &cases {
-        let got = statuses(&cluster, format!("{request}{hidden}").as_bytes()).await;
-        if got != [*expected] {
-            let shown: String = request.chars().take(100).collect();
-            wrong.push(format!("{got:?} instead of {expected} for {shown:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    let hidden_ones = vm.seen().iter().filter(|got| got.head.contains("/hidden")).count();
-    assert_eq!(hidden_ones, 0, "a request was smuggled");
     cluster.stop().await;
 }
 

@@ -159,7 +159,7 @@ async fn a_kept_connection_that_was_closed_meanwhile_is_nobodys_fault() {
 }
 
 #[tokio::test]
-async fn three_vms_may_fail_a_request_and_no_more() {
+async fn a_request_that_kills_two_vms_is_kept_from_the_others() {
     let vms: Vec<_> = futures_util::future::join_all(
         (1..=5)
             .map(|n| async move { FakeVm::start_with(&format!("vm-{n}"), |_| Act::Close).await }),
@@ -167,9 +167,17 @@ async fn three_vms_may_fail_a_request_and_no_more() {
     .await;
     let cluster = Cluster::start(&vms.iter().collect::<Vec<_>>()).await;
     let answer = cluster.post("/raytracer", b"poison").await;
-    assert_eq!((answer.status(), answer.attempts()), (502, 3));
-    assert_eq!(vms.iter().map(|vm| vm.seen().len()).sum::<usize>(), 3);
+    assert_eq!((answer.status(), answer.attempts()), (500, 2));
+    assert!(answer.text().contains("2 VMs died while they had this request"), "{}", answer.text());
+    let seen = || vms.iter().map(|vm| vm.seen().len()).sum::<usize>();
+    assert_eq!(seen(), 2);
     assert!(vms.iter().all(|vm| vm.seen().len() <= 1));
+    let again = cluster.post("/raytracer", b"poison").await;
+    assert_eq!((again.status(), again.attempts()), (500, 0));
+    assert!(again.text().contains("the same request"), "{}", again.text());
+    assert_eq!(seen(), 2, "the same bytes do not reach a VM");
+    vms.iter().for_each(|vm| vm.set_script(|_| Act::Echo));
+    assert_eq!(cluster.post("/raytracer", b"harmless").await.status(), 200);
     cluster.stop().await;
 }
 
@@ -183,6 +191,63 @@ async fn an_error_of_a_vm_is_its_answer() {
     let answer = cluster.post("/blurimage", b"x").await;
     assert_eq!((answer.status(), answer.text().as_str(), answer.attempts()), (500, "oops", 1));
     assert_eq!(vm.seen().len(), 1);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_vm_that_answers_with_errors_is_ejected_and_tried_again() {
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    vms[0].set_script(|_| Act::Raw(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".to_vec()));
+    let cluster = Cluster::start(&[&vms[0], &vms[1]]).await;
+    let mut errors = 0;
+    for _ in 0..20 {
+        errors += u32::from(cluster.post("/blurimage", b"x").await.status() == 500);
+    }
+    assert_eq!(errors, 5, "after five errors in a row it is out");
+    cluster.until("/state", |answer| answer.text().contains("it answered with errors")).await;
+    vms[0].set_script(|_| Act::Echo);
+    eventually(|| async { cluster.post("/blurimage", b"x").await.vm() == "vm-1" }).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn the_end_of_an_idle_vm_is_heard_of_without_a_request() {
+    let mut process = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let mut vm = FakeVm::start("vm-1").await;
+    vm.pid = process.id();
+    let cluster = Cluster::start(&[&vm]).await;
+    cluster.until("/readyz", |answer| answer.status() == 200).await;
+    vm.kill();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    cluster.until("/readyz", |answer| answer.status() == 503).await;
+    eventually(|| async { cluster.file("events.log").contains("its process has ended") }).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_answer_is_asked_for_elsewhere_and_the_first_one_taken() {
+    let settings = Settings { hedge: true, ..Settings::default() };
+    let late = Arc::new(AtomicBool::new(false));
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    for vm in &vms {
+        let late = late.clone();
+        vm.set_script(move |request| {
+            let first = !request.body.is_empty() && !late.swap(true, Ordering::SeqCst);
+            if first { Act::Wait } else { Act::Echo }
+        });
+    }
+    let cluster = Cluster::start_with(settings, &[&vms[0], &vms[1]]).await;
+    let answer = cluster.post("/blurimage", b"abc").await;
+    assert_eq!((answer.status(), answer.attempts()), (200, 2));
+    assert!(answer.text().ends_with(" abc"), "{}", answer.text());
+    eventually(|| async { vms.iter().map(FakeVm::left).sum::<u32>() == 1 }).await;
+    cluster.until("/metrics", |a| a.text().contains("cumulet_hedges_total 1\n")).await;
+    for vm in ["vm-1", "vm-2"] {
+        let idle = format!("cumulet_in_flight{{vm=\"{vm}\"}} 0");
+        cluster.until("/metrics", |answer| answer.text().contains(&idle)).await;
+    }
     cluster.stop().await;
 }
 
@@ -271,19 +336,24 @@ async fn a_client_that_leaves_stops_the_vm() {
     cluster.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn vms_killed_under_load_cost_no_request() {
+/// Three VMs of which one is killed again and again, while eight clients send bodies of so many
+/// bytes; not one of them may notice.
+async fn kill_under_load(bytes: usize, act: Act) {
     let vms =
         [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await, FakeVm::start("vm-3").await];
+    for vm in &vms {
+        let act = act.clone();
+        vm.set_script(move |_| act.clone());
+    }
     let cluster = Arc::new(Cluster::start(&[&vms[0], &vms[1], &vms[2]]).await);
     let load: Vec<_> = (0..8)
         .map(|number| {
             let cluster = cluster.clone();
             tokio::spawn(async move {
-                let body = vec![b'a' + number; 20_000];
+                let body = vec![b'a' + number; bytes];
                 for _ in 0..60 {
                     let answer = cluster.post("/enhanceimage", &body).await;
-                    assert_eq!(answer.status(), 200, "{}", answer.head);
+                    assert_eq!(answer.status(), 200, "{} {}", answer.head, answer.text());
                     assert_eq!(answer.body.get(5..), Some(body.as_slice()));
                 }
             })
@@ -303,4 +373,19 @@ async fn vms_killed_under_load_cost_no_request() {
         within(client).await.unwrap();
     }
     Arc::into_inner(cluster).unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vms_killed_under_load_cost_no_small_request() {
+    kill_under_load(20, Act::Echo).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vms_killed_under_load_cost_no_large_request() {
+    kill_under_load(512 << 10, Act::Echo).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vms_killed_under_load_amid_their_answers_cost_no_request() {
+    kill_under_load(60_000, Act::Halves).await;
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use cluster::{Act, Client, Cluster, FakeVm, eventually, order, report, within};
 use cumulet::balancer::Settings;
+use cumulet::domain::balancing::Policy;
 use cumulet::domain::decision::Action;
 use cumulet::domain::vm::VmState;
+use cumulet::state::as_state::AsStateFile;
+use cumulet::state::vm_state::VmReport;
 
 #[tokio::test]
 async fn the_vm_with_less_work_gets_the_next_request() {
@@ -30,6 +33,56 @@ async fn the_vm_with_less_work_gets_the_next_request() {
     }
     busy.release(1);
     assert_eq!(client.answer().await.vm(), busy.id.as_str());
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn the_policy_in_asstate_is_followed_at_once() {
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    let cluster = Cluster::start(&[&vms[0], &vms[1]]).await;
+    for (policy, expected) in [(Policy::FillFirst, [4, 0]), (Policy::RoundRobin, [2, 2])] {
+        let before = vms.each_ref().map(|vm| vm.seen().len());
+        cluster.folder.update(|file: &mut AsStateFile| file.balancing = Some(policy)).unwrap();
+        let told = format!("\"policy\": \"{policy}\"");
+        cluster.until("/state", |answer| answer.text().contains(&told)).await;
+        for _ in 0..4 {
+            assert_eq!(cluster.get("/").await.status(), 200);
+        }
+        let after = vms.each_ref().map(|vm| vm.seen().len());
+        assert_eq!([after[0] - before[0], after[1] - before[1]], expected, "{policy}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_is_told_why() {
+    let vm = FakeVm::start("vm-1").await;
+    let cluster = Cluster::start(&[&vm]).await;
+    assert_eq!(cluster.get("/").await.header("x-cumulet-route"), None);
+    let asks = "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\nX-Cumulet-Explain: 1\r\n\r\n";
+    let answer = cluster.send(asks).await;
+    let why = "least-in-flight: vm-1: 0 in flight, 0 s of work";
+    assert_eq!(answer.header("x-cumulet-route"), Some(why));
+    cluster.until("/state", |answer| answer.text().contains(why)).await;
+    let told = || async {
+        let file = cluster.file("LBState.xml");
+        file.contains("<Choice") && file.contains("request=\"mine\"") && file.contains(why)
+    };
+    eventually(told).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_vm_that_others_use_gets_less() {
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    let cluster = Cluster::start(&[]).await;
+    let mut busy = vms[0].report();
+    busy.load.in_flight = 500;
+    cluster.set_vms(vec![busy, vms[1].report()]);
+    cluster.until("/state", |answer| answer.text().contains("\"foreign\": 4")).await;
+    for _ in 0..4 {
+        assert_eq!(cluster.get("/").await.vm(), "vm-2");
+    }
     cluster.stop().await;
 }
 
@@ -94,6 +147,132 @@ async fn a_request_waits_for_a_vm_that_boots() {
     cluster.stop().await;
 }
 
+/// A report of a VM with one vCPU, which has two requests at once.
+fn small(vm: &FakeVm) -> VmReport {
+    VmReport { instance_type: "t2.micro".to_owned(), ..vm.report() }
+}
+
+fn post(path: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+}
+
+async fn open_with(cluster: &Cluster, request: &str) -> Client {
+    let mut client = Client::open(cluster.address).await;
+    client.write(request.as_bytes()).await;
+    client
+}
+
+async fn until_queued(cluster: &Cluster, count: u32) {
+    let line = format!("cumulet_queue_length {count}\n");
+    cluster.until("/metrics", |answer| answer.text().contains(&line)).await;
+}
+
+#[tokio::test]
+async fn a_vm_has_so_many_requests_at_once_and_the_shortest_of_the_rest_comes_next() {
+    let vm = FakeVm::start_with("vm-1", |_| Act::Wait).await;
+    let cluster = Cluster::start(&[]).await;
+    cluster.set_vms(vec![small(&vm)]);
+    cluster.until("/readyz", |answer| answer.status() == 200).await;
+    let mut clients = Vec::new();
+    for path in ["/raytracer?wcols=9&wrows=9", "/raytracer?wcols=8&wrows=8"] {
+        clients.push(open_with(&cluster, &post(path)).await);
+    }
+    vm.until_seen(2).await;
+    for (count, columns) in (1..).zip([4000, 30, 300]) {
+        let path = format!("/raytracer?wcols={columns}&wrows={columns}");
+        clients.push(open_with(&cluster, &post(&path)).await);
+        until_queued(&cluster, count).await;
+    }
+    eventually(|| async { cluster.file("LBState.xml").contains("queued=\"3\"") }).await;
+    for seen in 3..=5 {
+        assert_eq!(vm.seen().len(), seen - 1, "no more at once than it may have");
+        vm.release(1);
+        vm.until_seen(seen).await;
+    }
+    let order: Vec<_> = vm.seen()[2..].iter().map(|r| r.head[..25].to_owned()).collect();
+    let expected = ["wcols=30&", "wcols=300", "wcols=400"];
+    assert!(order.iter().zip(expected).all(|(head, part)| head.ends_with(part)), "{order:?}");
+    vm.release(2);
+    for client in &mut clients {
+        assert_eq!(client.answer().await.status(), 200);
+    }
+    until_queued(&cluster, 0).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_survives_its_vms_and_pages_do_not_wait() {
+    let (old, new) = (FakeVm::start("vm-1").await, FakeVm::start("vm-2").await);
+    old.set_script(|request| if request.head.starts_with("GET") { Act::Echo } else { Act::Wait });
+    let cluster = Cluster::start(&[]).await;
+    cluster.set_vms(vec![small(&old)]);
+    cluster.until("/readyz", |answer| answer.status() == 200).await;
+    cluster.set_orders(vec![order("vm-1", Action::Keep)]);
+    cluster.until("/state", |answer| answer.text().contains("\"action\": \"keep\"")).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(open_with(&cluster, &post("/blurimage")).await);
+    }
+    old.until_seen(2).await;
+    until_queued(&cluster, 3).await;
+    assert_eq!(cluster.get("/").await.vm(), "vm-1", "a page needs no place");
+    old.kill();
+    cluster.set_vms(vec![new.report()]);
+    for (index, client) in clients.iter_mut().enumerate() {
+        let answer = client.answer().await;
+        let attempts = if index < 2 { 2 } else { 1 };
+        assert_eq!((answer.status(), answer.vm()), (200, "vm-2"));
+        assert!(answer.attempts() <= attempts, "{}", answer.head);
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_the_queue_takes_nobodys_turn() {
+    let vm = FakeVm::start_with("vm-1", |_| Act::Wait).await;
+    let cluster = Cluster::start(&[]).await;
+    cluster.set_vms(vec![small(&vm)]);
+    cluster.until("/readyz", |answer| answer.status() == 200).await;
+    let mut served = [
+        open_with(&cluster, &post("/blurimage")).await,
+        open_with(&cluster, &post("/blurimage")).await,
+    ];
+    vm.until_seen(2).await;
+    let leaves = open_with(&cluster, &post("/blurimage")).await;
+    until_queued(&cluster, 1).await;
+    let mut stays = open_with(&cluster, &post("/blurimage")).await;
+    until_queued(&cluster, 2).await;
+    drop(leaves);
+    until_queued(&cluster, 1).await;
+    vm.release(3);
+    assert_eq!(stays.answer().await.status(), 200);
+    for client in &mut served {
+        assert_eq!(client.answer().await.status(), 200);
+    }
+    assert_eq!(vm.seen().len(), 3);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_a_full_vm_gets_an_empty_503() {
+    let settings = Settings { queue_deadline: Duration::from_millis(200), ..Settings::default() };
+    let vm = FakeVm::start_with("vm-1", |_| Act::Wait).await;
+    let cluster = Cluster::start_with(settings, &[]).await;
+    cluster.set_vms(vec![small(&vm)]);
+    cluster.until("/readyz", |answer| answer.status() == 200).await;
+    let _served = [
+        open_with(&cluster, &post("/blurimage")).await,
+        open_with(&cluster, &post("/blurimage")).await,
+    ];
+    vm.until_seen(2).await;
+    let answer = cluster.post("/blurimage", b"x").await;
+    assert_eq!((answer.status(), answer.body.len()), (503, 0));
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(vm.seen().len(), 2);
+    vm.release(2);
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn a_request_waits_for_a_vm_that_was_ordered_and_not_for_ever() {
     let settings = Settings { queue_deadline: Duration::from_millis(200), ..Settings::default() };
@@ -102,7 +281,7 @@ async fn a_request_waits_for_a_vm_that_was_ordered_and_not_for_ever() {
     cluster.until("/state", |answer| answer.text().contains("\"action\": \"add\"")).await;
     let answer = cluster.get("/").await;
     assert_eq!(answer.status(), 503);
-    assert!(answer.header("x-cumulet-reason").unwrap().contains("no VM came within"));
+    assert!(answer.header("x-cumulet-reason").unwrap().contains("no VM could take it within"));
     cluster.stop().await;
 }
 
@@ -144,7 +323,10 @@ async fn the_state_is_told_in_files_and_to_the_admin() {
     assert_eq!(cluster.ask_admin("/readyz").await.status(), 200);
     let metrics = cluster.ask_admin("/metrics").await.text();
     assert!(metrics.contains("cumulet_requests_total{vm=\"vm-1\",class=\"2xx\"} 3"), "{metrics}");
-    assert!(metrics.contains("cumulet_request_duration_seconds_count{vm=\"vm-1\"} 3"), "{metrics}");
+    assert!(
+        metrics.contains("duration_seconds_count{vm=\"vm-1\",workload=\"other\"} 3"),
+        "{metrics}"
+    );
     assert_eq!(cluster.ask_admin("/nothing").await.status(), 404);
     eventually(|| async { cluster.file("LBState.xml").contains("served=\"3\"") }).await;
     cluster.stop().await;

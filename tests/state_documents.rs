@@ -12,12 +12,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use cumulet::domain::decision::{Action, Decision, Direction};
+use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::Document;
 use cumulet::state::as_state::{AsStateFile, VmOrder};
-use cumulet::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use cumulet::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::Foreign;
 use cumulet::units::Share;
@@ -60,12 +60,14 @@ fn vm_state_is_frozen() {
         launched_at: at("2026-11-21T22:40:28.020Z"),
         running_since: Some(at("2026-11-21T22:40:30.123Z")),
         reported_at: at("2026-11-21T22:41:05.120Z"),
+        warm: false,
         load: Load {
             cpu: Share::new(0.43).unwrap(),
             memory_bytes: 31_457_280,
             in_flight: 2,
             queued: 0,
             cpu_credits: Some(12.5),
+            surplus_credits: None,
         },
         served: Served {
             requests: 118,
@@ -83,6 +85,7 @@ fn vm_state_is_frozen() {
         launched_at: at("2026-11-21T22:41:04Z"),
         running_since: None,
         reported_at: at("2026-11-21T22:41:05Z"),
+        warm: false,
         load: Load::default(),
         served: Served::default(),
         foreign: Foreign::default(),
@@ -95,44 +98,45 @@ fn vm_state_is_frozen() {
 fn as_state_is_frozen() {
     let now = at("2026-11-21T22:41:05.130Z");
     let reason = "mean cpu 0.86 over 15 s, target 0.60".to_owned();
-    let keep = VmOrder {
-        id: vm(1),
-        action: Action::Keep,
-        instance_type: None,
-        by: None,
-        since: None,
-        reason: None,
-        foreign: Foreign::default(),
-    };
+    let keep = VmOrder::new(vm(1), Action::Keep);
     let add = VmOrder {
-        id: vm(4),
-        action: Action::Add,
         instance_type: Some("t3.micro".to_owned()),
         by: Some("autoscaler".to_owned()),
         since: Some(now),
         reason: Some(reason.clone()),
-        foreign: Foreign::default(),
+        ..VmOrder::new(vm(4), Action::Add)
     };
     let delete = VmOrder {
-        id: vm(2),
-        action: Action::Delete,
-        instance_type: None,
         by: Some("operator".to_owned()),
         since: Some(now),
         reason: Some("terminate asked for".to_owned()),
-        foreign: Foreign::default(),
+        ..VmOrder::new(vm(2), Action::Delete)
     };
     let value = AsStateFile {
         seq: 57,
         decided_at: Some(now),
         policy: "target-tracking".to_owned(),
+        parameters: vec![("target".to_owned(), "0.6".to_owned())],
         desired: 4,
+        settled: Some(4),
         minimum: 1,
         maximum: 20,
         paused: false,
+        balancing: None,
+        refresh: None,
         last_vm: 4,
         vms: vec![keep, add, delete],
-        decisions: vec![Decision { at: now, action: Direction::Out, from: 3, to: 4, reason }],
+        decisions: vec![Decision {
+            at: now,
+            action: Direction::Out,
+            from: 3,
+            to: 4,
+            reason,
+            checks: vec![
+                Check::input("target", 0.6),
+                Check::compared("mean cpu above", 0.86, 0.66, true),
+            ],
+        }],
         foreign: Foreign::default(),
     };
     assert_frozen(AS_STATE, &value);
@@ -152,6 +156,8 @@ fn lb_state_is_frozen() {
         p50_ms: 41.5,
         p95_ms: 180.0,
         p99_ms: 950.25,
+        ejections: 1,
+        capacity: LbCapacity { cap: Some(4), speed: 1.96, weight: 0.3, foreign: 0.5 },
     };
     let leaving = LbTarget {
         id: vm(2),
@@ -165,6 +171,18 @@ fn lb_state_is_frozen() {
         p50_ms: 0.0,
         p95_ms: 0.0,
         p99_ms: 0.0,
+        ejections: 0,
+        capacity: LbCapacity::default(),
+    };
+    let choice = LbChoice {
+        at: at("2026-11-21T22:41:05.400Z"),
+        request: "k3v9".to_owned(),
+        attempt: 2,
+        workload: "blur".to_owned(),
+        work_seconds: 0.016,
+        waited_ms: 12.5,
+        vm: vm(1),
+        reason: "least-in-flight: vm-1: 1 in flight, 0.3 s of work".to_owned(),
     };
     let value = LbStateFile {
         seq: 9001,
@@ -172,6 +190,7 @@ fn lb_state_is_frozen() {
         address: "127.0.0.1:8000".to_owned(),
         pid: 4240,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.125,
         totals: LbTotals {
             requests: 120,
             in_flight: 2,
@@ -183,6 +202,7 @@ fn lb_state_is_frozen() {
             offered_load: 1.204,
         },
         vms: vec![target, leaving],
+        choices: vec![choice],
         foreign: Foreign::default(),
     };
     assert_frozen(LB_STATE, &value);

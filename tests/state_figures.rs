@@ -27,6 +27,7 @@ fn fleet(size: u64) -> VmStateFile {
         launched_at: Timestamp::UNIX_EPOCH,
         running_since: Some(Timestamp::UNIX_EPOCH),
         reported_at: Timestamp::UNIX_EPOCH,
+        warm: false,
         load: Load { cpu: Share::ALL, cpu_credits: Some(12.5), ..Load::default() },
         served: Served::default(),
         foreign: Foreign::default(),

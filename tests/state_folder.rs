@@ -31,6 +31,7 @@ fn report(number: u64) -> VmReport {
         launched_at: Timestamp::UNIX_EPOCH,
         running_since: None,
         reported_at: Timestamp::UNIX_EPOCH,
+        warm: false,
         load: cumulet::domain::load::Load::default(),
         served: cumulet::domain::load::Served::default(),
         foreign: cumulet::state::xml::Foreign::default(),

@@ -11,7 +11,7 @@ use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::StateFolder;
 use cumulet::state::events::{Event, EventKind};
 use cumulet::state::metrics::Metric;
-use cumulet::state::samples::Sample;
+use cumulet::state::samples::{Sample, Seen};
 use cumulet::units::Share;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -117,9 +117,19 @@ fn samples_are_frozen() {
             queue_seconds: None,
             action: Direction::Out,
             reason: "mean cpu 0.86, target 0.60".to_owned(),
+            seen: Seen {
+                policy: Some("target-tracking".to_owned()),
+                cpu: Some(0.86),
+                busy: Some(5.16),
+                in_flight: Some(7.0),
+                queued: Some(1.0),
+                rate: None,
+                advice: Some(5),
+            },
         },
         "at=2026-11-21T22:41:05.130Z fleet=5 running=3 booting=1 draining=1 desired=4 \
-         offered_load=2.5 queue_seconds=- action=out reason=\"mean cpu 0.86, target 0.60\"",
+         offered_load=2.5 queue_seconds=- action=out reason=\"mean cpu 0.86, target 0.60\" \
+         policy=target-tracking cpu=0.86 busy=5.16 in_flight=7 queued=1 rate=- advice=5",
     );
 }
 

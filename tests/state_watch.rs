@@ -201,7 +201,7 @@ async fn followers_end_with_their_watcher() {
 async fn documents_are_followed_side_by_side() {
     let mut stage = Stage::new();
     let mut vms = stage.watcher.follow::<VmStateFile>();
-    stage.state.update(|file: &mut AsStateFile| file.next_vm_id()).unwrap();
+    stage.state.update(|file: &mut AsStateFile| file.next_vm_id(|_| false)).unwrap();
     stage.state.update(|_: &mut VmStateFile| ()).unwrap();
     let view = until(&mut stage.views, |view| seq(view) == 1).await;
     assert_eq!(view.document.unwrap().last_vm, 1);

@@ -4,14 +4,19 @@ use jiff::Timestamp;
 
 use crate::autoscaler::Settings;
 use crate::domain::decision::{Action, Decision, Direction};
-use crate::domain::scaling::{self, Verdict};
-use crate::domain::vm::{VmId, VmState};
+use crate::domain::scaling::Verdict;
+use crate::domain::vm::VmState;
 use crate::state::as_state::{AsStateFile, DECISIONS_KEPT, VmOrder};
 use crate::state::vm_state::VmStateFile;
-use crate::state::xml::Foreign;
 
 /// Who the autoscaler is in the `by` of an order.
-const BY: &str = "autoscaler";
+pub(super) const BY: &str = "autoscaler";
+
+/// Reads `desired` as a wish where the file does not say what it was before: a person who writes
+/// the whole file anew need not know of `settled`. `before` is what this process wrote last.
+pub(super) fn notice_wish(file: &mut AsStateFile, before: Option<u32>) {
+    file.settled = file.settled.or(before);
+}
 
 /// Says what the file does not: one that is new, or that a person wrote, may name no policy and no
 /// bounds. One that lists no VMs either wants those that there are. What it does say stands.
@@ -24,7 +29,8 @@ pub(super) fn fill_in(
     if !file.policy.is_empty() {
         return;
     }
-    scaling::TARGET_TRACKING.clone_into(&mut file.policy);
+    file.policy.clone_from(&settings.policy);
+    file.parameters.clone_from(&settings.parameters);
     if file.maximum == u32::MAX {
         file.maximum = settings.maximum.max(file.minimum);
     }
@@ -35,13 +41,11 @@ pub(super) fn fill_in(
         let staying =
             vms.vms.iter().filter(|vm| matches!(vm.state, VmState::Booting | VmState::Running));
         let keep = staying.map(|vm| VmOrder {
-            id: vm.id.clone(),
-            action: Action::Keep,
             instance_type: Some(vm.instance_type.clone()),
             by: Some(BY.to_owned()),
             since: Some(now),
             reason: Some("found running".to_owned()),
-            foreign: Foreign::default(),
+            ..VmOrder::new(vm.id.clone(), Action::Keep)
         });
         file.vms = keep.collect();
     }
@@ -59,22 +63,28 @@ pub(super) fn settle(file: &mut AsStateFile, vms: &VmStateFile) {
     }
     let highest = vms.vms.iter().filter_map(|vm| vm.id.number()).max().unwrap_or(0);
     file.last_vm = file.last_vm.min(u32::MAX.into()).max(highest);
-    file.desired = file.wanted();
+    if file.asked().is_none() {
+        file.agree();
+    }
 }
 
-/// Writes a verdict into the file: new orders for a scale-out, deletions for a scale-in, and the
-/// decision with its reason. Of holds in a row only the last is kept.
+/// Writes a verdict into the file: VMs of the warm pool and new orders for a scale-out, deletions
+/// for a scale-in, and the decision with its reason. Of holds in a row only the last is kept.
 pub(super) fn apply(file: &mut AsStateFile, vms: &VmStateFile, verdict: &Verdict, now: Timestamp) {
     for _ in verdict.from..verdict.to {
-        let id = unused_id(file, vms);
+        if let Some(order) = warm(file, vms) {
+            order.warm = false;
+            order.by = Some(BY.to_owned());
+            order.since = Some(now);
+            order.reason = Some(verdict.reason.clone());
+            continue;
+        }
+        let id = file.next_vm_id(|id| vms.vm(id).is_some());
         file.vms.push(VmOrder {
-            id,
-            action: Action::Add,
-            instance_type: None,
             by: Some(BY.to_owned()),
             since: Some(now),
             reason: Some(verdict.reason.clone()),
-            foreign: Foreign::default(),
+            ..VmOrder::new(id, Action::Add)
         });
     }
     for order in file.vms.iter_mut().filter(|order| verdict.victims.contains(&order.id)) {
@@ -93,20 +103,23 @@ pub(super) fn apply(file: &mut AsStateFile, vms: &VmStateFile, verdict: &Verdict
         from: verdict.from,
         to: verdict.to,
         reason: verdict.reason.clone(),
+        checks: verdict.checks.clone(),
     });
     let surplus = file.decisions.len().saturating_sub(DECISIONS_KEPT);
     file.decisions.drain(..surplus);
     file.decided_at = Some(now);
-    file.desired = file.wanted();
+    // A wish that launches had to be limited for goes on.
+    let asked = file.asked().map(|asked| asked.clamp(file.minimum, file.maximum));
+    if asked.is_none_or(|asked| asked <= file.wanted()) {
+        file.agree();
+    }
 }
 
-fn unused_id(file: &mut AsStateFile, vms: &VmStateFile) -> VmId {
-    loop {
-        let id = file.next_vm_id();
-        if file.order(&id).is_none() && vms.vm(&id).is_none() {
-            return id;
-        }
-    }
+/// The VM of the warm pool that has been there longest.
+fn warm<'a>(file: &'a mut AsStateFile, vms: &VmStateFile) -> Option<&'a mut VmOrder> {
+    let launched = |order: &VmOrder| vms.vm(&order.id).map(|vm| vm.launched_at);
+    let warm = file.vms.iter_mut().filter(|order| order.warm && order.action != Action::Delete);
+    warm.min_by_key(|order| (launched(order).is_none(), launched(order)))
 }
 
 #[cfg(test)]

@@ -55,7 +55,10 @@ fn answer(
             Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, 1, "no VM is in rotation")
                 .into_response()
         }
-        "/metrics" => text("text/plain; version=0.0.4; charset=utf-8", prometheus::render(fleet)),
+        "/metrics" => text(
+            "text/plain; version=0.0.4; charset=utf-8",
+            prometheus::render(fleet, &identity.pulse),
+        ),
         "/state" => {
             let (vm_state, as_state) = fleet.files();
             let state = merged::view(&vm_state, &as_state, &seen());

@@ -7,20 +7,61 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
 use super::finish::Finish;
 use super::tape::Tape;
+use super::tunnel::Tunnel;
 
 /// The body of an answer.
 pub(super) enum AnswerBody {
     /// All of it is here.
-    Held(VecDeque<Bytes>),
+    Held(Whole),
     /// The first part is here, the rest is on its way.
     Streamed(Box<Streamed>),
     /// All of it is here; then the rest of the request is read and thrown away.
     Early(Early),
+    /// Nothing: another protocol begins.
+    Switched(Option<Box<Tunnel>>),
+}
+
+/// A body that is all here.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    chunks: VecDeque<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl From<VecDeque<Bytes>> for Whole {
+    fn from(chunks: VecDeque<Bytes>) -> Self {
+        Self { chunks, trailers: None }
+    }
+}
+
+impl Whole {
+    /// Bytes of all chunks together.
+    pub(super) fn length(&self) -> u64 {
+        length(&self.chunks)
+    }
+
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        let chunk = self.chunks.pop_front().map(Frame::data);
+        chunk.or_else(|| self.trailers.take().map(Frame::trailers))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.trailers.is_none()
+    }
+
+    /// A body with trailers has no length beforehand: it goes out in chunks.
+    fn size_hint(&self) -> SizeHint {
+        match self.trailers {
+            None => SizeHint::with_exact(self.length()),
+            Some(_) => SizeHint::default(),
+        }
+    }
 }
 
 /// An answer too long to be held.
@@ -33,7 +74,7 @@ pub(super) struct Streamed {
 
 /// An answer to a request whose body nobody wants.
 pub(super) struct Early {
-    chunks: VecDeque<Bytes>,
+    answer: Whole,
     unwanted: Tape,
     most: u64,
     patience: Pin<Box<Sleep>>,
@@ -52,9 +93,17 @@ impl AnswerBody {
 
     /// An answer to a client that still sends. It goes out at once, but its end does not, so the
     /// head must not declare its length.
-    pub(super) fn early(chunks: VecDeque<Bytes>, unwanted: Tape) -> Self {
+    pub(super) fn early(answer: Whole, unwanted: Tape) -> Self {
         let patience = Box::pin(tokio::time::sleep(UNWANTED_TIME));
-        Self::Early(Early { chunks, unwanted, most: UNWANTED_BYTES, patience })
+        Self::Early(Early { answer, unwanted, most: UNWANTED_BYTES, patience })
+    }
+
+    /// The connection to the VM, if another protocol begins on it.
+    pub(super) fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
+        match self {
+            Self::Switched(tunnel) => tunnel.take(),
+            Self::Held(_) | Self::Streamed(_) | Self::Early(_) => None,
+        }
     }
 }
 
@@ -67,10 +116,11 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Held(chunks) => Poll::Ready(chunks.pop_front().map(|c| Ok(Frame::data(c)))),
+            Self::Held(whole) => Poll::Ready(whole.next().map(Ok)),
+            Self::Switched(_) => Poll::Ready(None),
             Self::Streamed(streamed) => streamed.poll(cx),
-            Self::Early(early) => match early.chunks.pop_front() {
-                Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            Self::Early(early) => match early.answer.next() {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
                 None if early.patience.as_mut().poll(cx).is_ready() => Poll::Ready(None),
                 None => early.unwanted.poll_discard(cx, &mut early.most).map(|()| None),
             },
@@ -79,14 +129,16 @@ impl Body for AnswerBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Held(chunks) => chunks.is_empty(),
+            Self::Held(whole) => whole.is_empty(),
+            Self::Switched(_) => true,
             Self::Streamed(_) | Self::Early(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Held(chunks) => SizeHint::with_exact(length(chunks)),
+            Self::Held(whole) => whole.size_hint(),
+            Self::Switched(_) => SizeHint::with_exact(0),
             Self::Streamed(streamed) => {
                 let rest = streamed.rest.size_hint().exact();
                 rest.map_or_else(SizeHint::default, |rest| {
@@ -104,12 +156,7 @@ impl Streamed {
             self.sent(chunk.len());
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
-        let frame = loop {
-            match ready!(Pin::new(&mut self.rest).poll_frame(cx)) {
-                Some(Ok(frame)) if frame.is_trailers() => {}
-                frame => break frame,
-            }
-        };
+        let frame = ready!(Pin::new(&mut self.rest).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => self.sent(frame.data_ref().map_or(0, Bytes::len)),
             Some(Err(error)) => self.finish.take().into_iter().for_each(|f| f.cut_short(error)),
@@ -129,33 +176,37 @@ impl Streamed {
     }
 }
 
-/// Bytes of all chunks together.
-pub(super) fn length(chunks: &VecDeque<Bytes>) -> u64 {
+fn length(chunks: &VecDeque<Bytes>) -> u64 {
     chunks.iter().map(|chunk| chunk.len() as u64).sum()
 }
 
 /// An answer's body as far as it was to be held.
 pub(super) enum Held {
     /// All of it.
-    Whole(VecDeque<Bytes>),
+    Whole(Whole),
     /// It is longer; this much was held.
     Part(VecDeque<Bytes>, Incoming),
 }
 
 /// Takes an answer's body until it is whole or longer than `limit` bytes.
 pub(super) async fn hold(mut body: Incoming, limit: u64) -> Result<Held, hyper::Error> {
-    let mut chunks = VecDeque::new();
+    let (mut chunks, mut trailers) = (VecDeque::new(), None);
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
-        // Trailers are dropped, as a proxy may (RFC 9110, section 6.5.1).
-        let Ok(chunk) = frame?.into_data() else { continue };
+        let chunk = match frame?.into_data() {
+            Ok(chunk) => chunk,
+            Err(frame) => {
+                trailers = frame.into_trailers().ok();
+                continue;
+            }
+        };
         bytes += chunk.len() as u64;
         chunks.push_back(chunk);
         if bytes > limit {
             return Ok(Held::Part(chunks, body));
         }
     }
-    Ok(Held::Whole(chunks))
+    Ok(Held::Whole(Whole { chunks, trailers }))
 }
 
 /// The whole text of a short body.

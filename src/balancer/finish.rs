@@ -43,6 +43,6 @@ impl Finish {
             self.lease.tell(symptom);
         }
         self.lease.failed(false);
-        self.record.refused(502, format!("{error}; its beginning had gone out already"));
+        self.record.cut_short(502, format!("{error}; its beginning had gone out already"));
     }
 }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
@@ -15,21 +15,22 @@ use crate::http::{Problem, X_REQUEST_ID};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
-/// Who this proxy is in `Via` (RFC 9110, section 7.6.3).
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// Who this proxy is in the `Via` of an answer (RFC 9110, section 7.6.3).
 const VIA_CUMULET: HeaderValue = HeaderValue::from_static("1.1 cumulet");
 /// A longer request id is not kept: it goes into every log line.
 const LONGEST_REQUEST_ID: usize = 128;
 
 /// Headers that concern one connection only (RFC 9110, section 7.6.1, and the older ones that
-/// RFC 2616, section 13.5.1 listed). `Transfer-Encoding` is set anew for the next hop.
-const HOP_BY_HOP: [HeaderName; 9] = [
+/// RFC 2616, section 13.5.1 listed). `Transfer-Encoding` is set anew for the next hop. `Trailer`
+/// goes on, as the trailers do that it announces.
+const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
@@ -76,8 +77,11 @@ fn check_host(head: &Parts) -> Result<(), Problem> {
         return Err(bad("several Host headers: send one"));
     }
     match host {
-        None if head.version >= Version::HTTP_11 => {
+        None if head.version == Version::HTTP_11 => {
             return Err(bad("no Host header, which HTTP/1.1 asks for"));
+        }
+        None if head.version == Version::HTTP_2 && head.uri.authority().is_none() => {
+            return Err(bad("neither :authority nor a Host header, one of which HTTP/2 asks for"));
         }
         Some(host) if !host.is_empty() && !is_authority(host.as_bytes()) => {
             return Err(bad("the Host header is not a host name with an optional port"));
@@ -132,9 +136,17 @@ fn new_request_id() -> HeaderValue {
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("request"))
 }
 
-/// Makes of the client's head the one that a VM gets.
-pub(super) fn towards_vm(head: &mut Parts, peer: IpAddr, id: &HeaderValue) {
+/// Makes of the client's head the one that a VM gets. With `upgrade` it asks for another protocol
+/// still.
+pub(super) fn towards_vm(head: &mut Parts, peer: IpAddr, id: &HeaderValue, upgrade: bool) {
     let chunked = is_chunked(&head.headers);
+    let protocol = head.headers.get(UPGRADE).filter(|_| upgrade).cloned();
+    let wants_trailers = wants_trailers(&head.headers);
+    let via = HeaderValue::from_static(match head.version {
+        Version::HTTP_2 => "2 cumulet",
+        Version::HTTP_10 => "1.0 cumulet",
+        _ => "1.1 cumulet",
+    });
     let authority = head.uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
     remove_hop_by_hop(&mut head.headers);
     let headers = &mut head.headers;
@@ -148,13 +160,43 @@ pub(super) fn towards_vm(head: &mut Parts, peer: IpAddr, id: &HeaderValue) {
         // RFC 9112, section 3.2.2: a target that names the host overrides the header.
         headers.insert(HOST, authority);
     }
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    } else if wants_trailers {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    join_cookies(headers);
     head.uri = origin_form(&head.uri);
     count_down_forwards(headers);
     append_forwarded_for(headers, peer);
     headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
-    headers.append(VIA, VIA_CUMULET);
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.entry(X_FORWARDED_HOST).or_insert(host);
+    }
+    headers.append(VIA, via);
     headers.insert(X_REQUEST_ID, id.clone());
     head.version = Version::HTTP_11;
+}
+
+/// Whether the sender understands trailers (RFC 9110, section 10.1.4).
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(TE).iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// HTTP/2 may send a cookie in pieces, which HTTP/1 must get in one (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
+        headers.insert(COOKIE, whole);
+    }
 }
 
 /// The path and query alone, which is what a server, unlike a proxy, is asked for.
@@ -179,9 +221,15 @@ fn append_forwarded_for(headers: &mut HeaderMap, peer: IpAddr) {
     }
 }
 
-/// Makes of a VM's head the one that the client gets, as far as a proxy has to.
-pub(super) fn towards_client(headers: &mut HeaderMap) {
+/// Makes of a VM's head the one that the client gets, as far as a proxy has to. With `switched` it
+/// says which protocol begins.
+pub(super) fn towards_client(headers: &mut HeaderMap, switched: bool) {
+    let protocol = headers.get(UPGRADE).filter(|_| switched).cloned();
     remove_hop_by_hop(headers);
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
     headers.append(VIA, VIA_CUMULET);
 }
 
@@ -259,7 +307,7 @@ mod tests {
                 ("via", "1.0 other"),
             ],
         );
-        towards_vm(&mut head, [127, 0, 0, 1].into(), &HeaderValue::from_static("id-1"));
+        towards_vm(&mut head, [127, 0, 0, 1].into(), &HeaderValue::from_static("id-1"), false);
         let mut left: Vec<String> = head
             .headers
             .iter()
@@ -269,12 +317,15 @@ mod tests {
         assert_eq!(
             left,
             [
+                "connection: te",
                 "content-length: 5",
                 "host: real:80",
                 "max-forwards: 2",
+                "te: trailers",
                 "via: 1.0 other",
                 "via: 1.1 cumulet",
                 "x-forwarded-for: 10.0.0.1, 127.0.0.1",
+                "x-forwarded-host: real:80",
                 "x-forwarded-proto: http",
                 "x-request-id: id-1",
             ]

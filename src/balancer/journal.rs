@@ -1,25 +1,35 @@
-//! What is told of each request: a line for people, and a line in metrics.txt for those that no VM
-//! has finished. Written by a thread of its own, so that no request waits for a file.
+//! What is told of each request: a line for people, one in the access log, and one in metrics.txt
+//! for those that no VM has finished. Written by a thread of its own, so that no request waits for
+//! a file.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::Method;
+use hyper::{Method, Version};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::domain::balancing::Reason;
 use crate::domain::cost::{Kind, Work};
 use crate::domain::vm::VmId;
+use crate::logging::Log;
+use crate::state::access::{self, Access};
 use crate::state::events::Event;
 use crate::state::folder::StateFolder;
 use crate::state::metrics::Metric;
 
 /// So many lines may wait to be written; more are dropped rather than kept in memory.
 const WAITING_LINES: usize = 16_384;
+
+/// An access log that has grown to this is set aside as `access.log.1`.
+const SET_ASIDE_AT_BYTES: u64 = 32 << 20;
+/// So much of the access log is written at once, when there is much to write.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
 
 /// Where to tell what happened.
 #[derive(Clone)]
@@ -48,6 +58,16 @@ pub(super) struct Account {
     pub(super) work: Work,
     /// How many requests waited for a VM when it came.
     pub(super) waiting: u64,
+    /// Who sent it.
+    pub(super) client: IpAddr,
+    /// Its version of HTTP.
+    pub(super) version: Version,
+    /// How long its head took to come.
+    pub(super) head_time: Duration,
+    /// What the last VM took.
+    pub(super) pace: Pace,
+    /// How it ended.
+    pub(super) end: End,
     /// The VM it was sent to last.
     pub(super) vm: Option<VmId>,
     /// How often it was sent to a VM.
@@ -68,13 +88,46 @@ pub(super) struct Account {
     pub(super) why: Why,
 }
 
+/// How long a VM took over a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    /// To take up a connection; nothing if one was kept from before.
+    pub(super) connect: Duration,
+    /// To begin its answer after that.
+    pub(super) answer: Duration,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// With a VM's answer.
+    Whole,
+    /// With an answer of the balancer's own.
+    Refused,
+    /// With the beginning of a VM's answer.
+    CutShort,
+    /// Its client left.
+    ClientLeft,
+}
+
+impl End {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Refused => "refused",
+            Self::CutShort => "cut-short",
+            Self::ClientLeft => "client-left",
+        }
+    }
+}
+
 /// The reason for what became of a request.
 #[derive(Debug)]
 pub(super) enum Why {
     /// Nobody has got to it yet.
     Nothing,
     /// A VM was chosen.
-    Chosen(Reason),
+    Chosen(Arc<Reason>),
     /// It was refused.
     Because(String),
 }
@@ -90,12 +143,19 @@ impl fmt::Display for Why {
 }
 
 impl Journal {
-    /// Starts the thread that writes. `print` has it print a line for each request.
-    pub(super) fn start(folder: StateFolder, print: bool) -> io::Result<(Self, JoinHandle<()>)> {
+    /// Starts the thread that writes. `print` has it print a line for each request, `log` has it
+    /// write one to the access log.
+    pub(super) fn start(
+        folder: StateFolder,
+        print: bool,
+        log: bool,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
         let (sender, receiver) = mpsc::sync_channel(WAITING_LINES);
+        let log = log.then(|| Log::open(&folder.log_path(access::FILE), SET_ASIDE_AT_BYTES));
+        let log = log.transpose()?;
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(&receiver, &folder, print))?;
+            .spawn(move || write(&receiver, &folder, print, log.as_ref()))?;
         Ok((Self(sender), thread))
     }
 
@@ -122,41 +182,46 @@ impl Journal {
     }
 }
 
-fn write(notes: &Receiver<Note>, folder: &StateFolder, print: bool) {
+fn write(notes: &Receiver<Note>, folder: &StateFolder, print: bool, log: Option<&Log>) {
     let zone = TimeZone::system();
-    let mut screen = io::BufWriter::new(io::stdout());
-    while let Some(note) = next(notes, &mut screen) {
+    let mut screen = BufWriter::new(io::stdout());
+    let mut log = log.map(|log| BufWriter::with_capacity(WRITTEN_AT_ONCE, log));
+    while let Some(note) = next(notes, &mut screen, log.as_mut()) {
         let written = match note {
             Note::End => break,
             Note::Event(event) => folder.append_event(&event),
             Note::Request(account) => {
-                tracing::info!(
-                    request = account.request,
-                    vm = account.vm.as_ref().map(tracing::field::display),
-                    status = account.status,
-                    attempts = account.attempts,
-                    predicted = %account.work,
-                    why = %account.why,
-                    "{} {}", account.method, account.path,
-                );
                 if print {
                     // Nobody reads the screen any more: no reason to stop serving.
                     let _ = writeln!(screen, "{}", account.line(&zone));
                 }
+                if let Some(log) = &mut log {
+                    tell(writeln!(log, "{}", account.access()));
+                }
                 account.metric().map_or(Ok(()), |metric| folder.append_metric(&metric))
             }
         };
-        if let Err(error) = written {
-            tracing::warn!(%error, "a line was not written");
-        }
+        tell(written);
     }
     let _ = screen.flush();
+    tell(log.map_or(Ok(()), |mut log| log.flush()));
 }
 
-/// The next note; shows what was printed before it waits for one.
-fn next(notes: &Receiver<Note>, screen: &mut impl Write) -> Option<Note> {
+fn tell(written: Result<(), impl fmt::Display>) {
+    if let Err(error) = written {
+        tracing::warn!(%error, "a line was not written");
+    }
+}
+
+/// The next note; writes out what is there before it waits for one.
+fn next(
+    notes: &Receiver<Note>,
+    screen: &mut impl Write,
+    log: Option<&mut impl Write>,
+) -> Option<Note> {
     notes.try_recv().ok().or_else(|| {
         let _ = screen.flush();
+        tell(log.map_or(Ok(()), Write::flush));
         notes.recv().ok()
     })
 }
@@ -179,13 +244,42 @@ impl Account {
         )
     }
 
+    /// The line in the access log.
+    fn access(&self) -> Access {
+        Access {
+            at: self.at,
+            request: self.request.clone(),
+            client: self.client,
+            http: match self.version {
+                Version::HTTP_2 => "2",
+                Version::HTTP_10 => "1.0",
+                _ => "1.1",
+            },
+            method: self.method.to_string(),
+            path: self.path.clone(),
+            status: self.status,
+            vm: self.vm.clone(),
+            attempts: self.attempts,
+            waiting: self.waiting,
+            head_us: us(self.head_time),
+            queue_us: us(self.queued),
+            connect_us: us(self.pace.connect),
+            vm_us: us(self.pace.answer),
+            total_us: us(self.total),
+            input_bytes: self.input_bytes,
+            output_bytes: self.output_bytes,
+            end: self.end.word(),
+            predicted_us: us(Duration::from_secs_f64(self.work.seconds())),
+            why: self.why.to_string(),
+        }
+    }
+
     /// The line in metrics.txt, unless the VM writes it.
     fn metric(&self) -> Option<Metric> {
-        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         (!self.by_vm).then(|| Metric {
             at: Timestamp::now(),
             request: self.request.clone(),
-            workload: workload(self.kind).to_owned(),
+            workload: self.kind.as_str().to_owned(),
             vm: None,
             status: self.status,
             width: None,
@@ -202,14 +296,9 @@ impl Account {
     }
 }
 
-/// The word for a kind of work in metrics.txt.
-fn workload(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Blur => "blur",
-        Kind::Enhance => "enhance",
-        Kind::Raytrace => "raytrace",
-        Kind::Other => "other",
-    }
+/// Whole microseconds.
+fn us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A path that can be shown: at most 80 characters, none of which moves a cursor.
@@ -220,7 +309,7 @@ fn printable(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::balancing::{Policy, Rival};
+    use crate::domain::balancing::{Policy, Rival, Standing};
 
     fn account() -> Account {
         Account {
@@ -231,6 +320,11 @@ mod tests {
             kind: Kind::Blur,
             work: Work::from_nanos(1),
             waiting: 0,
+            client: [127, 0, 0, 1].into(),
+            version: Version::HTTP_11,
+            head_time: Duration::ZERO,
+            pace: Pace::default(),
+            end: End::Whole,
             vm: Some(VmId::numbered(2)),
             attempts: 1,
             queued: Duration::ZERO,
@@ -239,18 +333,21 @@ mod tests {
             input_bytes: 10,
             output_bytes: 20,
             by_vm: true,
-            why: Why::Chosen(Reason {
+            why: Why::Chosen(Arc::new(Reason {
                 policy: Policy::LeastWork,
                 chosen: Rival {
                     id: VmId::numbered(2),
                     in_flight: 0,
                     outstanding: Work::NONE,
-                    suspect: false,
+                    foreign: 0.0,
+                    warming_up: false,
+                    full: false,
+                    standing: Standing::Sound,
                     tried: false,
                 },
                 alternatives: Vec::new(),
                 others: 0,
-            }),
+            })),
         }
     }
 

@@ -18,12 +18,29 @@ pub(super) const BOUNDS_MS: [u64; 14] =
 pub(super) struct Latency {
     filling: Option<(Instant, Histogram<u64>)>,
     before: Option<Histogram<u64>>,
+}
+
+/// Times to answer of one VM and one workload, since the balancer began.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Buckets {
     /// How many were at most as long as each of [`BOUNDS_MS`] and longer than the one before it.
     pub(super) buckets: [u64; BOUNDS_MS.len()],
     /// How many there were.
     pub(super) count: u64,
     /// How long they took together.
     pub(super) sum: Duration,
+}
+
+impl Buckets {
+    /// An answer that took `time`.
+    pub(super) fn record(&mut self, time: Duration) {
+        self.count += 1;
+        self.sum += time;
+        let bound = BOUNDS_MS.iter().position(|&bound| time <= Duration::from_millis(bound));
+        if let Some(bucket) = bound.and_then(|bound| self.buckets.get_mut(bound)) {
+            *bucket += 1;
+        }
+    }
 }
 
 /// The usual three percentiles, in milliseconds; 0 if nothing was answered lately.
@@ -40,12 +57,6 @@ pub(super) struct Percentiles {
 impl Latency {
     /// An answer that took `time`.
     pub(super) fn record(&mut self, time: Duration, now: Instant) {
-        self.count += 1;
-        self.sum += time;
-        let bound = BOUNDS_MS.iter().position(|&bound| time <= Duration::from_millis(bound));
-        if let Some(bucket) = bound.and_then(|bound| self.buckets.get_mut(bound)) {
-            *bucket += 1;
-        }
         self.turn(now);
         if self.filling.is_none() {
             self.filling = new_histogram().map(|histogram| (now, histogram));
@@ -90,6 +101,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_time_is_in_the_bucket_of_the_first_bound_that_it_does_not_exceed() {
+        let mut buckets = Buckets::default();
+        for ms in [0, 1, 2, 3, 30_000, 30_001] {
+            buckets.record(Duration::from_millis(ms));
+        }
+        assert_eq!(buckets.buckets, [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!((buckets.count, buckets.sum), (6, Duration::from_millis(60_007)));
+    }
+
+    #[test]
     fn percentiles_are_of_the_last_minute_or_two() {
         let start = Instant::now();
         let mut latency = Latency::default();
@@ -108,7 +129,5 @@ mod tests {
 
         let forgotten = latency.percentiles(later + WINDOW * 2);
         assert_eq!(forgotten, Percentiles::default());
-        assert_eq!(latency.count, 101);
-        assert_eq!(latency.buckets.iter().sum::<u64>(), 101);
     }
 }

@@ -3,30 +3,42 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hyper::header::{HeaderMap, HeaderValue};
+
 use super::fleet::Fleet;
 use super::target::Target;
-use crate::domain::balancing::Tried;
-use crate::domain::cost::Work;
+use crate::domain::balancing::{Demand, Tried};
 use crate::domain::health::Event;
+use crate::http::X_CUMULET_LOAD;
 
 /// One request's claim on one VM: counted there until it is dropped.
 pub(super) struct Lease {
     fleet: Arc<Fleet>,
     /// The VM.
     pub(super) target: Arc<Target>,
-    work: Work,
+    demand: Demand,
     begun: Instant,
 }
 
 impl Lease {
-    /// Counts a request of so much `work` at `target`, chosen by the choice of this number.
-    pub(super) fn new(fleet: Arc<Fleet>, target: Arc<Target>, work: Work, choice: u64) -> Self {
-        let mut state = target.state();
-        state.in_flight += 1;
-        state.outstanding = state.outstanding + work;
-        state.last_chosen = choice;
-        drop(state);
-        Self { fleet, target, work, begun: Instant::now() }
+    /// Counts a request that makes this `demand` at `target`, chosen by the choice of this number.
+    pub(super) fn new(
+        fleet: Arc<Fleet>,
+        target: Arc<Target>,
+        demand: Demand,
+        choice: u64,
+        now: Instant,
+    ) -> Self {
+        target.state().take_on(demand.work, choice, now);
+        Self { fleet, target, demand, begun: now }
+    }
+
+    /// Takes in the load that the VM tells of in the head of an answer.
+    pub(super) fn hear_load(&self, headers: &HeaderMap) {
+        if let Some(inside) = headers.get(X_CUMULET_LOAD).and_then(inside) {
+            let now = Instant::now();
+            self.target.state().hear_load(inside, now, self.fleet.age(now));
+        }
     }
 
     /// Tells the fleet what happened to the VM with this request.
@@ -42,9 +54,21 @@ impl Lease {
         if let Some(count) = state.tally.answered.get_mut(class) {
             *count += 1;
         }
-        state.tally.latency.record(now.saturating_duration_since(self.begun), now);
+        let time = now.saturating_duration_since(self.begun);
+        state.tally.latency.record(time, now);
+        // Cannot be out of bounds: there is one for each kind.
+        state.tally.by_kind[self.demand.kind.index()].record(time);
         drop(state);
-        self.tell(Event::Answered);
+        if status < 400 {
+            self.fleet.took(time, self.demand);
+        }
+        self.tell(if status >= 500 { Event::Failed { can_spare: false } } else { Event::Answered });
+    }
+
+    /// How many other requests the VM may have had when it broke off. Those that share its fate may
+    /// have left already, so this is the most that it had lately.
+    pub(super) fn company(&self) -> u32 {
+        self.target.state().peak(Instant::now()).saturating_sub(1)
     }
 
     /// The VM has not answered; the request is sent elsewhere, or not.
@@ -57,20 +81,33 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut state = self.target.state();
-        state.in_flight = state.in_flight.saturating_sub(1);
-        state.outstanding = state.outstanding - self.work;
+        self.fleet.release(&self.target, self.demand.work);
     }
 }
 
+/// The requests inside a VM by its header `cpu=0.430 in_flight=2 queued=0`.
+fn inside(load: &HeaderValue) -> Option<u32> {
+    let fields = load.to_str().ok()?;
+    let number = |name: &str| {
+        let value = fields.split(' ').find_map(|f| f.strip_prefix(name)?.strip_prefix('='));
+        value?.parse::<u32>().ok()
+    };
+    Some(number("in_flight")?.saturating_add(number("queued")?))
+}
+
 /// Which VMs a request has been to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Visits {
     tried: Vec<Arc<Target>>,
     declined: Vec<Arc<Target>>,
 }
 
 impl Visits {
+    /// Whether it has been nowhere yet.
+    pub(super) fn is_none(&self) -> bool {
+        self.tried.is_empty() && self.declined.is_empty()
+    }
+
     /// It was sent to this VM, in vain.
     pub(super) fn note(&mut self, target: &Arc<Target>) {
         self.tried.push(target.clone());
@@ -93,6 +130,21 @@ impl Visits {
             Some(last) if is_it(last) => Tried::Last,
             _ if self.tried.iter().any(is_it) => Tried::Before,
             _ => Tried::Never,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_load_of_a_vm_is_read_from_its_answer_and_nonsense_is_not() {
+        let inside = |text: &'static str| inside(&HeaderValue::from_static(text));
+        assert_eq!(inside("cpu=0.430 in_flight=2 queued=5"), Some(7));
+        assert_eq!(inside("in_flight=4294967295 queued=5"), Some(u32::MAX));
+        for nonsense in ["", "in_flight=-1 queued=0", "in_flight=2", "queued=2 in_flight="] {
+            assert_eq!(inside(nonsense), None, "{nonsense}");
         }
     }
 }

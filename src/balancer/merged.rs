@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::vm::VmId;
 use crate::state::as_state::AsStateFile;
-use crate::state::lb_state::{LbStateFile, LbTarget};
+use crate::state::lb_state::{LbChoice, LbStateFile, LbTarget};
 use crate::state::vm_state::{VmReport, VmStateFile};
 
 /// The merged view. Under `vms` stands every VM that any of the three tells of; `report`, `order`
@@ -66,6 +66,7 @@ pub(super) fn view(vm_state: &VmStateFile, as_state: &AsStateFile, lb: &LbStateF
             })).collect::<Vec<_>>(),
         },
         "vms": vms,
+        "choices": lb.choices.iter().map(choice).collect::<Vec<_>>(),
     })
 }
 
@@ -89,6 +90,19 @@ fn report(vm: &VmReport) -> Value {
     })
 }
 
+fn choice(choice: &LbChoice) -> Value {
+    json!({
+        "at": choice.at.to_string(),
+        "request": choice.request,
+        "attempt": choice.attempt,
+        "workload": choice.workload,
+        "workSeconds": choice.work_seconds,
+        "waitedMs": choice.waited_ms,
+        "vm": choice.vm.as_str(),
+        "reason": choice.reason,
+    })
+}
+
 fn target(vm: &LbTarget) -> Value {
     json!({
         "inRotation": vm.in_rotation,
@@ -101,5 +115,10 @@ fn target(vm: &LbTarget) -> Value {
         "p50Ms": vm.p50_ms,
         "p95Ms": vm.p95_ms,
         "p99Ms": vm.p99_ms,
+        "ejections": vm.ejections,
+        "cap": vm.capacity.cap,
+        "speed": vm.capacity.speed,
+        "weight": vm.capacity.weight,
+        "foreign": vm.capacity.foreign,
     })
 }

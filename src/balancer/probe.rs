@@ -27,6 +27,8 @@ pub(super) async fn run(fleet: Arc<Fleet>) {
     loop {
         let now = Instant::now();
         fleet.check_reports(now);
+        // For those that wait, time alone may have changed something.
+        fleet.dispatch(now);
         let (due, next) = fleet.take_due_probes(now);
         for target in due {
             let fleet = fleet.clone();

@@ -4,13 +4,15 @@
 use std::fmt::{Display, Write};
 
 use super::fleet::Fleet;
-use super::latency::{BOUNDS_MS, Latency};
-use crate::domain::balancing::Standing;
+use super::latency::{BOUNDS_MS, Buckets};
+use super::pulse::Pulse;
+use crate::domain::cost::Kind;
 
 /// All metrics.
-pub(super) fn render(fleet: &Fleet) -> String {
+pub(super) fn render(fleet: &Fleet, pulse: &Pulse) -> String {
     let mut page = Page::default();
     let totals = fleet.count(|totals| totals.clone());
+    let (queued, queued_work) = fleet.queue();
     let targets = fleet.targets();
     let each = |read: &dyn Fn(&super::target::State) -> u64| -> Vec<(String, u64)> {
         let labelled = |target: &std::sync::Arc<super::target::Target>| {
@@ -36,18 +38,36 @@ pub(super) fn render(fleet: &Fleet) -> String {
         totals.cancelled,
     );
     page.whole("cumulet_retries_total", "counter", "Attempts beyond the first.", totals.retries);
-    page.whole("cumulet_queue_length", "gauge", "Requests that wait for a VM.", totals.queued);
+    page.whole(
+        "cumulet_hedges_total",
+        "counter",
+        "Requests for which a second VM was asked because the first was late.",
+        totals.hedges,
+    );
+    page.whole("cumulet_queue_length", "gauge", "Requests that wait for a VM.", queued);
     page.whole(
         "cumulet_queue_seconds",
         "gauge",
         "Predicted work of the requests that wait, in seconds of one vCPU.",
-        totals.queued_work.seconds(),
+        queued_work.seconds(),
     );
     page.whole(
         "cumulet_requests_in_flight",
         "gauge",
         "Requests in the balancer.",
         totals.in_flight,
+    );
+    page.whole(
+        "cumulet_run_queue_seconds_total",
+        "counter",
+        "Time that the balancer's threads have waited for a core.",
+        pulse.waited().as_secs_f64(),
+    );
+    page.whole(
+        "cumulet_run_queue_delay_seconds",
+        "gauge",
+        "Mean wait of the balancer's threads for a core before each turn, over the last second.",
+        pulse.delay().as_secs_f64(),
     );
     page.each(
         "cumulet_in_flight",
@@ -59,7 +79,7 @@ pub(super) fn render(fleet: &Fleet) -> String {
         "cumulet_in_rotation",
         "gauge",
         "1 if a VM gets requests.",
-        each(&|state| u64::from(state.standing() != Standing::Out)),
+        each(&|state| u64::from(state.standing().is_in_rotation())),
     );
     page.each(
         "cumulet_attempt_failures_total",
@@ -68,14 +88,30 @@ pub(super) fn render(fleet: &Fleet) -> String {
         each(&|state| state.tally.failures),
     );
     page.each(
+        "cumulet_retried_total",
+        "counter",
+        "Requests that failed at a VM and were sent elsewhere.",
+        each(&|state| state.tally.retries),
+    );
+    page.each(
         "cumulet_ejections_total",
         "counter",
         "Times a VM was taken out of rotation.",
         each(&|state| state.tally.ejections),
     );
-    page.family("cumulet_request_duration_seconds", "histogram", "Time to answer, by VM.");
+    page.family(
+        "cumulet_request_duration_seconds",
+        "histogram",
+        "Time to answer, by VM and workload.",
+    );
     for target in &targets {
-        page.histogram(target.id.as_str(), &target.state().tally.latency);
+        let by_kind = target.state().tally.by_kind;
+        for (kind, buckets) in Kind::ALL.iter().zip(&by_kind).filter(|(_, it)| it.count > 0) {
+            page.histogram(
+                &format!("vm=\"{}\",workload=\"{}\"", target.id, kind.as_str()),
+                buckets,
+            );
+        }
     }
     page.text
 }
@@ -114,19 +150,18 @@ impl Page {
         }
     }
 
-    fn histogram(&mut self, vm: &str, latency: &Latency) {
+    fn histogram(&mut self, labels: &str, times: &Buckets) {
         let mut at_most = 0;
-        for (bound, count) in BOUNDS_MS.iter().zip(latency.buckets) {
+        for (bound, count) in BOUNDS_MS.iter().zip(times.buckets) {
             at_most += count;
-            let labels = format!("vm=\"{vm}\",le=\"{}\"", *bound as f64 / 1e3);
+            let labels = format!("{labels},le=\"{}\"", *bound as f64 / 1e3);
             self.sample("cumulet_request_duration_seconds_bucket", &labels, at_most);
         }
-        let labels = format!("vm=\"{vm}\"");
         let all = format!("{labels},le=\"+Inf\"");
-        self.sample("cumulet_request_duration_seconds_bucket", &all, latency.count);
-        let sum = latency.sum.as_secs_f64();
-        self.sample("cumulet_request_duration_seconds_sum", &labels, sum);
-        self.sample("cumulet_request_duration_seconds_count", &labels, latency.count);
+        self.sample("cumulet_request_duration_seconds_bucket", &all, times.count);
+        let sum = times.sum.as_secs_f64();
+        self.sample("cumulet_request_duration_seconds_sum", labels, sum);
+        self.sample("cumulet_request_duration_seconds_count", labels, times.count);
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

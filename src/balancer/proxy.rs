@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
@@ -15,57 +14,74 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 
 use super::Settings;
-use super::answer::{self, AnswerBody, Held};
+use super::answer::{self, AnswerBody, Held, Whole};
 use super::features;
 use super::finish::Finish;
-use super::fleet::{Assignment, Fleet};
+use super::fleet::{Assignment, Fleet, NoVm};
 use super::forward::{self, Again, Answer, Attempt, ForwardError};
 use super::headers;
-use super::journal::Journal;
+use super::journal::{Journal, Pace};
+use super::killers::Killers;
 use super::lease::{Lease, Visits};
-use super::queue::NoVm;
+use super::problems::{no_vm_problem, problem_of, too_long};
 use super::record::Record;
-use super::tape::{Fault, Tape};
+use super::strict::Arrival;
+use super::tape::Tape;
 use super::target::Connection;
+use super::tunnel::Tunnel;
+use crate::domain::balancing::Demand;
 use crate::domain::cost::{self, Kind, Work};
-use crate::http::{self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_VM, X_REQUEST_ID};
+use crate::domain::quarantine::Suspicion;
+use crate::http::{
+    self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_ROUTE, X_CUMULET_VM, X_REQUEST_ID,
+};
 
-/// After so many seconds a client may try again, when no VM is there.
-const RETRY_AFTER_SECONDS: u32 = 1;
+/// After an answer of these the connection is closed: where the next request would begin is not
+/// certain, or its client is not to be waited for.
+const CLOSING: [StatusCode; 3] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+];
 
 /// Takes requests and has VMs answer them.
 pub(super) struct Proxy {
-    settings: Settings,
-    fleet: Arc<Fleet>,
+    pub(super) settings: Settings,
+    pub(super) fleet: Arc<Fleet>,
     journal: Journal,
+    killers: Killers,
 }
 
 /// A VM's answer, as much of it as was to be waited for.
-struct Taken {
+pub(super) struct Taken {
     head: hyper::http::response::Parts,
     body: Held,
     connection: Connection,
     lease: Lease,
-    /// How long the VM took.
+    /// How long the VM took, in all and until it began its answer.
     at_vm: Duration,
+    pace: Pace,
 }
 
 impl Proxy {
     /// A proxy for this fleet.
     pub(super) fn new(settings: Settings, fleet: Arc<Fleet>, journal: Journal) -> Self {
-        Self { settings, fleet, journal }
+        Self { settings, fleet, journal, killers: Killers::default() }
     }
 
     /// Has a request answered, by a VM or, if none can, with a problem.
     pub(super) async fn serve(
         &self,
         peer: SocketAddr,
+        arrival: Arrival,
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let (mut head, body) = request.into_parts();
         let id = headers::request_id(&head.headers);
         let tape = Tape::new(body, self.settings.body_limit);
-        let checked = headers::check(&head).and_then(|()| self.check_length(&tape));
+        let refused = arrival.refusal.map_or(Ok(()), Err);
+        let checked =
+            refused.and_then(|()| headers::check(&head)).and_then(|()| self.check_length(&tape));
         let guess = match &checked {
             Ok(()) => {
                 let features = features::of(&head, &tape).await;
@@ -75,15 +91,20 @@ impl Proxy {
         };
         let name = id.to_str().unwrap_or_default().to_owned();
         let (fleet, journal) = (self.fleet.clone(), self.journal.clone());
-        let record = Record::open(fleet, journal, tape.clone(), &head, name, guess);
+        let origin = (peer.ip(), arrival.head_time);
+        let record = Record::open(fleet, journal, tape.clone(), &head, name, guess, origin);
         if let Err(problem) = checked {
             return refuse(problem, record, &id, tape).await;
         }
         if headers::ends_here(&head) {
             return preflight(record, &id);
         }
-        headers::towards_vm(&mut head, peer.ip(), &id);
-        self.forward(&head, tape, record, guess.1, &id).await
+        if let Some(problem) = self.killers.refuse(&head, &tape).await {
+            return refuse(problem, record, &id, tape).await;
+        }
+        headers::towards_vm(&mut head, peer.ip(), &id, arrival.asks_for_upgrade);
+        let demand = Demand { kind: guess.0, work: guess.1 };
+        self.forward(&head, tape, record, demand, &id).await
     }
 
     fn check_length(&self, tape: &Tape) -> Result<(), Problem> {
@@ -101,7 +122,7 @@ impl Proxy {
         head: &Parts,
         tape: Tape,
         mut record: Record,
-        work: Work,
+        demand: Demand,
         id: &HeaderValue,
     ) -> Response<AnswerBody> {
         let limit = self.settings.request_deadline;
@@ -110,20 +131,28 @@ impl Proxy {
             tape: &tape,
             deadline: (tokio::time::Instant::now() + limit, limit),
             connect_timeout: self.settings.connect_timeout,
+            overdue_after: overdue_after(demand.work),
         };
         let repeatable = forward::is_repeatable(&head.method, head.uri.path());
         let mut visits = Visits::default();
         let mut sent = 0;
         let mut last = None;
+        let mut suspicion = Suspicion::default();
         let problem = loop {
             let began = Instant::now();
             let Assignment { lease, reason } =
-                match self.next_vm(&visits, work, &attempt, last.take()).await {
+                match self.next_vm(&visits, demand, &attempt, last.take()).await {
                     Ok(assignment) => assignment,
                     Err(problem) => break problem,
                 };
-            record.assigned(&lease.target.id, reason, began.elapsed());
-            let (error, lease) = match self.attempt(&attempt, lease, record.attempts()).await {
+            record.assigned(&lease.target.id, id, reason, began.elapsed());
+            let tried = match self.late_after(&attempt, demand, repeatable) {
+                Some(late) => {
+                    self.hedged(&attempt, lease, late, (&visits, demand), &mut record).await
+                }
+                None => self.attempt(&attempt, lease, record.attempts()).await,
+            };
+            let (error, lease) = match tried {
                 Ok(taken) => return deliver(taken, record, id, tape),
                 Err(failure) => failure,
             };
@@ -133,8 +162,15 @@ impl Proxy {
                 Again::Yes => true,
                 Again::IfRepeatable => repeatable,
             };
-            let again = may && sent < self.settings.attempts;
+            if error.may_be_a_death() {
+                suspicion.add_death(lease.company());
+            }
+            let may = may && sent < self.settings.attempts && !suspicion.is_condemned();
+            let again = may && (!error.counts() || self.fleet.may_repeat(Instant::now()));
             note_failure(&error, &lease, again);
+            if suspicion.is_condemned() {
+                break self.killers.condemn(suspicion, head, &tape).await;
+            }
             if !again {
                 break problem_of(&error);
             }
@@ -151,18 +187,18 @@ impl Proxy {
     async fn next_vm(
         &self,
         visits: &Visits,
-        work: Work,
+        demand: Demand,
         attempt: &Attempt<'_>,
         last: Option<ForwardError>,
     ) -> Result<Assignment, Problem> {
         let (deadline, limit) = attempt.deadline;
-        match tokio::time::timeout_at(deadline, self.fleet.wait_for(visits, work)).await {
+        match tokio::time::timeout_at(deadline, self.fleet.wait_for(visits, demand)).await {
             Ok(Ok(assignment)) => Ok(assignment),
             Ok(Err(no_vm)) => Err(match (&no_vm, last) {
                 (NoVm::AtAll(_), Some(declined @ ForwardError::Declined { .. })) => {
                     problem_of(&declined)
                 }
-                (_, last) => no_vm_problem(&no_vm, last.as_ref()),
+                (_, last) => no_vm_problem(&no_vm, last.as_ref(), self.fleet.retry_after()),
             }),
             Err(_) => Err(problem_of(&ForwardError::TooLate { after: limit })),
         }
@@ -170,20 +206,21 @@ impl Proxy {
 
     /// One attempt: sends the request to the VM of `lease` and takes its answer, whole if it is
     /// not too long.
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         attempt: &Attempt<'_>,
         lease: Lease,
         number: u32,
     ) -> Result<Taken, (ForwardError, Lease)> {
         let began = Instant::now();
-        let Answer { response, connection } = match attempt.run(&lease, number).await {
+        let Answer { response, connection, pace } = match attempt.run(&lease, number).await {
             Ok(answer) => answer,
             Err(error) => return Err((error, lease)),
         };
         let (head, body) = response.into_parts();
+        lease.hear_load(&head.headers);
         match self.hold(attempt, &head.headers, body, &lease).await {
-            Ok(body) => Ok(Taken { head, body, connection, lease, at_vm: began.elapsed() }),
+            Ok(body) => Ok(Taken { head, body, connection, lease, at_vm: began.elapsed(), pace }),
             Err(error) => Err((error, lease)),
         }
     }
@@ -223,24 +260,40 @@ impl Proxy {
     }
 }
 
+/// An answer that takes so many times as long as was predicted is overdue: a VM shares its vCPUs
+/// among several requests, and predictions err.
+const OVERDUE: u32 = 10;
+/// None is overdue before this time.
+const OVERDUE_AT_LEAST: Duration = Duration::from_secs(5);
+
+fn overdue_after(work: Work) -> Duration {
+    Duration::from_nanos(work.nanos()).saturating_mul(OVERDUE).max(OVERDUE_AT_LEAST)
+}
+
 /// Gives a VM's answer to the client.
-fn deliver(taken: Taken, record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
-    let Taken { mut head, body, connection, lease, at_vm } = taken;
-    headers::towards_client(&mut head.headers);
+fn deliver(taken: Taken, mut record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
+    let Taken { mut head, body, connection, lease, at_vm, pace } = taken;
+    record.answering(pace);
+    let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    headers::towards_client(&mut head.headers, switched);
     head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
     sign(&mut head.headers, lease.target.id.as_str(), &record, id, Some(at_vm));
     let status = head.status.as_u16();
     let body = match body {
-        Held::Whole(chunks) => {
+        Held::Whole(_) if switched => {
             lease.answered(status);
-            record.answered(status, answer::length(&chunks));
+            AnswerBody::Switched(Some(Box::new(Tunnel::new(&mut head, lease, connection, record))))
+        }
+        Held::Whole(whole) => {
+            lease.answered(status);
+            record.answered(status, whole.length());
             if tape.is_over() {
                 lease.target.put_back(connection, Instant::now());
-                AnswerBody::Held(chunks)
+                AnswerBody::Held(whole)
             } else {
                 // The VM answered before it had read all, so this connection to it is spent.
                 drop(connection);
-                answer_early(&mut head.headers, chunks, tape)
+                answer_early(&mut head.headers, whole, tape)
             }
         }
         Held::Part(chunks, rest) => {
@@ -251,7 +304,8 @@ fn deliver(taken: Taken, record: Record, id: &HeaderValue, tape: Tape) -> Respon
     Response::from_parts(head, body)
 }
 
-fn note_failure(error: &ForwardError, lease: &Lease, again: bool) {
+/// Takes in that an attempt has failed, and whether there will be another.
+pub(super) fn note_failure(error: &ForwardError, lease: &Lease, again: bool) {
     tracing::debug!(vm = %lease.target.id, %error, again, blame = ?error.blame(), "an attempt failed");
     if let Some(symptom) = error.symptom() {
         lease.tell(symptom);
@@ -259,43 +313,6 @@ fn note_failure(error: &ForwardError, lease: &Lease, again: bool) {
     if error.blame() != forward::Blame::Client {
         lease.failed(again);
     }
-}
-
-/// What the client is told of a failure that nobody can make good.
-fn problem_of(error: &ForwardError) -> Problem {
-    match error {
-        ForwardError::Body(Fault::TooLong { limit }) => too_long("longer", *limit),
-        ForwardError::Body(_) => Problem::new(StatusCode::BAD_REQUEST, error.to_string()),
-        ForwardError::Declined { retry_after, .. } => Problem::retry_later(
-            StatusCode::SERVICE_UNAVAILABLE,
-            *retry_after,
-            "every VM is full or draining",
-        ),
-        ForwardError::TooLate { .. } | ForwardError::Hangs { .. } => {
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, error.to_string())
-        }
-        _ => Problem::new(StatusCode::BAD_GATEWAY, error.to_string()),
-    }
-}
-
-fn no_vm_problem(no_vm: &NoVm, last: Option<&ForwardError>) -> Problem {
-    let why = match no_vm {
-        NoVm::YetTo(why) | NoVm::AtAll(why) => why.clone(),
-        NoVm::QueueFull(limit) => format!("{limit} requests wait for a VM already"),
-        NoVm::WaitedTooLong(waited) => format!("no VM came within {:.1} s", waited.as_secs_f64()),
-    };
-    let sentence = match last {
-        Some(error) => format!("{error}; then {why}"),
-        None => why,
-    };
-    Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER_SECONDS, sentence)
-}
-
-fn too_long(length: &str, limit: u64) -> Problem {
-    let detail = format!(
-        "the body is {length}, the limit for a body is {limit} bytes: send a smaller picture or scene"
-    );
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
 /// Answers with a problem.
@@ -312,13 +329,13 @@ async fn refuse(
         head.headers
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
-    let chunks = VecDeque::from([answer::text_of(body).await]);
+    let whole = Whole::from(VecDeque::from([answer::text_of(body).await]));
     let body = if tape.is_over() {
-        AnswerBody::Held(chunks)
+        AnswerBody::Held(whole)
     } else {
-        answer_early(&mut head.headers, chunks, tape)
+        answer_early(&mut head.headers, whole, tape)
     };
-    if status == StatusCode::BAD_REQUEST {
+    if CLOSING.contains(&status) {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.refused(status.as_u16(), detail);
@@ -327,19 +344,19 @@ async fn refuse(
 
 /// An answer to a request of which the client still sends the body. What follows on this
 /// connection is the rest of that body, so it takes no other request.
-fn answer_early(headers: &mut HeaderMap, chunks: VecDeque<Bytes>, tape: Tape) -> AnswerBody {
+fn answer_early(headers: &mut HeaderMap, answer: Whole, tape: Tape) -> AnswerBody {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    if answer::length(&chunks) == 0 {
+    if answer.length() == 0 {
         // Perhaps an answer that may not have a body, such as one to HEAD: its length stays.
-        return AnswerBody::Held(chunks);
+        return AnswerBody::Held(answer);
     }
     headers.remove(CONTENT_LENGTH);
-    AnswerBody::early(chunks, tape)
+    AnswerBody::early(answer, tape)
 }
 
 /// The answer to an `OPTIONS` that may not be forwarded any further.
 fn preflight(record: Record, id: &HeaderValue) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::Held(VecDeque::new()));
+    let mut response = Response::new(AnswerBody::Held(Whole::default()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     http::preflight(response.headers_mut());
     sign(response.headers_mut(), "-", &record, id, None);
@@ -359,6 +376,11 @@ fn sign(
     headers.insert(X_CUMULET_VM, vm);
     headers.insert(X_CUMULET_ATTEMPTS, record.attempts().into());
     headers.insert(X_REQUEST_ID, id.clone());
+    if let Some(route) = record.explanation()
+        && let Ok(route) = HeaderValue::try_from(route.to_string())
+    {
+        headers.insert(X_CUMULET_ROUTE, route);
+    }
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let age = record.age();
     let own = age.saturating_sub(at_vm.unwrap_or_default());

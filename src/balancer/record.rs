@@ -1,17 +1,20 @@
 //! The account of one request, from its arrival to its end, however that comes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use jiff::Timestamp;
 
-use super::fleet::Fleet;
-use super::journal::{Account, Journal, Why};
+use super::fleet::{Chosen, Fleet};
+use super::journal::{Account, End, Journal, Pace, Why};
 use super::tape::Tape;
 use crate::domain::balancing::Reason;
 use crate::domain::cost::{Kind, Work};
 use crate::domain::vm::VmId;
+use crate::http::X_CUMULET_EXPLAIN;
 
 /// What stands in the account of a request whose client left before it was answered; nginx has
 /// made the number common.
@@ -23,6 +26,8 @@ pub(super) struct Record {
     journal: Journal,
     tape: Tape,
     begun: Instant,
+    /// Whether the client wants to know why its request went where it went.
+    explains: bool,
     open: Option<Box<Account>>,
 }
 
@@ -35,13 +40,10 @@ impl Record {
         head: &Parts,
         request: String,
         (kind, work): (Kind, Work),
+        (client, head_time): (IpAddr, Duration),
     ) -> Self {
         let begun = Instant::now();
-        let waiting = fleet.count(|totals| {
-            totals.arrived(work, begun);
-            totals.in_flight += 1;
-            totals.queued
-        });
+        let waiting = fleet.arrived(work, begun);
         let account = Account {
             at: Timestamp::now(),
             request,
@@ -50,6 +52,11 @@ impl Record {
             kind,
             work,
             waiting,
+            client,
+            version: head.version,
+            head_time,
+            pace: Pace::default(),
+            end: End::ClientLeft,
             vm: None,
             attempts: 0,
             queued: Duration::ZERO,
@@ -60,18 +67,57 @@ impl Record {
             by_vm: false,
             why: Why::Nothing,
         };
-        Self { fleet, journal, tape, begun, open: Some(Box::new(account)) }
+        let explains = head.headers.get(X_CUMULET_EXPLAIN).is_some_and(|wish| wish == "1");
+        Self { fleet, journal, tape, begun, explains, open: Some(Box::new(account)) }
     }
 
     /// It is sent to a VM, for this reason, after it has waited so long.
-    pub(super) fn assigned(&mut self, vm: &VmId, reason: Reason, waited: Duration) {
+    pub(super) fn assigned(
+        &mut self,
+        vm: &VmId,
+        request: &HeaderValue,
+        reason: Reason,
+        waited: Duration,
+    ) {
         let Some(account) = &mut self.open else { return };
+        let reason = Arc::new(reason);
         account.vm = Some(vm.clone());
         account.attempts += 1;
         account.queued += waited;
-        account.why = Why::Chosen(reason);
-        if account.attempts > 1 {
-            self.fleet.count(|totals| totals.retries += 1);
+        account.why = Why::Chosen(reason.clone());
+        self.fleet.chosen(Chosen {
+            at: Timestamp::now(),
+            request: request.clone(),
+            attempt: account.attempts,
+            kind: account.kind,
+            work: account.work,
+            waited,
+            reason,
+        });
+    }
+
+    /// It is sent to an idle VM too, for this reason, because the other one is late.
+    pub(super) fn hedged(&mut self, vm: &VmId, reason: Reason) {
+        let id = self.open.as_ref().map(|account| account.request.clone()).unwrap_or_default();
+        if let Ok(id) = HeaderValue::try_from(id) {
+            self.assigned(vm, &id, reason, Duration::ZERO);
+        }
+        self.fleet.count(|totals| totals.hedges += 1);
+    }
+
+    /// Why the VM was chosen that it was sent to last; none if it was sent to none, or nobody has
+    /// asked.
+    pub(super) fn explanation(&self) -> Option<&Reason> {
+        match &self.open.as_ref()?.why {
+            Why::Chosen(reason) if self.explains => Some(reason),
+            Why::Chosen(_) | Why::Nothing | Why::Because(_) => None,
+        }
+    }
+
+    /// The VM has begun its answer, at this pace.
+    pub(super) fn answering(&mut self, pace: Pace) {
+        if let Some(account) = &mut self.open {
+            account.pace = pace;
         }
     }
 
@@ -96,12 +142,23 @@ impl Record {
             account.status = status;
             account.output_bytes = bytes;
             account.by_vm = true;
+            account.end = End::Whole;
         });
     }
 
-    /// The balancer itself answered, or broke off an answer, because of this.
-    pub(super) fn refused(mut self, status: u16, because: String) {
+    /// The balancer itself answered, because of this.
+    pub(super) fn refused(self, status: u16, because: String) {
+        self.ended(End::Refused, status, because);
+    }
+
+    /// The answer broke off after its beginning had gone out, because of this.
+    pub(super) fn cut_short(self, status: u16, because: String) {
+        self.ended(End::CutShort, status, because);
+    }
+
+    fn ended(mut self, end: End, status: u16, because: String) {
         self.close(|account| {
+            account.end = end;
             account.status = status;
             account.why = Why::Because(because);
         });

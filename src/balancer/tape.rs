@@ -1,11 +1,13 @@
 //! A request's body that is sent on while it arrives and kept, so that it can be sent again.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 /// A body comes in at most so many pieces: each costs memory beside its bytes.
@@ -21,12 +23,14 @@ pub(super) struct Tape(Arc<Mutex<Recording>>);
 struct Recording {
     source: Incoming,
     chunks: Vec<Bytes>,
+    trailers: Option<HeaderMap>,
     bytes: u64,
     limit: u64,
     declared: Option<u64>,
     end: End,
     /// Which reader may take from the source: the youngest. An older one belongs to an attempt
-    /// that was given up; it would take the wake-up away from the one that counts.
+    /// that was given up; it would take the wake-up away from the one that counts. Once the body
+    /// is whole nobody takes from the source, and several may play at once.
     reader: u64,
 }
 
@@ -50,6 +54,9 @@ pub(super) enum Fault {
     /// It does not follow HTTP, or ended early.
     #[error("the body could not be read: {0}")]
     Broken(String),
+    /// The client took too long to send it.
+    #[error("{0}")]
+    TooSlow(String),
     /// This attempt was given up for another one.
     #[error("the request was sent elsewhere")]
     GivenUp,
@@ -61,7 +68,8 @@ impl Tape {
         let end = if source.is_end_stream() { End::Whole } else { End::Open };
         let declared = source.size_hint().exact();
         let (chunks, bytes, reader) = (Vec::new(), 0, 0);
-        let recording = Recording { source, chunks, bytes, limit, declared, end, reader };
+        let recording =
+            Recording { source, chunks, trailers: None, bytes, limit, declared, end, reader };
         Self(Arc::new(Mutex::new(recording)))
     }
 
@@ -69,7 +77,7 @@ impl Tape {
     pub(super) fn reader(&self) -> Reader {
         let mut recording = self.lock();
         recording.reader += 1;
-        Reader { tape: self.clone(), number: recording.reader, next: 0, sent: 0 }
+        Reader { tape: self.clone(), number: recording.reader, next: 0, sent: 0, ended: false }
     }
 
     /// What was wrong with the body so far.
@@ -107,6 +115,22 @@ impl Tape {
         tokio::time::timeout(patience, first).await.ok().flatten()
     }
 
+    /// Waits for the whole body, and computes a fingerprint of it that begins with `seed`; none if
+    /// it cannot be read. It stays on the tape.
+    pub(super) async fn fingerprint(&self, seed: u64) -> Option<u64> {
+        std::future::poll_fn(|cx| {
+            let mut recording = self.lock();
+            while recording.end == End::Open {
+                ready!(recording.record(cx));
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let recording = self.lock();
+        let whole = recording.end == End::Whole;
+        whole.then(|| recording.chunks.iter().fold(seed, |hash, chunk| fingerprint(hash, chunk)))
+    }
+
     /// Reads on and throws away: a client that sends a body which nobody wants may look for the
     /// answer only after it has sent it all. Ready at the end of the body, or after `most` bytes.
     pub(super) fn poll_discard(&self, cx: &mut Context<'_>, most: &mut u64) -> Poll<()> {
@@ -134,13 +158,18 @@ impl Tape {
 }
 
 impl Recording {
-    /// Takes the next chunk from the client. Trailers are dropped, as a proxy may (RFC 9110,
-    /// section 6.5.1): nothing here has a use for them.
+    /// Takes the next chunk from the client.
     fn record(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    let Ok(chunk) = frame.into_data() else { continue };
+                    let chunk = match frame.into_data() {
+                        Ok(chunk) => chunk,
+                        Err(frame) => {
+                            self.trailers = frame.into_trailers().ok();
+                            continue;
+                        }
+                    };
                     self.bytes += chunk.len() as u64;
                     if self.bytes > self.limit {
                         self.end = End::Failed(Fault::TooLong { limit: self.limit });
@@ -153,7 +182,7 @@ impl Recording {
                         continue;
                     }
                 }
-                Some(Err(error)) => self.end = End::Failed(Fault::Broken(error.to_string())),
+                Some(Err(error)) => self.end = End::Failed(fault_of(&error)),
                 None => self.end = End::Whole,
             }
             if self.end == End::Open && self.source.is_end_stream() {
@@ -164,12 +193,29 @@ impl Recording {
     }
 }
 
+/// Adds `bytes` to a hash: FNV-1a, which does not mind in what pieces they come
+/// (<http://www.isthe.com/chongo/tech/comp/fnv/>).
+pub(super) fn fingerprint(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+fn fault_of(error: &hyper::Error) -> Fault {
+    let cause = std::error::Error::source(error);
+    match cause.and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        Some(cause) if cause.kind() == io::ErrorKind::TimedOut => Fault::TooSlow(cause.to_string()),
+        Some(cause) => Fault::Broken(cause.to_string()),
+        None => Fault::Broken(error.to_string()),
+    }
+}
+
 /// Plays a tape from its start to one VM.
 pub(super) struct Reader {
     tape: Tape,
     number: u64,
     next: usize,
     sent: u64,
+    /// The trailers have gone out, or there are none.
+    ended: bool,
 }
 
 impl Body for Reader {
@@ -182,7 +228,7 @@ impl Body for Reader {
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = &mut *self;
         let mut recording = this.tape.lock();
-        if recording.reader != this.number {
+        if recording.reader != this.number && recording.end == End::Open {
             return Poll::Ready(Some(Err(Fault::GivenUp)));
         }
         if this.next == recording.chunks.len() && recording.end == End::Open {
@@ -195,13 +241,17 @@ impl Body for Reader {
         }
         Poll::Ready(match &recording.end {
             End::Failed(fault) => Some(Err(fault.clone())),
+            End::Whole if !std::mem::replace(&mut this.ended, true) => {
+                recording.trailers.clone().map(|trailers| Ok(Frame::trailers(trailers)))
+            }
             End::Open | End::Whole => None,
         })
     }
 
     fn is_end_stream(&self) -> bool {
         let recording = self.tape.lock();
-        recording.end == End::Whole && self.next == recording.chunks.len()
+        let no_trailers = self.ended || recording.trailers.is_none();
+        recording.end == End::Whole && self.next == recording.chunks.len() && no_trailers
     }
 
     fn size_hint(&self) -> SizeHint {

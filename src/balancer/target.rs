@@ -7,11 +7,11 @@ use hyper::client::conn::http1::SendRequest;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::latency::Latency;
+use super::latency::{Buckets, Latency};
 use super::tape::Reader;
-use crate::domain::balancing::Standing;
-use crate::domain::cost::Work;
-use crate::domain::health::{Health, Phase};
+use crate::domain::balancing::{self, Foreign, Standing};
+use crate::domain::cost::{Kind, Work};
+use crate::domain::health::{Cause, Health, Phase};
 use crate::domain::vm::VmId;
 
 /// An idle connection is not used after this time: below the 30 s after which a VM closes one that
@@ -33,6 +33,10 @@ pub(super) struct Target {
     pub(super) address: String,
     /// How many vCPUs' worth of work it does in a second.
     pub(super) speed: f64,
+    /// How many requests it may have at once; none is any number.
+    pub(super) cap: Option<u32>,
+    /// Cancelled when this life is over.
+    pub(super) over: CancellationToken,
     state: Mutex<State>,
     idle: Mutex<Idle>,
 }
@@ -41,14 +45,22 @@ pub(super) struct Target {
 pub(super) struct State {
     /// What the files say against sending it requests; nothing if it may have them.
     pub(super) barred: Option<String>,
+    /// Since when it serves again, after a time in which it did not; none if it was found serving.
+    pub(super) serving_since: Option<Instant>,
     /// What became of the last requests.
     pub(super) health: Health,
     /// Since when it is ejected.
     pub(super) out_since: Option<Instant>,
     /// Requests sent and not answered yet.
     pub(super) in_flight: u32,
-    /// Predicted work of those.
+    /// The most of those lately.
+    peak: Peak,
+    /// Predicted work of those in flight.
     pub(super) outstanding: Work,
+    /// Requests that others have put there.
+    pub(super) foreign: Foreign,
+    /// What it had in flight and queued by its last report.
+    pub(super) reported: u32,
     /// The number of the last choice that fell on it.
     pub(super) last_chosen: u64,
     /// What it has done since the balancer started, under this name.
@@ -57,6 +69,28 @@ pub(super) struct State {
     pub(super) report: (Timestamp, Instant),
     /// Ends the attempts that wait for an answer, when it is found hanging.
     pub(super) hung: CancellationToken,
+}
+
+/// The most requests that were in flight at once during the last one to two [`PEAK_OVER`].
+struct Peak {
+    from: Instant,
+    now: u32,
+    before: u32,
+}
+
+/// A VM has counted its requests at most so long ago when its word arrives.
+const PEAK_OVER: Duration = Duration::from_secs(1);
+
+impl Peak {
+    fn note(&mut self, in_flight: u32, now: Instant) -> u32 {
+        let age = now.saturating_duration_since(self.from);
+        if age >= PEAK_OVER {
+            let before = if age < PEAK_OVER * 2 { self.now } else { in_flight };
+            *self = Self { from: now, now: in_flight, before };
+        }
+        self.now = self.now.max(in_flight);
+        self.now.max(self.before)
+    }
 }
 
 /// Counters of one VM.
@@ -72,6 +106,8 @@ pub(super) struct Tally {
     pub(super) ejections: u64,
     /// Times to answer.
     pub(super) latency: Latency,
+    /// The same by workload, in the order of [`Kind::ALL`].
+    pub(super) by_kind: [Buckets; Kind::ALL.len()],
 }
 
 #[derive(Default)]
@@ -87,21 +123,28 @@ impl Target {
         pid: u32,
         address: String,
         speed: f64,
+        cap: Option<u32>,
         report: (Timestamp, Instant),
         tally: Tally,
     ) -> Self {
         let state = State {
-            barred: None,
+            barred: Some("just found".to_owned()),
+            serving_since: None,
             health: Health::default(),
             out_since: None,
             in_flight: 0,
+            peak: Peak { from: report.1, now: 0, before: 0 },
             outstanding: Work::NONE,
+            foreign: Foreign::default(),
+            reported: 0,
             last_chosen: 0,
             tally,
             report,
             hung: CancellationToken::new(),
         };
-        Self { id, pid, address, speed, state: Mutex::new(state), idle: Mutex::default() }
+        let over = CancellationToken::new();
+        let (state, idle) = (Mutex::new(state), Mutex::default());
+        Self { id, pid, address, speed, cap, over, state, idle }
     }
 
     /// Its numbers, locked.
@@ -135,6 +178,7 @@ impl Target {
 
     /// Drops the idle connections and keeps no more: this life is over.
     pub(super) fn retire(&self) {
+        self.over.cancel();
         let mut idle = self.idle();
         idle.retired = true;
         idle.connections.clear();
@@ -146,10 +190,46 @@ impl Target {
 }
 
 impl State {
+    /// A request of so much `work` is sent to it, by the choice of this number.
+    pub(super) fn take_on(&mut self, work: Work, choice: u64, now: Instant) {
+        self.in_flight += 1;
+        self.peak.note(self.in_flight, now);
+        self.outstanding = self.outstanding + work;
+        self.last_chosen = choice;
+    }
+
+    /// The VM says that it has `inside` requests; `age` is `now` as [`Foreign`] counts.
+    pub(super) fn hear_load(&mut self, inside: u32, now: Instant, age: Duration) {
+        let own = self.peak.note(self.in_flight, now);
+        self.foreign.heard(inside, own, age);
+    }
+
+    /// The most requests it had at once in the last second or two.
+    pub(super) fn peak(&mut self, now: Instant) -> u32 {
+        self.peak.note(self.in_flight, now)
+    }
+
+    /// Takes in what the files say against sending it requests. One that comes into service warms
+    /// up, unless it is `warm`.
+    pub(super) fn bar(&mut self, barred: Option<String>, now: Instant, warm: bool) {
+        if self.barred.is_some() && barred.is_none() && !warm {
+            self.serving_since = Some(now);
+        }
+        self.barred = barred;
+    }
+
+    /// What part of its share it is to get.
+    pub(super) fn weight(&self, now: Instant, ramp: Duration) -> f64 {
+        let age = |since| now.saturating_duration_since(since);
+        self.serving_since.map_or(1.0, |since| balancing::slow_start(age(since), ramp))
+    }
+
     /// Whether it may be chosen.
     pub(super) fn standing(&self) -> Standing {
         match (&self.barred, self.health.phase()) {
-            (Some(_), _) | (None, Phase::Out(_)) => Standing::Out,
+            (Some(_), _) => Standing::Barred,
+            (None, Phase::Out(Cause::Fails)) => Standing::Ejected,
+            (None, Phase::Out(_)) => Standing::Dead,
             (None, Phase::Suspect(_)) => Standing::Suspect,
             (None, Phase::Sound) => Standing::Sound,
         }

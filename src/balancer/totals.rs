@@ -17,14 +17,12 @@ pub(super) struct Totals {
     pub(super) requests: u64,
     /// Requests being worked on, those that wait included.
     pub(super) in_flight: u64,
-    /// Requests that wait for a VM.
-    pub(super) queued: u64,
-    /// Predicted work of those.
-    pub(super) queued_work: Work,
     /// Requests answered with a 5xx status.
     pub(super) failures: u64,
     /// Attempts beyond the first.
     pub(super) retries: u64,
+    /// Requests for which a second VM was asked because the first was late.
+    pub(super) hedges: u64,
     /// Requests that the balancer answered by itself, by the first digit of the status (index 0:
     /// 1xx).
     pub(super) own_answers: [u64; 5],

@@ -5,10 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::balance::BalancerWish;
+use super::image::ImageWish;
+use super::load::Wanting;
+use super::scale::PolicyWish;
 use super::send::Send;
 use super::{Usage, parse_setting};
 use crate::config::Flag;
 use crate::domain::vm::VmId;
+use crate::state::image::ImageName;
 
 /// A pocket cloud: elastic services on your laptop.
 ///
@@ -99,9 +104,43 @@ pub(super) enum Command {
     /// Launch one more VM.
     #[command(after_help = "Example: cumulet launch c5.large")]
     Launch {
-        /// Its instance type, instead of the cluster's default.
+        /// Its instance type, instead of its image's or the cluster's default.
         #[arg(value_name = "TYPE")]
         instance_type: Option<String>,
+        /// The image to launch it from.
+        #[arg(long, value_name = "NAME")]
+        image: Option<ImageName>,
+    },
+    /// List the VMs, and which requests run on which of them now.
+    #[command(after_help = "Example: cumulet list")]
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make, list, test and remove images: what VMs are launched from.
+    Image {
+        #[command(subcommand)]
+        wish: ImageWish,
+    },
+    /// Protect a VM: no scale-in and no refresh takes it away.
+    #[command(after_help = "Example: cumulet protect vm-2")]
+    Protect {
+        /// The VM.
+        id: VmId,
+        /// No longer.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Replace every VM by a new one, some at a time; none goes before its successor serves.
+    #[command(after_help = "Example: cumulet refresh --share 25%")]
+    Refresh {
+        /// How much of the fleet at a time; one VM at least.
+        #[arg(long, value_name = "SHARE", default_value = "25%")]
+        share: String,
+        /// Stop the refresh that goes on.
+        #[arg(long)]
+        stop: bool,
     },
     /// Drain a VM and end it.
     #[command(after_help = "Example: cumulet terminate vm-2")]
@@ -127,15 +166,48 @@ pub(super) enum Command {
         /// The VM.
         id: VmId,
     },
+    /// Choose the scaling policy and its parameters, or list them.
+    #[command(after_help = "Example: cumulet policy staffing wait=0.1 hold=2m")]
+    Policy(PolicyWish),
+    /// Set the fewest and the most VMs.
+    #[command(after_help = "Example: cumulet limits 2 10")]
+    Limits {
+        /// The fewest.
+        #[arg(value_name = "MIN")]
+        minimum: u32,
+        /// The most.
+        #[arg(value_name = "MAX")]
+        maximum: u32,
+    },
+    /// Ask for so many VMs, until the policy decides otherwise.
+    #[command(after_help = "Example: cumulet set-desired 5")]
+    SetDesired {
+        /// VMs.
+        #[arg(value_name = "N")]
+        number: u32,
+    },
+    /// Tell the autoscaler's last decisions with every number they were made from.
+    #[command(after_help = "Example: cumulet why --json")]
+    Why {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the autoscaler alone, or pause or resume the one that runs.
     #[command(after_help = "Example: cumulet autoscaler pause")]
     Autoscaler {
         /// What the running one is to do.
         wish: Option<AutoscalerWish>,
     },
-    /// Run a balancer alone.
-    #[command(after_help = "Example: cumulet balancer --port 9000 --state /tmp/state")]
+    /// Run a balancer alone, or change the one that runs.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Example: cumulet balancer --port 9000 --state /tmp/state"
+    )]
     Balancer {
+        /// What is wanted of the running one.
+        #[command(subcommand)]
+        wish: Option<BalancerWish>,
         #[command(flatten)]
         ports: Ports,
         /// The listening sockets are stdin and stdout: how `up` hands them on.
@@ -148,9 +220,12 @@ pub(super) enum Command {
         /// Its name.
         #[arg(long)]
         id: VmId,
-        /// Its instance type, instead of the default.
+        /// Its instance type, instead of its image's or the default.
         #[arg(long = "type", value_name = "TYPE")]
         instance_type: Option<String>,
+        /// The image to start it from.
+        #[arg(long, value_name = "NAME")]
+        image: Option<ImageName>,
         /// Where it listens.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
         listen: SocketAddr,
@@ -160,6 +235,11 @@ pub(super) enum Command {
         after_help = "Example: cumulet send raytrace workloads/scenes/glass.txt -o glass.png"
     )]
     Send(Send),
+    /// Send many requests and report how they were answered.
+    ///
+    /// Exit code 1 if one of them failed or was lost. Ctrl-C ends it with the report so far.
+    #[command(after_help = "Example: cumulet load --rate 20 --arrivals poisson --duration 30s")]
+    Load(Box<Wanting>),
     /// Print the settings in force, and where each came from.
     #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
     Config {

@@ -5,14 +5,58 @@ use crate::config::Config;
 use crate::domain::vm::VmId;
 use crate::operator::{self, Fault};
 use crate::state::StateFolder;
+use crate::state::image::ImageName;
+use crate::units::Share;
 
-pub(super) fn launch(config: &Config, instance_type: Option<&str>) -> anyhow::Result<()> {
+pub(super) fn launch(
+    config: &Config,
+    instance_type: Option<&str>,
+    image: Option<&ImageName>,
+) -> anyhow::Result<()> {
     if let Some(name) = instance_type {
         known_type(config, name)?;
     }
-    let id = operator::launch(&folder(config)?, instance_type)?;
-    let instance_type = instance_type.unwrap_or("the default type");
-    print(&format!("{id} will be launched as {instance_type}\n"))
+    let id = operator::launch(&folder(config)?, instance_type, image)?;
+    let what = match (instance_type, image) {
+        (None, None) => "as the default type".to_owned(),
+        (Some(name), None) => format!("as {name}"),
+        (None, Some(image)) => format!("from image {image}"),
+        (Some(name), Some(image)) => format!("as {name} from image {image}"),
+    };
+    print(&format!("{id} will be launched {what}\n"))
+}
+
+pub(super) fn protect(config: &Config, id: &VmId, protected: bool) -> anyhow::Result<()> {
+    let changed = operator::protect(&folder(config)?, id, protected)?;
+    print(&match (protected, changed) {
+        (true, true) => format!("no scale-in and no refresh takes {id} away\n"),
+        (true, false) => format!("{id} was protected already\n"),
+        (false, true) => format!("{id} is no longer protected\n"),
+        (false, false) => format!("{id} was not protected\n"),
+    })
+}
+
+pub(super) fn refresh(config: &Config, share: &str, stop: bool) -> anyhow::Result<()> {
+    let folder = folder(config)?;
+    if stop {
+        let stopped = operator::stop_refresh(&folder)?;
+        return print(if stopped { "nothing more is replaced\n" } else { "no refresh goes on\n" });
+    }
+    let share = parse_share(share)?;
+    let count = operator::refresh(&folder, share)?;
+    print(&format!("{count} VMs will be replaced; `cumulet events --follow` tells how it goes\n"))
+}
+
+/// Reads `25%` or `0.25`.
+fn parse_share(text: &str) -> Result<Share, Usage> {
+    let number = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
+        None => text.parse(),
+    };
+    let share = number.ok().and_then(|number| Share::new(number).ok());
+    share.filter(|share| share.get() > 0.0).ok_or_else(|| {
+        Usage(format!("--share {text}: a share above 0 % and up to 100 % is needed, such as 25%"))
+    })
 }
 
 pub(super) fn terminate(config: &Config, id: &VmId) -> anyhow::Result<()> {

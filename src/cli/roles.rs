@@ -8,6 +8,7 @@ use std::path::absolute;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,9 +18,10 @@ use super::observe::plain_screen;
 use super::operate::known_type;
 use crate::config::{Config, Settings};
 use crate::domain::instance_type::InstanceType;
-use crate::domain::scaling::TargetTracking;
+use crate::domain::scaling;
 use crate::domain::vm::VmId;
 use crate::state::StateFolder;
+use crate::state::image::ImageName;
 use crate::{autoscaler, balancer, cluster, logging, process, tui, vm, workload};
 
 pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
@@ -39,6 +41,9 @@ pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
         instance_type: settings.instance_type.clone(),
         bounds: (settings.autoscaler.minimum, settings.autoscaler.maximum),
         drain_limit: settings.drain_limit,
+        health_grace: settings.health_grace,
+        launches_per_minute: settings.launches_per_minute,
+        hook_timeout: settings.hooks.timeout,
         replace_silent_after: settings.replace_silent_after.max(settings.report_every * 4),
         narrate: narrated,
     };
@@ -68,18 +73,22 @@ pub(super) fn autoscaler(config: &Config) -> anyhow::Result<()> {
     let settings = &config.settings;
     let folder = StateFolder::open(&settings.state)?;
     logging::start(Some(&folder.log_path("autoscaler.jsonl")), stderr_level())?;
-    let scaling = &settings.autoscaler;
+    let wanted = &settings.autoscaler;
+    let (policy, parameters) = scaling::named(&wanted.policy);
     let autoscaler = autoscaler::Settings {
-        tracking: TargetTracking {
-            target: scaling.target_cpu,
-            warm_up: scaling.warm_up,
-            scale_out_cooldown: scaling.scale_out_cooldown,
-            scale_in_cooldown: scaling.scale_in_cooldown,
-            window: scaling.window,
-        },
-        minimum: scaling.minimum,
-        maximum: scaling.maximum,
+        policy,
+        parameters,
+        defaults: wanted.policy_defaults(),
+        minimum: wanted.minimum,
+        maximum: wanted.maximum,
+        termination: wanted.termination,
+        warm_pool: wanted.warm_pool,
         report_every: settings.report_every,
+        types: settings.instance_types.clone(),
+        instance_type: settings.instance_type.clone(),
+        boot_scale: settings.boot_scale,
+        cores: std::thread::available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
     };
     run(|stop, _| autoscaler::run(autoscaler, folder, stop))
 }
@@ -100,6 +109,11 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
             TcpListener::bind(loopback).with_context(|| format!("cannot listen on {loopback}"))?,
         )
     };
+    if listeners_inherited {
+        process::descriptors::let_others_copy();
+    }
+    // Before any thread is started: each inherits the priority of the one that starts it.
+    tracing::info!("the balancer {}", balancer::raise_priority());
     let role = balancer_settings(settings, !listeners_inherited);
     run(move |stop, _| async move {
         balancer::run(role, folder, asynchronous(listener)?, asynchronous(admin)?, stop).await
@@ -107,19 +121,29 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
 }
 
 pub(super) fn vm(
-    config: &Config,
+    mut config: Config,
     id: VmId,
     instance_type: Option<&str>,
+    image: Option<&ImageName>,
     listen: SocketAddr,
 ) -> anyhow::Result<()> {
+    let folder = StateFolder::open(&config.settings.state)?;
+    let image = image.map(|name| folder.read_image(name).map(|image| (name, image))).transpose()?;
+    if let Some((name, image)) = &image {
+        config.apply_image(&folder.image_path(name), &image.settings)?;
+    }
     let settings = &config.settings;
-    let name = instance_type.unwrap_or(&settings.instance_type);
-    known_type(config, name)?;
+    let of_image = image.as_ref().map(|(_, image)| image.instance_type.as_str());
+    let name = instance_type.or(of_image).unwrap_or(&settings.instance_type);
+    known_type(&config, name)?;
     let instance_type = settings.instance_types[name].clone();
-    let folder = StateFolder::open(&settings.state)?;
     logging::start(Some(&folder.log_path(&format!("{id}.jsonl"))), stderr_level())?;
     let listener =
         TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    if let Some(bytes) = instance_type.memory_bytes {
+        let how = vm::hold_to_memory(bytes).context("cannot limit the memory")?;
+        tracing::info!(bytes, how, "memory is limited");
+    }
     let role = vm_settings(settings, id, instance_type);
     run(move |stop, _| async move { vm::run(role, folder, asynchronous(listener)?, stop).await })
 }
@@ -133,7 +157,21 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     role: impl FnOnce(CancellationToken, CancellationToken) -> F,
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    run_on(&mut Builder::new_multi_thread(), role)
+}
+
+/// As [`run`], on one thread: for a client, which is to leave the cores to those it measures.
+pub(super) fn run_light<T, F: Future<Output = anyhow::Result<T>>>(
+    role: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<T> {
+    run_on(&mut Builder::new_current_thread(), |stop, _| role(stop))
+}
+
+fn run_on<T, F: Future<Output = anyhow::Result<T>>>(
+    runtime: &mut Builder,
+    role: impl FnOnce(CancellationToken, CancellationToken) -> F,
+) -> anyhow::Result<T> {
+    let runtime = runtime.enable_all().build()?;
     let result = runtime.block_on(async {
         let (stop, now) = (CancellationToken::new(), CancellationToken::new());
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -228,9 +266,16 @@ fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
         body_limit: settings.limits.body_bytes,
         held_answer_limit: wanted.hold_answer_bytes,
         attempts: wanted.max_attempts,
+        requests_per_vcpu: settings.limits.requests_per_vcpu,
+        slow_start: wanted.slow_start,
+        hedge: wanted.hedge,
         queue_length: wanted.queue_length.into(),
         queue_deadline: wanted.queue_deadline,
         request_deadline: wanted.request_deadline,
+        head_timeout: wanted.head_timeout,
+        body_timeout: wanted.body_timeout,
+        answer_timeout: wanted.answer_timeout,
+        access_log: wanted.access_log,
         report_period: settings.report_every,
         print_requests: prints,
         types: settings.instance_types.clone(),
@@ -238,16 +283,31 @@ fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
     }
 }
 
+/// The part of a VM's memory that the bodies of its requests may take: the rest is for the work.
+const BODIES_OF_MEMORY: u64 = 4;
+/// The same where memory has no limit, in bytes.
+const MOST_BODIES_BYTES: u64 = 1 << 30;
+
 fn vm_settings(settings: &Settings, id: VmId, instance_type: InstanceType) -> vm::Settings {
+    let memory = instance_type.memory_bytes.unwrap_or(u64::MAX);
+    let all_bodies_bytes = (memory / BODIES_OF_MEMORY).min(MOST_BODIES_BYTES);
     vm::Settings {
         // A scale beyond all measure is a VM that never boots.
         boot: Duration::try_from_secs_f64(instance_type.boot.as_secs_f64() * settings.boot_scale)
             .unwrap_or(Duration::MAX),
+        credit_scale: settings.credit_scale,
+        hooks: vm::Hooks {
+            launch: settings.hooks.launch.clone(),
+            terminate: settings.hooks.terminate.clone(),
+            timeout: settings.hooks.timeout,
+        },
         report_every: settings.report_every,
         drain_limit: settings.drain_limit,
         limits: limits(settings),
         body_bytes: settings.limits.body_bytes,
+        all_bodies_bytes,
         longest_queue: settings.limits.vm_queue_length,
+        requests_per_vcpu: settings.limits.requests_per_vcpu,
         ..vm::Settings::new(id, instance_type)
     }
 }

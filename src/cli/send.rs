@@ -94,7 +94,7 @@ fn filter(path: &'static str, word: &'static str, picture: PathBuf) -> Wish {
 }
 
 /// Where the cluster on the state folder takes requests.
-fn address_in_force(config: &Config) -> anyhow::Result<String> {
+pub(super) fn address_in_force(config: &Config) -> anyhow::Result<String> {
     let folder = operate::folder(config)?;
     let file = folder.read_cluster_file()?.ok_or_else(|| {
         let path = folder.path().display();

@@ -86,6 +86,35 @@ pub async fn send(address: &str, wish: &Wish, output: Option<&Path>) -> anyhow::
     Ok(Outcome { file, bytes: body.len(), vm, attempts, took })
 }
 
+/// What a server said, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status code.
+    pub status: u16,
+    /// Its headers.
+    headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The sentence of an answer that is none of success.
+    pub fn refusal(&self) -> String {
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        refusal(status, &self.headers, &self.body)
+    }
+}
+
+/// Sends a request to the server at `address` (`host:port`) and waits for the whole answer.
+///
+/// # Errors
+/// If the server cannot be reached or breaks off.
+pub async fn ask(address: &str, method: &str, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
+    let request = Request::builder().method(method).uri(path).header(HOST, address);
+    let (status, headers, body) = exchange(address, request.body(Full::from(body))?).await?;
+    Ok(Answer { status: status.as_u16(), headers, body })
+}
+
 async fn exchange(
     address: &str,
     request: Request<Full<Bytes>>,
@@ -104,7 +133,7 @@ async fn exchange(
 }
 
 /// The server's own sentence, from the problem document or the header that stands for it.
-fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     let document = serde_json::from_slice::<serde_json::Value>(body).ok();
     let detail = document.as_ref().and_then(|problem| problem["detail"].as_str());
     let reason = headers.get("x-cumulet-reason").and_then(|value| value.to_str().ok());
@@ -161,7 +190,8 @@ impl Wish {
 }
 
 impl View {
-    fn path(&self) -> String {
+    /// The path and query that ask for it.
+    pub(super) fn path(&self) -> String {
         let ((scols, srows), (wcols, wrows, coff, roff)) = (self.size, self.window);
         let aa = self.antialias;
         format!(
@@ -171,12 +201,12 @@ impl View {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// A `multipart/form-data` body (RFC 7578) with the scene and, if there is one, its texture.
-fn multipart(scene: &[u8], texmap: Option<&[u8]>) -> (String, Vec<u8>) {
+pub(super) fn multipart(scene: &[u8], texmap: Option<&[u8]>) -> (String, Vec<u8>) {
     let parts = [("scene", Some(scene)), ("texmap", texmap)];
     let parts = parts.into_iter().filter_map(|(name, content)| Some((name, content?)));
     let holds = |boundary: &str| {

@@ -18,6 +18,8 @@ use crate::process;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How much of what a process wrote last is looked through for the reason of its end, in bytes.
 const LAST_WORDS: u64 = 4096;
+/// The signal with which a process ends itself, by the same number everywhere.
+const SIGABRT: i32 = 6;
 
 /// A process has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +80,13 @@ fn describe(status: ExitStatus, last_words: impl FnOnce() -> Option<String>) -> 
             let why = last_words().map(|words| format!(": {words}")).unwrap_or_default();
             format!("exit status {code}{why}")
         }
+        // How an allocation that fails ends a process, and how Rust says it.
+        (None, Some(SIGABRT)) => match last_words() {
+            Some(words) if words.starts_with("memory allocation of") => {
+                format!("out of memory: {words}")
+            }
+            words => format!("aborted{}", words.map(|it| format!(": {it}")).unwrap_or_default()),
+        },
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "an unknown end".to_owned(),
     }
@@ -110,6 +119,11 @@ mod tests {
             ("exit 4", "exit status 4"),
             ("echo all is well >&2", "exit status 0"),
             ("kill -9 $$", "signal 9"),
+            (
+                "echo memory allocation of 9 bytes failed >&2; kill -6 $$",
+                "out of memory: memory allocation of 9 bytes failed",
+            ),
+            ("echo why >&2; kill -6 $$", "aborted: why"),
         ] {
             let arguments = ["-c".to_owned(), script.to_owned()];
             let streams = (Stdio::null(), Stdio::null());

@@ -1,13 +1,17 @@
 //! The sockets that clients see. The cluster holds them, and the balancer inherits them: while a
 //! balancer that died is started again, connections wait instead of being refused.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use anyhow::Context;
 
-/// The two listening sockets, or just their addresses where a balancer from before holds them.
+use crate::process::descriptors;
+
+/// The two listening sockets, or just their addresses where a balancer from before holds them and
+/// the system gives no copies of them.
 #[derive(Debug)]
 pub(super) struct Front {
     pub(super) address: SocketAddr,
@@ -36,9 +40,23 @@ impl Front {
         })
     }
 
-    /// The sockets are held by a balancer that an earlier cluster started.
-    pub(super) fn held_elsewhere(address: SocketAddr, admin: SocketAddr) -> Self {
-        Self { address, admin, sockets: None }
+    /// The sockets are held by a balancer that an earlier cluster started, as its stdin and stdout.
+    /// Copies of them keep connections waiting, should it die; without, they are refused for as
+    /// long as it takes to open them again.
+    pub(super) fn held_by(pid: u32, address: SocketAddr, admin: SocketAddr) -> Self {
+        let copy = |number, address: SocketAddr| {
+            let listener = TcpListener::from(descriptors::copy_of(pid, number)?);
+            let is_it = listener.local_addr()?.port() == address.port();
+            is_it.then_some(listener).ok_or(io::Error::from(io::ErrorKind::NotFound))
+        };
+        let sockets = copy(0, address).and_then(|listener| Ok((listener, copy(1, admin)?)));
+        if let Err(error) = &sockets {
+            tracing::warn!(
+                %error,
+                "the balancer from before (pid {pid}) alone holds the listening sockets"
+            );
+        }
+        Self { address, admin, sockets: sockets.ok() }
     }
 
     /// The sockets as a child's stdin and stdout, as inetd handed them on.

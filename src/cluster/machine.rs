@@ -19,7 +19,7 @@ use crate::domain::decision::Action;
 /// A VM must be idle for this long before it is stopped: the balancer obeys a deletion within
 /// milliseconds of the file's change, but a request may be on its way to the VM just then.
 const IDLE_BEFORE_STOP: Duration = Duration::from_millis(500);
-/// A stopped VM that is still there after its drain limit and this is killed.
+/// A stopped VM that is still there after its drain limit, its hook and this is killed.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// What the cluster does next with a VM.
@@ -54,6 +54,10 @@ pub(super) enum Phase {
 pub(super) struct Patience {
     pub(super) drain_limit: Duration,
     pub(super) replace_silent_after: Duration,
+    /// From its launch until its silence counts.
+    pub(super) health_grace: Duration,
+    /// How long its last hook may take.
+    pub(super) hook_timeout: Duration,
 }
 
 /// A VM's process and what is known of it.
@@ -87,7 +91,9 @@ impl Machine {
             }
             (phase, _) => phase,
         };
-        let silent = now.saturating_duration_since(self.heard);
+        let heard = self.heard.max(self.launched + patience.health_grace);
+        let silent = now.saturating_duration_since(heard);
+        let leaving = patience.drain_limit + patience.hook_timeout + STOP_GRACE;
         match self.phase {
             Phase::Live | Phase::Draining { .. } if silent >= patience.replace_silent_after => {
                 self.kill("it neither reports nor answers")
@@ -100,7 +106,7 @@ impl Machine {
                 self.stop("the drain limit has passed", now)
             }
             Phase::Draining { .. } => Step::AskHealth,
-            Phase::Stopping { since, .. } if now - since >= patience.drain_limit + STOP_GRACE => {
+            Phase::Stopping { since, .. } if now - since >= leaving => {
                 self.kill("it did not leave when told to")
             }
             Phase::Live | Phase::Stopping { .. } | Phase::Killed => Step::Wait,
@@ -135,6 +141,8 @@ mod tests {
     const PATIENCE: Patience = Patience {
         drain_limit: Duration::from_mins(1),
         replace_silent_after: Duration::from_secs(30),
+        health_grace: Duration::ZERO,
+        hook_timeout: Duration::from_secs(10),
     };
 
     fn machine() -> (Machine, Instant) {
@@ -176,7 +184,8 @@ mod tests {
         vm.answered(false, limit);
         assert_eq!(vm.step(Some(Action::Delete), PATIENCE, limit), Step::Stop);
         assert_eq!(vm.step(Some(Action::Keep), PATIENCE, limit + SECOND), Step::Wait, "too late");
-        assert!(matches!(vm.step(None, PATIENCE, limit + 65 * SECOND), Step::Kill(_)));
+        assert_eq!(vm.step(None, PATIENCE, limit + 74 * SECOND), Step::Wait, "its hook may run");
+        assert!(matches!(vm.step(None, PATIENCE, limit + 75 * SECOND), Step::Kill(_)));
         assert_eq!(vm.step(None, PATIENCE, limit + 999 * SECOND), Step::Wait);
     }
 
@@ -193,6 +202,16 @@ mod tests {
         let (mut vm, start) = machine();
         assert_eq!(vm.step(None, PATIENCE, start), Step::Stop);
         assert_eq!(vm.step(None, PATIENCE, start), Step::Wait);
+    }
+
+    #[test]
+    fn silence_does_not_count_before_the_grace_is_over() {
+        let (mut vm, start) = machine();
+        let patience = Patience { health_grace: 60 * SECOND, ..PATIENCE };
+        let keep = Some(Action::Keep);
+        assert_eq!(vm.step(keep, patience, start + 74 * SECOND), Step::Wait);
+        assert_eq!(vm.step(keep, patience, start + 75 * SECOND), Step::AskHealth);
+        assert!(matches!(vm.step(keep, patience, start + 90 * SECOND), Step::Kill(_)));
     }
 
     #[test]

@@ -41,6 +41,7 @@ impl Cluster {
                 Some(answer) = self.answers.1.recv() => self.hear(&answer),
                 Ok(()) = self.as_state.changed() => {}
                 Ok(()) = self.vm_state.changed() => self.note_reports().await,
+                Some(()) = self.restarts.recv() => self.start_successor().await,
                 _ = look.tick() => {}
             }
             let now = Instant::now();
@@ -49,6 +50,7 @@ impl Cluster {
             self.keep_folder()?;
             self.tell_problems().await;
             self.start_roles().await;
+            self.retire_predecessors().await;
             self.meet_strangers().await;
             self.launch_missing().await;
             self.step_machines().await;
@@ -113,6 +115,9 @@ impl Cluster {
     /// wanted; a role is started again.
     async fn bury(&mut self, exit: Exit) {
         let now = Instant::now();
+        if self.is_predecessor(exit.pid).await {
+            return;
+        }
         for name in ["balancer", "autoscaler"] {
             let role = self.role(name);
             if role.pid() == Some(exit.pid) {
@@ -136,7 +141,7 @@ impl Cluster {
         }
         let pause = self.note_death(&id, now.saturating_duration_since(machine.launched), now);
         let then = if self.is_wanted(&id) {
-            format!("; replacing it{}", after(pause))
+            format!("; replacing it{}{}", after(pause), self.in_a_row(&id))
         } else {
             String::new()
         };
@@ -157,6 +162,14 @@ impl Cluster {
         let pause = backoff.died_after(lived);
         *not_before = now + pause;
         pause
+    }
+
+    /// ` (it died 5 times in a row)`, from the second time on.
+    fn in_a_row(&self, id: &VmId) -> String {
+        match self.deaths.get(id).map_or(0, |(backoff, _)| backoff.deaths()) {
+            0 | 1 => String::new(),
+            deaths => format!(" (it died {deaths} times in a row)"),
+        }
     }
 
     fn role(&mut self, name: &str) -> &mut Role {
@@ -186,7 +199,7 @@ impl Cluster {
         }
     }
 
-    fn start_role(&mut self, name: &str) -> anyhow::Result<u32> {
+    pub(super) fn start_role(&mut self, name: &str) -> anyhow::Result<u32> {
         let mut arguments = vec![name.to_owned()];
         arguments.extend(self.settings.handed_on.iter().cloned());
         let streams = if name == self.balancer.name {
@@ -209,24 +222,36 @@ impl Cluster {
             let held_back = self.deaths.get(&order.id).is_some_and(|(_, at)| now < *at);
             order.action != Action::Delete && !held_back && !self.machines.contains_key(&order.id)
         });
-        for order in due.take(LAUNCHES_PER_LOOK).collect::<Vec<_>>() {
+        let due = due.take(LAUNCHES_PER_LOOK).collect::<Vec<_>>();
+        let mut paced = false;
+        for order in due {
+            if !self.pace.allows(now - self.began) {
+                paced = true;
+                break;
+            }
             self.launch(order, now).await;
         }
+        if paced && !self.paced {
+            let most = self.settings.launches_per_minute;
+            let detail = format!("launching no more than {most} VMs a minute; the others wait");
+            self.record(EventKind::Fault, None, detail).await;
+        }
+        self.paced = paced;
     }
 
     async fn launch(&mut self, order: &VmOrder, now: Instant) {
         let id = &order.id;
-        let instance_type = order.instance_type.as_ref().unwrap_or(&self.settings.instance_type);
         let mut arguments = vec!["vm".to_owned(), "--id".to_owned(), id.to_string()];
         arguments.extend(self.settings.handed_on.iter().cloned());
-        arguments.extend(["--type".to_owned(), instance_type.clone()]);
+        let (kind, told) = kind(order, &self.settings.instance_type);
+        arguments.extend(kind);
         let errors = self.folder.log_path(&format!("{id}.stderr"));
         let streams = (Stdio::null(), Stdio::null());
         let exits = self.exits.0.clone();
         match child::spawn(&self.settings.program, &arguments, streams, &errors, exits) {
             Ok(pid) => {
                 let why = order.reason.as_deref().unwrap_or("ASState.xml lists it");
-                let detail = format!("{instance_type}, pid {pid}: {why}");
+                let detail = format!("{told}, pid {pid}: {why}");
                 self.machines.insert(id.clone(), Machine::new(pid, now));
                 self.record(EventKind::Launch, Some(id), detail).await;
             }
@@ -244,6 +269,8 @@ impl Cluster {
         let patience = Patience {
             drain_limit: self.settings.drain_limit,
             replace_silent_after: self.settings.replace_silent_after,
+            health_grace: self.settings.health_grace,
+            hook_timeout: self.settings.hook_timeout,
         };
         let Some(orders) = self.as_state.borrow().document.clone() else { return };
         let mut steps = Vec::new();
@@ -329,6 +356,21 @@ impl Cluster {
             })
         });
         self.complain(removed.await.ok().and_then(Result::err));
+    }
+}
+
+/// The arguments that say what a VM is launched as, and the same for people. The type is that of
+/// the order, else that of its image, else the default.
+fn kind(order: &VmOrder, default_type: &str) -> (Vec<String>, String) {
+    let flag = |name: &str, value: &str| [name.to_owned(), value.to_owned()];
+    match (&order.instance_type, &order.image) {
+        (None, None) => (flag("--type", default_type).to_vec(), default_type.to_owned()),
+        (Some(name), None) => (flag("--type", name).to_vec(), name.clone()),
+        (None, Some(image)) => (flag("--image", image).to_vec(), format!("image {image}")),
+        (Some(name), Some(image)) => (
+            [flag("--type", name), flag("--image", image)].concat(),
+            format!("{name}, image {image}"),
+        ),
     }
 }
 

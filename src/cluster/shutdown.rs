@@ -12,7 +12,7 @@ use crate::state::events::EventKind;
 use crate::state::lb_state::LbStateFile;
 use crate::state::vm_state::VmStateFile;
 
-/// What a process may take beyond the drain limit to leave.
+/// What a process may take beyond the drain limit and its hook to leave.
 const GRACE: Duration = Duration::from_secs(5);
 /// What a killed process may take to be gone.
 const BURIAL: Duration = Duration::from_secs(10);
@@ -25,16 +25,18 @@ impl Cluster {
     /// If a process survives SIGKILL.
     pub(super) async fn shut_down(&mut self, now: &CancellationToken) -> anyhow::Result<()> {
         self.record(EventKind::Role, None, "stopping".to_owned()).await;
-        let roles = [self.autoscaler.pid(), self.balancer.pid()];
+        let before = self.predecessors.iter().map(|before| before.pid);
+        let roles = [self.autoscaler.pid(), self.balancer.pid()].into_iter().flatten();
+        let roles = roles.chain(before).collect::<Vec<_>>();
         self.front.close();
-        for role in roles.into_iter().flatten() {
+        for role in roles.iter().copied() {
             self.end(vec![role], now).await;
         }
         let vms = self.machines.values().map(|machine| machine.pid).collect::<Vec<_>>();
         self.end(vms.clone(), now).await;
         self.sweep().await;
         self.record(EventKind::Role, None, "stopped".to_owned()).await;
-        let left = roles.into_iter().flatten().chain(vms).filter(|pid| process::is_alive(*pid));
+        let left = roles.into_iter().chain(vms).filter(|pid| process::is_alive(*pid));
         let left = left.map(|pid| pid.to_string()).collect::<Vec<_>>();
         anyhow::ensure!(left.is_empty(), "these processes survived SIGKILL: {}", left.join(", "));
         Ok(())
@@ -51,7 +53,7 @@ impl Cluster {
                 }
             }
         }
-        let limit = self.settings.drain_limit + GRACE;
+        let limit = self.settings.drain_limit + self.settings.hook_timeout + GRACE;
         tokio::select! {
             () = self.wait_for(&mut pids) => return,
             () = now.cancelled() => {}
@@ -86,7 +88,7 @@ impl Cluster {
                 }),
                 folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
                     file.vms.clear();
-                    file.desired = 0;
+                    file.agree();
                 }),
                 folder.update_if_changed(LbStateFile::default, |file: &mut LbStateFile| {
                     file.vms.clear();

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::hold::Hold;
@@ -12,7 +13,7 @@ use super::machine::Machine;
 use super::role::Role;
 use super::{Cluster, Front, Settings, adopt, child};
 use crate::domain::decision::Action;
-use crate::domain::scaling;
+use crate::domain::restart::LaunchPace;
 use crate::domain::vm::VmId;
 use crate::process::{self, RoleProcess};
 use crate::state::StateFolder;
@@ -21,13 +22,16 @@ use crate::state::cluster_file::ClusterFile;
 use crate::state::events::EventKind;
 use crate::state::vm_state::VmStateFile;
 use crate::state::watch::Watcher;
-use crate::state::xml::Foreign;
 
 /// Who the cluster is in the `by` of an order.
 const BY: &str = "cluster";
 
 /// Takes the folder and its survivors and starts the roles.
-pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Result<Cluster> {
+pub(super) async fn start(
+    settings: Settings,
+    folder: StateFolder,
+    restarts: Signal,
+) -> anyhow::Result<Cluster> {
     let hold = Hold::take(folder.path())?;
     let before = folder.read_cluster_file().unwrap_or_else(|error| {
         tracing::warn!(%error, "the addresses of an earlier cluster cannot be read");
@@ -48,12 +52,17 @@ pub(super) async fn start(settings: Settings, folder: StateFolder) -> anyhow::Re
         answers: unbounded_channel(),
         machines: HashMap::new(),
         deaths: HashMap::new(),
+        pace: LaunchPace::new(settings.launches_per_minute),
+        paced: false,
         reported: HashMap::new(),
         asked: HashSet::new(),
+        began: now,
         problems: Vec::new(),
         trouble: None,
         front,
         balancer: Role::new("balancer", now),
+        predecessors: Vec::new(),
+        restarts,
         autoscaler: Role::new("autoscaler", now),
         settings,
         folder,
@@ -79,9 +88,11 @@ fn front(
     before: Option<&ClusterFile>,
     survivors: &[RoleProcess],
 ) -> anyhow::Result<Front> {
-    let balancer_lives = survivors.iter().any(|process| process.role == "balancer");
-    match before.and_then(adopt::addresses) {
-        Some((address, admin)) if balancer_lives => Ok(Front::held_elsewhere(address, admin)),
+    let balancer = survivors.iter().find(|process| process.role == "balancer");
+    match (before.and_then(adopt::addresses), balancer) {
+        (Some((address, admin)), Some(balancer)) => {
+            Ok(Front::held_by(balancer.pid, address, admin))
+        }
         _ => Front::open(settings.port, settings.admin_port),
     }
 }
@@ -104,7 +115,7 @@ fn first_orders(
         if file.vms.is_empty() {
             *file = fresh_orders(settings, file);
         }
-        file.desired = file.wanted();
+        file.agree();
         before
     })?)
 }
@@ -113,24 +124,24 @@ fn fresh_orders(settings: &Settings, before: &AsStateFile) -> AsStateFile {
     let (minimum, maximum) = settings.bounds;
     let vms = settings.vms.min(maximum);
     let order = |number| VmOrder {
-        id: VmId::numbered(number),
-        action: Action::Add,
         instance_type: Some(settings.instance_type.clone()),
         by: Some(BY.to_owned()),
         since: Some(Timestamp::now()),
         reason: Some(format!("the cluster starts with {vms}")),
-        foreign: Foreign::default(),
+        ..VmOrder::new(VmId::numbered(number), Action::Add)
     };
-    AsStateFile {
+    let mut fresh = AsStateFile {
         seq: before.seq,
-        policy: scaling::TARGET_TRACKING.to_owned(),
         minimum,
         maximum,
         last_vm: vms.into(),
         vms: (1..=vms.into()).map(order).collect(),
+        balancing: before.balancing,
         foreign: before.foreign.clone(),
         ..AsStateFile::default()
-    }
+    };
+    fresh.agree();
+    fresh
 }
 
 impl Cluster {

@@ -33,7 +33,8 @@ fn flag_beats_environment_beats_file_beats_default() {
     assert_eq!(sources[0], "default");
     assert!(sources[1].ends_with("cumulet.toml"));
     assert_eq!(sources[2..], ["environment CUMULET_ADMIN_PORT", "flag --vms"]);
-    assert_eq!(config.flags(), [("vms", "7".to_owned())]);
+    let handed_on = [("admin_port", "2".to_owned()), ("vms", "7".to_owned())];
+    assert_eq!(config.flags(), handed_on);
 }
 
 #[test]
@@ -67,12 +68,19 @@ fn a_value_that_does_not_fit_is_refused_with_what_would() {
         ("autoscaler.target_cpu = 60", "a share above 0 and up to 1"),
         ("autoscaler.minimum = 30", "must not be above the maximum"),
         ("instance_type = \"t9.huge\"", "no instance type is called `t9.huge`; there are"),
-        ("balancer.policy = \"best\"", "is not least-work"),
+        ("balancer.policy = \"best\"", "is not least-in-flight"),
         ("state = [1]", "must be a text, a number"),
         ("vms = ", "TOML parse error"),
         ("[instance_types.big]\nvcpu = 3", "has no `vcpu`"),
         ("[instance_types.big]\nvcpus = 0", "must be 1 to 1024"),
         ("[instance_types.big]\nvcpus = 5000", "must be 1 to 1024"),
+        ("[instance_types.big]\nmemory_mib = 1", "must be at least 64"),
+        ("[instance_types.big]\nunlimited = true", "CPU credits need a `baseline`"),
+        ("[instance_types.big]\nbaseline = 0.1", "a `baseline` needs `vcpus`"),
+        (
+            "[instance_types.big]\nvcpus = 2\nbaseline = 0.1\ncredits_per_hour = 6",
+            "must be baseline × vcpus × 60 = 12",
+        ),
         ("[autoscalr]", "no setting is called `autoscalr`"),
     ] {
         let refused = refusal(text, &[], &[]);

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::InstanceType;
+use crate::domain::termination::Termination;
 use crate::domain::vm::UnknownWord;
 use crate::units::Share;
 
@@ -15,6 +16,8 @@ use crate::units::Share;
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// The most vCPUs of an instance type: each is a thread of every request.
 const MOST_VCPUS: u32 = 1024;
+/// The least memory of an instance type, in bytes: an idle VM has about a third of it.
+const LEAST_MEMORY: u64 = 64 << 20;
 
 /// A type that a setting can have. A refusal is a sentence about what would be right.
 pub(super) trait Value: Sized {
@@ -73,6 +76,27 @@ impl Value for String {
     }
 }
 
+/// Nothing is an empty text.
+impl Value for Option<String> {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    fn show(&self) -> String {
+        self.clone().unwrap_or_default()
+    }
+}
+
+impl Value for Termination {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: UnknownWord| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for Policy {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error: UnknownWord| error.to_string())
@@ -112,6 +136,14 @@ impl Value for Duration {
     }
 }
 
+/// A time as settings and arguments have it: a number with its unit, or of seconds.
+///
+/// # Errors
+/// A sentence about what would be right.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    Duration::read(text)
+}
+
 /// A TOML value as the text that stands for it everywhere else; none for tables, lists and dates.
 pub(super) fn as_text(value: &toml::Value) -> Option<String> {
     match value {
@@ -123,9 +155,21 @@ pub(super) fn as_text(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// An instance type of the user's own.
+impl Value for bool {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "true or false is needed".to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// An instance type of the user's own. Of CPU credits, what it does not say follows from the
+/// baseline by the vendor's rule.
 pub(super) fn instance_type(name: &str, fields: &toml::Value) -> Result<InstanceType, String> {
-    const KNOWN: &str = "vcpus, memory_mib, baseline, credits_per_hour, price_per_hour and boot";
+    const KNOWN: &str = "vcpus, memory_mib, baseline, credits_per_hour, launch_credits, \
+                         max_credits, unlimited, price_per_hour and boot";
     let fields = fields.as_table().ok_or("a table of its figures is needed")?;
     let mut made = InstanceType {
         name: name.to_owned(),
@@ -133,9 +177,13 @@ pub(super) fn instance_type(name: &str, fields: &toml::Value) -> Result<Instance
         memory_bytes: None,
         baseline: None,
         credits_per_hour: 0.0,
+        launch_credits: 0.0,
+        max_credits: 0.0,
+        unlimited: false,
         price_per_hour: 0.0,
         boot: Duration::ZERO,
     };
+    let (mut per_hour, mut maximum) = (None, None);
     for (field, value) in fields {
         let text = as_text(value).ok_or_else(|| format!("`{field}` must be a number or a text"))?;
         let at = |problem| format!("`{field}` = `{text}`: {problem}");
@@ -145,16 +193,51 @@ pub(super) fn instance_type(name: &str, fields: &toml::Value) -> Result<Instance
                 made.memory_bytes = Some(u64::read(&text).map_err(at)?.saturating_mul(1 << 20));
             }
             "baseline" => made.baseline = Some(Share::read(&text).map_err(at)?),
-            "credits_per_hour" => made.credits_per_hour = f64::read(&text).map_err(at)?,
+            "credits_per_hour" => per_hour = Some(f64::read(&text).map_err(at)?),
+            "launch_credits" => made.launch_credits = f64::read(&text).map_err(at)?,
+            "max_credits" => maximum = Some(f64::read(&text).map_err(at)?),
+            "unlimited" => made.unlimited = bool::read(&text).map_err(at)?,
             "price_per_hour" => made.price_per_hour = f64::read(&text).map_err(at)?,
             "boot" => made.boot = Duration::read(&text).map_err(at)?,
             unknown => return Err(format!("an instance type has no `{unknown}`; it has {KNOWN}")),
         }
     }
+    check_size(&made)?;
+    complete_credits(&mut made, per_hour, maximum)?;
+    Ok(made)
+}
+
+fn check_size(made: &InstanceType) -> Result<(), String> {
     if made.vcpus.is_some_and(|vcpus| !(1..=MOST_VCPUS).contains(&vcpus)) {
         return Err(format!(
             "`vcpus` must be 1 to {MOST_VCPUS}; leave it out for a type without a limit"
         ));
     }
-    Ok(made)
+    if made.memory_bytes.is_some_and(|bytes| bytes < LEAST_MEMORY) {
+        return Err(format!("`memory_mib` must be at least {}", LEAST_MEMORY >> 20));
+    }
+    Ok(())
+}
+
+/// The figures of a burstable type that follow from each other.
+fn complete_credits(
+    made: &mut InstanceType,
+    per_hour: Option<f64>,
+    maximum: Option<f64>,
+) -> Result<(), String> {
+    let Some(baseline) = made.baseline else {
+        let has_any = per_hour.or(maximum).is_some() || made.unlimited || made.launch_credits > 0.0;
+        return if has_any { Err("CPU credits need a `baseline`".to_owned()) } else { Ok(()) };
+    };
+    let vcpus = made.vcpus.ok_or("a `baseline` needs `vcpus`")?;
+    let earned = baseline.get() * f64::from(vcpus) * 60.0;
+    if per_hour.is_some_and(|said| (said - earned).abs() > 0.01 * earned) {
+        return Err(format!(
+            "`credits_per_hour` must be baseline × vcpus × 60 = {earned}, so that at its baseline \
+             a VM spends what it earns; leave it out"
+        ));
+    }
+    made.credits_per_hour = earned;
+    made.max_credits = maximum.unwrap_or(24.0 * earned);
+    Ok(())
 }

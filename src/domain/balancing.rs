@@ -1,56 +1,28 @@
 //! Which VM gets a request.
+//!
+//! A choice is a pure function of what is known of the VMs, of the request, and of two random
+//! numbers that come in from outside. It says *who*, or that all are full, or that nobody may have
+//! the request at all; and it says why, with the alternatives.
+//!
+//! What is known of a VM is of two ages. The balancer's own count of requests is exact: it has sent
+//! them. What others have put there stands in reports, which are as old as a report period, or in
+//! the VM's last answer; see [`Foreign`]. To choose by the reports alone is the classic mistake:
+//! between two reports all requests go to the VM that was idle in the last one (Mitzenmacher, *How
+//! useful is old information?*, IEEE TPDS 11(1), 2000). [`Policy::ByFile`] is here to show it.
+
+mod foreign;
+mod policy;
+mod reason;
 
 use std::cmp::Ordering;
-use std::fmt;
-use std::str::FromStr;
+use std::time::Duration;
 
-use crate::domain::cost::Work;
-use crate::domain::vm::{UnknownWord, VmId};
+use crate::domain::cost::{Kind, Work};
+use crate::domain::vm::VmId;
 
-/// How a VM is chosen among those that may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Policy {
-    /// The VM that would have done this request first, if the predictions hold: the least
-    /// predicted work, with this request, over its speed. "Least work left" of the queueing
-    /// literature (Harchol-Balter, *Performance Modeling and Design of Computer Systems*, 2013,
-    /// ch. 24).
-    #[default]
-    LeastWork,
-    /// The VM with the fewest requests, with this one, over its speed.
-    LeastInFlight,
-    /// Each in turn.
-    RoundRobin,
-}
-
-impl Policy {
-    const ALL: [Self; 3] = [Self::LeastWork, Self::LeastInFlight, Self::RoundRobin];
-
-    /// The word that stands for it in settings and files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LeastWork => "least-work",
-            Self::LeastInFlight => "least-in-flight",
-            Self::RoundRobin => "round-robin",
-        }
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Policy {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        Self::ALL
-            .into_iter()
-            .find(|policy| policy.as_str() == text)
-            .ok_or_else(|| UnknownWord::new(text, "least-work, least-in-flight or round-robin"))
-    }
-}
+pub use foreign::Foreign;
+pub use policy::Policy;
+pub use reason::{ALTERNATIVES, Reason, Rival};
 
 /// Whether a VM may get a request at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,8 +31,19 @@ pub enum Standing {
     Sound,
     /// It may, if there is no sound one: something about it is odd and being looked into.
     Suspect,
-    /// It may not: it boots, drains, is to be deleted, or was ejected.
-    Out,
+    /// It may not, for it keeps failing; but it lives, and is used when most others are out.
+    Ejected,
+    /// It may not: as far as anybody knows nobody is there.
+    Dead,
+    /// It may not: it boots, drains, or is to be deleted.
+    Barred,
+}
+
+impl Standing {
+    /// Whether it gets requests as things go.
+    pub fn is_in_rotation(self) -> bool {
+        matches!(self, Self::Sound | Self::Suspect)
+    }
 }
 
 /// Whether a VM was already tried with this request.
@@ -85,12 +68,48 @@ pub struct Candidate<'a> {
     pub tried: Tried,
     /// Requests sent to it and not answered yet.
     pub in_flight: u32,
-    /// Predicted work of those.
+    /// How many it may have at once; none is any number.
+    pub cap: Option<u32>,
+    /// Requests that others have put there, see [`Foreign`].
+    pub foreign: f64,
+    /// Predicted work of those in flight.
     pub outstanding: Work,
     /// How many vCPUs' worth of work it does in a second.
     pub speed: f64,
+    /// What part of its share it is to get, above 0 and up to 1, see [`slow_start`].
+    pub weight: f64,
+    /// Requests that it had in flight and queued by its last report, up to a period old.
+    pub reported: u32,
     /// When it was last chosen, as the number of that choice; 0 for never.
     pub last_chosen: u64,
+}
+
+/// What a request asks of a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// The kind of work.
+    pub kind: Kind,
+    /// How much was predicted.
+    pub work: Work,
+}
+
+impl Demand {
+    /// Whether it takes one of the places that a VM has. A page or a health check does not: VMs
+    /// answer those however busy they are.
+    pub fn takes_place(self) -> bool {
+        self.kind != Kind::Other
+    }
+}
+
+/// What came of looking for a VM.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// This one.
+    Chosen(Choice),
+    /// There are VMs that may have it, and each has as many requests as it may.
+    Full,
+    /// No VM may have it.
+    Nobody,
 }
 
 /// A choice and what it was made from.
@@ -102,303 +121,205 @@ pub struct Choice {
     pub reason: Reason,
 }
 
-/// Why a VM was chosen. Displays as a sentence.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reason {
-    /// The rule.
-    pub policy: Policy,
-    /// The chosen one as it stood before.
-    pub chosen: Rival,
-    /// The best of the others, best first, at most [`ALTERNATIVES`].
-    pub alternatives: Vec<Rival>,
-    /// How many others could have been chosen besides.
-    pub others: usize,
-}
-
-/// How many alternatives a reason names.
-pub const ALTERNATIVES: usize = 3;
-
-/// A VM that was chosen or could have been.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rival {
-    /// Its name.
-    pub id: VmId,
-    /// Requests it had.
-    pub in_flight: u32,
-    /// Predicted work of those.
-    pub outstanding: Work,
-    /// Whether it was suspect.
-    pub suspect: bool,
-    /// Whether this request had been there before.
-    pub tried: bool,
-}
-
-impl fmt::Display for Rival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} in flight, {} of work", self.id, self.in_flight, self.outstanding)?;
-        if self.suspect {
-            f.write_str(", suspect")?;
-        }
-        if self.tried {
-            f.write_str(", tried before")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.policy, self.chosen)?;
-        for rival in &self.alternatives {
-            write!(f, "; {rival}")?;
-        }
-        if self.others > 0 {
-            write!(f, "; and {} more", self.others)?;
-        }
-        Ok(())
-    }
-}
-
-/// Chooses the VM for a request of so much predicted `work`; nothing if none may be chosen.
+/// Chooses the VM for a request, by `policy`.
 ///
-/// A VM that is [`Standing::Out`] is never chosen. One that was not tried yet comes before one
-/// that was, and the one tried last comes last of all, so that a request never goes to the same VM
-/// twice in a row while there is another; then a sound one comes before a suspect one. Among
-/// equals of these `policy` decides, then the fewest in flight, then the one chosen least
-/// recently.
-pub fn choose(policy: Policy, candidates: &[Candidate<'_>], work: Work) -> Option<Choice> {
-    let mut eligible: Vec<(usize, &Candidate<'_>)> = candidates
-        .iter()
-        .enumerate()
-        .filter(|(_, candidate)| candidate.standing != Standing::Out)
-        .collect();
-    eligible.sort_by(|(_, a), (_, b)| rank(policy, a, b, work));
-    let (&(index, chosen), rest) = eligible.split_first()?;
-    let named = rest.iter().take(ALTERNATIVES);
-    Some(Choice {
-        index,
-        reason: Reason {
-            policy,
-            chosen: rival(chosen),
-            alternatives: named.map(|(_, candidate)| rival(candidate)).collect(),
-            others: rest.len().saturating_sub(ALTERNATIVES),
-        },
-    })
-}
-
-fn rank(policy: Policy, a: &Candidate<'_>, b: &Candidate<'_>, work: Work) -> Ordering {
-    let by_policy = match policy {
-        Policy::LeastWork => done_after(a, work).total_cmp(&done_after(b, work)),
-        Policy::LeastInFlight => crowding(a).total_cmp(&crowding(b)),
-        Policy::RoundRobin => a.last_chosen.cmp(&b.last_chosen),
+/// One that is [`Standing::Dead`] or [`Standing::Barred`] is never chosen. One that was not tried
+/// yet comes before one that was, and the one tried last comes last of all, so that a request never
+/// goes to the same VM twice in a row while there is another; then a sound one comes before a
+/// suspect one. Of the VMs that come first by these rules one with room gets the request; if none
+/// has room the request is to wait for one of them. Among those with room `policy` decides, then
+/// the fewest in flight, then the one chosen least recently.
+///
+/// If more than half of those that should serve are ejected or dead, health no longer tells the
+/// good from the bad: then all that live are chosen from alike (Envoy's panic threshold).
+pub fn choose(
+    policy: Policy,
+    candidates: &[Candidate<'_>],
+    demand: Demand,
+    draws: [u32; 2],
+) -> Verdict {
+    let field = Field { policy, candidates, demand, panic: is_panic(candidates) };
+    let Some(first) = candidates.iter().filter_map(|candidate| field.class(candidate)).min() else {
+        return Verdict::Nobody;
     };
-    (a.tried, a.standing)
-        .cmp(&(b.tried, b.standing))
-        .then(by_policy)
-        .then(a.in_flight.cmp(&b.in_flight))
-        .then(a.last_chosen.cmp(&b.last_chosen))
+    let Some(index) = field.pick(first, draws) else { return Verdict::Full };
+    match field.reason(index) {
+        Some(reason) => Verdict::Chosen(Choice { index, reason }),
+        None => Verdict::Nobody,
+    }
 }
 
-/// Seconds until `candidate` would have done all that it has and `work` besides.
-fn done_after(candidate: &Candidate<'_>, work: Work) -> f64 {
-    (candidate.outstanding + work).seconds() / speed(candidate)
+/// Whether more than half of the VMs that should serve do not.
+fn is_panic(candidates: &[Candidate<'_>]) -> bool {
+    let (mut out, mut all) = (0_usize, 0_usize);
+    for candidate in candidates.iter().filter(|c| c.standing != Standing::Barred) {
+        all += 1;
+        out += usize::from(!candidate.standing.is_in_rotation());
+    }
+    out * 2 > all
+}
+
+/// The share of its requests that a VM gets which serves since `age`, while it warms up over
+/// `ramp`: a tenth at first, all in the end, in steps of a tenth. Caches are cold and speeds unknown
+/// at first, and an empty VM would draw every request to itself.
+pub fn slow_start(age: Duration, ramp: Duration) -> f64 {
+    if age >= ramp {
+        return 1.0;
+    }
+    // Cannot be 0: `ramp` is longer than `age`.
+    let share = age.as_secs_f64() / ramp.as_secs_f64();
+    ((share * 10.0).ceil() / 10.0).clamp(0.1, 1.0)
+}
+
+/// What a choice is made from.
+struct Field<'a> {
+    policy: Policy,
+    candidates: &'a [Candidate<'a>],
+    demand: Demand,
+    panic: bool,
+}
+
+/// What comes before the policy; the smaller is chosen first.
+type Class = (Tried, Standing);
+
+impl<'a> Field<'a> {
+    fn class(&self, candidate: &Candidate<'_>) -> Option<Class> {
+        let standing = match candidate.standing {
+            Standing::Dead | Standing::Barred => return None,
+            Standing::Ejected if !self.panic => return None,
+            Standing::Sound => Standing::Sound,
+            Standing::Suspect | Standing::Ejected if self.panic => Standing::Sound,
+            other => other,
+        };
+        Some((candidate.tried, standing))
+    }
+
+    fn has_room(&self, candidate: &Candidate<'_>) -> bool {
+        let is_full = candidate.cap.is_some_and(|cap| candidate.in_flight >= cap);
+        !(self.demand.takes_place() && is_full)
+    }
+
+    /// The place of the chosen one of `class`; none if none of it has room.
+    fn pick(&self, class: Class, draws: [u32; 2]) -> Option<usize> {
+        let open = || {
+            self.candidates.iter().enumerate().filter(move |(_, candidate)| {
+                self.class(candidate) == Some(class) && self.has_room(candidate)
+            })
+        };
+        let best = |a: &(usize, &Candidate<'_>), b: &(usize, &Candidate<'_>)| self.rank(*a, *b);
+        let chosen = match self.policy {
+            Policy::PowerOfTwo => {
+                let count = open().count();
+                let first = draws[0] as usize % count.max(1);
+                let others = count.saturating_sub(1).max(1);
+                let second = (first + 1 + draws[1] as usize % others) % count.max(1);
+                [open().nth(first), open().nth(second)].into_iter().flatten().min_by(best)
+            }
+            Policy::Weighted => {
+                let share = |candidate: &Candidate<'_>| pace(candidate);
+                let total: f64 = open().map(|(_, candidate)| share(candidate)).sum();
+                let mut left = total * f64::from(draws[0]) / (f64::from(u32::MAX) + 1.0);
+                let drawn = open().find(|(_, candidate)| {
+                    left -= share(candidate);
+                    left < 0.0
+                });
+                drawn.or_else(|| open().last())
+            }
+            Policy::JoinIdleQueue => {
+                let idle = open().filter(|(_, c)| c.in_flight == 0 && c.foreign < 0.5);
+                let count = open().count().max(1);
+                idle.min_by(best).or_else(|| open().nth(draws[0] as usize % count))
+            }
+            _ => open().min_by(best),
+        };
+        chosen.map(|(index, _)| index)
+    }
+
+    /// Who comes first among those between whom the policy decides.
+    fn rank(&self, a: (usize, &Candidate<'_>), b: (usize, &Candidate<'_>)) -> Ordering {
+        let (a_at, a) = a;
+        let (b_at, b) = b;
+        let by_policy = match self.policy {
+            Policy::LeastWork => self.done_after(a).total_cmp(&self.done_after(b)),
+            Policy::LeastInFlight | Policy::PowerOfTwo => crowding(a).total_cmp(&crowding(b)),
+            Policy::RoundRobin | Policy::JoinIdleQueue => a.last_chosen.cmp(&b.last_chosen),
+            Policy::Weighted => pace(b).total_cmp(&pace(a)),
+            Policy::ByFile => a.reported.cmp(&b.reported).then(a_at.cmp(&b_at)),
+            Policy::FillFirst => match (is_filled(a), is_filled(b)) {
+                (false, false) => a_at.cmp(&b_at),
+                (true, true) => crowding(a).total_cmp(&crowding(b)),
+                (a, b) => a.cmp(&b),
+            },
+        };
+        by_policy.then(a.in_flight.cmp(&b.in_flight)).then(a.last_chosen.cmp(&b.last_chosen))
+    }
+
+    /// Seconds until `candidate` would have done all that it has and this request besides. Of the
+    /// requests of others only the number is known: each counts as one like this.
+    fn done_after(&self, candidate: &Candidate<'_>) -> f64 {
+        let own = (candidate.outstanding + self.demand.work).seconds();
+        (own + candidate.foreign * self.demand.work.seconds()) / pace(candidate)
+    }
+
+    fn reason(&self, index: usize) -> Option<Reason> {
+        let chosen = self.rival(self.candidates.get(index)?);
+        let order = |candidate: (usize, &'a Candidate<'a>)| {
+            self.class(candidate.1).map(|class| (class, !self.has_room(candidate.1), candidate))
+        };
+        let mut best = Vec::with_capacity(ALTERNATIVES + 1);
+        let mut others = 0;
+        let rivals = self.candidates.iter().enumerate().filter(|(at, _)| *at != index);
+        for (class, full, rival) in rivals.filter_map(order) {
+            let at = best.partition_point(|(best_class, best_full, best)| {
+                let before = (*best_class, *best_full).cmp(&(class, full));
+                before.then_with(|| self.rank(*best, rival)) != Ordering::Greater
+            });
+            others += 1;
+            if at < ALTERNATIVES {
+                best.insert(at, (class, full, rival));
+                best.truncate(ALTERNATIVES);
+            }
+        }
+        Some(Reason {
+            policy: self.policy,
+            chosen,
+            others: others - best.len(),
+            alternatives: best.into_iter().map(|(_, _, (_, rival))| self.rival(rival)).collect(),
+        })
+    }
+
+    fn rival(&self, candidate: &Candidate<'_>) -> Rival {
+        Rival {
+            id: candidate.id.clone(),
+            in_flight: candidate.in_flight,
+            outstanding: candidate.outstanding,
+            foreign: candidate.foreign,
+            warming_up: candidate.weight < 1.0,
+            full: !self.has_room(candidate),
+            standing: candidate.standing,
+            tried: candidate.tried != Tried::Never,
+        }
+    }
 }
 
 /// Requests per vCPU if `candidate` got one more.
 fn crowding(candidate: &Candidate<'_>) -> f64 {
-    (f64::from(candidate.in_flight) + 1.0) / speed(candidate)
+    (f64::from(candidate.in_flight) + candidate.foreign + 1.0) / pace(candidate)
 }
 
-/// A speed that can be divided by.
-fn speed(candidate: &Candidate<'_>) -> f64 {
-    if candidate.speed > 0.0 { candidate.speed } else { 1.0 }
+/// Whether it has as many requests as it may, or, where there is no such limit, two for each vCPU.
+fn is_filled(candidate: &Candidate<'_>) -> bool {
+    let most = candidate.cap.map_or(2.0 * candidate.speed, f64::from);
+    f64::from(candidate.in_flight) >= most
 }
 
-fn rival(candidate: &Candidate<'_>) -> Rival {
-    Rival {
-        id: candidate.id.clone(),
-        in_flight: candidate.in_flight,
-        outstanding: candidate.outstanding,
-        suspect: candidate.standing == Standing::Suspect,
-        tried: candidate.tried != Tried::Never,
-    }
+/// The work that it is to get in a second: its speed, as far as it has warmed up. Can be divided
+/// by.
+fn pace(candidate: &Candidate<'_>) -> f64 {
+    let speed = if candidate.speed > 0.0 { candidate.speed } else { 1.0 };
+    let weight = if candidate.weight > 0.0 { candidate.weight } else { 1.0 };
+    speed * weight
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn ids(count: usize) -> Vec<VmId> {
-        (1..=count as u64).map(VmId::numbered).collect()
-    }
-
-    fn idle(id: &VmId) -> Candidate<'_> {
-        Candidate {
-            id,
-            standing: Standing::Sound,
-            tried: Tried::Never,
-            in_flight: 0,
-            outstanding: Work::NONE,
-            speed: 1.0,
-            last_chosen: 0,
-        }
-    }
-
-    const SECOND: Work = Work::from_nanos(1_000_000_000);
-
-    fn chosen(policy: Policy, candidates: &[Candidate<'_>]) -> usize {
-        choose(policy, candidates, SECOND).unwrap().index
-    }
-
-    #[test]
-    fn nobody_is_chosen_from_nobody() {
-        assert_eq!(choose(Policy::LeastWork, &[], SECOND), None);
-    }
-
-    #[test]
-    fn least_work_counts_work_and_not_requests() {
-        let ids = ids(2);
-        let one_long = Candidate { in_flight: 1, outstanding: SECOND + SECOND, ..idle(&ids[0]) };
-        let two_short = Candidate { in_flight: 2, outstanding: SECOND, ..idle(&ids[1]) };
-        let candidates = [one_long, two_short];
-        assert_eq!(chosen(Policy::LeastWork, &candidates), 1);
-        assert_eq!(chosen(Policy::LeastInFlight, &candidates), 0);
-    }
-
-    #[test]
-    fn a_fast_vm_takes_more() {
-        let ids = ids(2);
-        let slow_idle = Candidate { speed: 0.5, ..idle(&ids[0]) };
-        let fast_busy =
-            Candidate { speed: 4.0, in_flight: 2, outstanding: SECOND, ..idle(&ids[1]) };
-        let candidates = [slow_idle, fast_busy];
-        assert_eq!(chosen(Policy::LeastWork, &candidates), 1);
-        assert_eq!(chosen(Policy::LeastInFlight, &candidates), 1);
-    }
-
-    #[test]
-    fn ties_go_to_the_one_chosen_least_recently() {
-        let ids = ids(3);
-        let last = [7, 3, 5];
-        let candidates: Vec<_> = ids
-            .iter()
-            .zip(last)
-            .map(|(id, last_chosen)| Candidate { last_chosen, ..idle(id) })
-            .collect();
-        for policy in Policy::ALL {
-            assert_eq!(chosen(policy, &candidates), 1, "{policy}");
-        }
-    }
-
-    #[test]
-    fn a_request_does_not_go_twice_in_a_row_to_one_vm() {
-        let ids = ids(3);
-        let candidates = [
-            Candidate { tried: Tried::Last, ..idle(&ids[0]) },
-            Candidate { tried: Tried::Before, in_flight: 9, ..idle(&ids[1]) },
-            Candidate { standing: Standing::Suspect, outstanding: SECOND, ..idle(&ids[2]) },
-        ];
-        assert_eq!(chosen(Policy::LeastWork, &candidates), 2);
-        assert_eq!(chosen(Policy::LeastWork, &candidates[..2]), 1);
-        assert_eq!(chosen(Policy::LeastWork, &candidates[..1]), 0);
-    }
-
-    #[test]
-    fn the_reason_names_the_alternatives() {
-        let ids = ids(2);
-        let candidates = [
-            Candidate { outstanding: Work::from_nanos(3_400_000_000), ..idle(&ids[0]) },
-            Candidate { in_flight: 1, outstanding: Work::from_nanos(800_000_000), ..idle(&ids[1]) },
-        ];
-        let choice = choose(Policy::LeastWork, &candidates, SECOND).unwrap();
-        assert_eq!(
-            choice.reason.to_string(),
-            "least-work: vm-2: 1 in flight, 0.8 s of work; vm-1: 0 in flight, 3.4 s of work"
-        );
-    }
-
-    #[test]
-    fn a_policy_reads_back_from_its_word() {
-        for policy in Policy::ALL {
-            assert_eq!(policy.to_string().parse::<Policy>().unwrap(), policy);
-        }
-        let refusal = "random".parse::<Policy>().unwrap_err().to_string();
-        assert_eq!(refusal, "`random` is not least-work, least-in-flight or round-robin");
-    }
-
-    #[derive(Debug, Clone)]
-    struct Drawn {
-        standing: Standing,
-        tried: Tried,
-        in_flight: u32,
-        outstanding: u64,
-        speed: f64,
-        last_chosen: u64,
-    }
-
-    fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
-        let standing =
-            prop_oneof![Just(Standing::Sound), Just(Standing::Suspect), Just(Standing::Out)];
-        let tried = prop_oneof![Just(Tried::Never), Just(Tried::Before), Just(Tried::Last)];
-        let one = (standing, tried, 0..9_u32, 0..9_u64, 0.0..4.0_f64, 0..20_u64).prop_map(
-            |(standing, tried, in_flight, outstanding, speed, last_chosen)| Drawn {
-                standing,
-                tried,
-                in_flight,
-                outstanding: outstanding * 100_000_000,
-                speed,
-                last_chosen,
-            },
-        );
-        proptest::collection::vec(one, 0..12)
-    }
-
-    fn candidates<'a>(ids: &'a [VmId], drawn: &[Drawn]) -> Vec<Candidate<'a>> {
-        ids.iter()
-            .zip(drawn)
-            .map(|(id, d)| Candidate {
-                id,
-                standing: d.standing,
-                tried: d.tried,
-                in_flight: d.in_flight,
-                outstanding: Work::from_nanos(d.outstanding),
-                speed: d.speed,
-                last_chosen: d.last_chosen,
-            })
-            .collect()
-    }
-
-    proptest! {
-        #[test]
-        fn somebody_is_chosen_exactly_if_somebody_may_be(drawn in drawn(), policy in 0..3_usize) {
-            let ids = ids(drawn.len());
-            let candidates = candidates(&ids, &drawn);
-            let some = candidates.iter().any(|c| c.standing != Standing::Out);
-            let choice = choose(Policy::ALL[policy], &candidates, SECOND);
-            prop_assert_eq!(choice.is_some(), some);
-            if let Some(choice) = choice {
-                prop_assert_ne!(candidates[choice.index].standing, Standing::Out);
-                let rivals = choice.reason.alternatives.len() + choice.reason.others;
-                let eligible =
-                    candidates.iter().filter(|c| c.standing != Standing::Out).count();
-                prop_assert_eq!(rivals + 1, eligible);
-            }
-        }
-
-        #[test]
-        fn nobody_of_the_same_standing_would_be_done_sooner(drawn in drawn()) {
-            let ids = ids(drawn.len());
-            let candidates = candidates(&ids, &drawn);
-            if let Some(choice) = choose(Policy::LeastWork, &candidates, SECOND) {
-                let best = &candidates[choice.index];
-                for other in candidates.iter().filter(|c| c.standing != Standing::Out) {
-                    prop_assert!((best.tried, best.standing) <= (other.tried, other.standing));
-                    if (other.tried, other.standing) == (best.tried, best.standing) {
-                        prop_assert!(done_after(best, SECOND) <= done_after(other, SECOND));
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -81,6 +81,31 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Blur, Self::Enhance, Self::Raytrace, Self::Other];
+
+    /// Its place in [`Kind::ALL`].
+    pub fn index(self) -> usize {
+        match self {
+            Self::Blur => 0,
+            Self::Enhance => 1,
+            Self::Raytrace => 2,
+            Self::Other => 3,
+        }
+    }
+
+    /// The word for it in files and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blur => "blur",
+            Self::Enhance => "enhance",
+            Self::Raytrace => "raytrace",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What is known of a request before it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Features {

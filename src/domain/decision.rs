@@ -85,8 +85,57 @@ impl FromStr for Direction {
     }
 }
 
+/// A number that a decision was made from, and what it was held against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// What the number is, with its unit, or the condition that it was held against:
+    /// `offered load, vCPUs`, `mean cpu above`.
+    pub name: String,
+    /// The number, to a thousandth.
+    pub value: f64,
+    /// What it was compared with, to a thousandth; none for a number that was only counted in.
+    pub limit: Option<f64>,
+    /// Whether the condition that the name states is met; none where nothing was compared.
+    pub holds: Option<bool>,
+}
+
+impl Check {
+    /// A number that was counted in.
+    pub fn input(name: &str, value: f64) -> Self {
+        Self { name: name.to_owned(), value: thousandths(value), limit: None, holds: None }
+    }
+
+    /// A number that was compared with a limit, and whether the condition that `name` states holds.
+    pub fn compared(name: &str, value: f64, limit: f64, holds: bool) -> Self {
+        let limit = Some(thousandths(limit));
+        Self { limit, holds: Some(holds), ..Self::input(name, value) }
+    }
+}
+
+/// As files hold it, so that what is read again is what was decided from.
+fn thousandths(value: f64) -> f64 {
+    let rounded = (value * 1000.0).round() / 1000.0;
+    // Adding zero turns -0 into 0.
+    if rounded.is_finite() { rounded + 0.0 } else { 0.0 }
+}
+
+impl fmt::Display for Check {
+    /// `mean cpu above: 0.86 against 0.66, yes`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.value)?;
+        if let Some(limit) = self.limit {
+            write!(f, " against {limit}")?;
+        }
+        match self.holds {
+            Some(true) => f.write_str(", yes"),
+            Some(false) => f.write_str(", no"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A decision on the size of the fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// When it was made.
     pub at: Timestamp,
@@ -98,4 +147,6 @@ pub struct Decision {
     pub to: u32,
     /// The numbers it was made from, as a sentence.
     pub reason: String,
+    /// The same numbers one by one.
+    pub checks: Vec<Check>,
 }

@@ -1,14 +1,15 @@
 //! Whether a VM may be trusted with a request, from what happened to the last ones.
 //!
 //! ```text
-//!            a reused connection closed, a probe unanswered, reports late
+//!            a reused connection closed, a probe unanswered, reports late,
+//!            an answer long overdue
 //!        ┌──────────────────────────────────────────────────────────────▶ suspect
 //!        │ ◀───────────────── a request or a probe answered ────────────────┘ │
 //!      sound                                                                  │
 //!        │ ◀── a probe answered ──┐                                           │
 //!        └────────────────────▶ out ◀─────────────────────────────────────────┘
-//!          connection refused or not taken up, a fresh connection closed early;
-//!          or a probe unanswered *and* reports late
+//!          its process ended; connection refused or not taken up; a fresh connection closed
+//!          early; five errors in a row; or a probe unanswered *and* reports late
 //! ```
 //!
 //! A busy CPU is not death. A VM whose vCPUs are taken by long requests may leave a probe waiting
@@ -17,6 +18,10 @@
 //! report takes microseconds of CPU every few seconds, which a busy process finds and a stopped
 //! one does not. Only both together, or a sign that no load can give (the kernel refuses a
 //! connection only when nobody listens), put a VM out.
+//!
+//! A VM that answers every request with an error lives, and by its probes it is well. It is ejected
+//! for a second, then tried again, and if it has not mended, for twice as long, and so on. The same
+//! growing pause holds for a VM that comes back and dies again.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,11 +31,36 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between two probes.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
+/// So many errors in a row get a VM ejected (Envoy's `consecutive_5xx`).
+pub const ERRORS_TO_EJECT: u32 = 5;
+/// For how long it is ejected the first time.
+pub const FIRST_EJECTION: Duration = Duration::from_secs(1);
+/// The longest time that a VM is kept out that answers its probes.
+pub const LONGEST_EJECTION: Duration = Duration::from_mins(1);
+/// Whoever goes out so soon after it came back is kept out for twice as long.
+pub const STABLE_AFTER: Duration = Duration::from_secs(30);
+
+/// Whether one more VM can be ejected for its errors, of `all` that should serve, of which `ejected`
+/// are out for theirs: three of ten, and always one. When more than that fail, it is more likely
+/// the requests that are at fault (Envoy's `max_ejection_percent`).
+pub fn can_spare(ejected: usize, all: usize) -> bool {
+    ejected == 0 || (ejected + 1) * 10 <= all * 3
+}
+
 /// What happened to a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// It answered a request.
     Answered,
+    /// It answered a request with an error of its own (5xx), or with something that is not HTTP.
+    Failed {
+        /// Whether it may be ejected for that, see [`can_spare`].
+        can_spare: bool,
+    },
+    /// It takes far longer for a request than was predicted.
+    Overdue,
+    /// Its process has ended.
+    Died,
     /// It refused a connection.
     Refused,
     /// It did not take up a connection in time.
@@ -55,14 +85,20 @@ pub enum Event {
 /// Why a VM is not sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
+    /// Its process has ended.
+    Died,
     /// It refuses connections.
     Refuses,
     /// It takes up no connections.
     TakesNone,
     /// It closed a connection early.
     ClosesEarly,
+    /// It answers with errors.
+    Fails,
     /// It left a probe without an answer.
     Unanswered,
+    /// It takes too long.
+    Overdue,
     /// Its reports are late.
     Silent,
     /// It neither reports nor answers.
@@ -72,6 +108,9 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Died => "its process has ended",
+            Self::Fails => "it answered with errors, several in a row",
+            Self::Overdue => "it takes far longer than was predicted",
             Self::Refuses => "it refuses connections",
             Self::TakesNone => "it takes up no connections",
             Self::ClosesEarly => "it closed a connection before its answer was whole",
@@ -109,12 +148,29 @@ pub struct Health {
     silent: bool,
     next_probe: Option<Duration>,
     pause: Duration,
+    /// Errors in a row.
+    errors: u32,
+    /// How often in a row it went out soon after it had come back.
+    relapses: u32,
+    /// When it came back last.
+    returned: Option<Duration>,
+    /// Until when no answered probe brings it back.
+    kept_out_until: Duration,
 }
 
 impl Default for Health {
     /// A VM that says it runs is believed.
     fn default() -> Self {
-        Self { phase: Phase::Sound, silent: false, next_probe: None, pause: FIRST_PAUSE }
+        Self {
+            phase: Phase::Sound,
+            silent: false,
+            next_probe: None,
+            pause: FIRST_PAUSE,
+            errors: 0,
+            relapses: 0,
+            returned: None,
+            kept_out_until: Duration::ZERO,
+        }
     }
 }
 
@@ -146,28 +202,62 @@ impl Health {
             Event::Reported => false,
             _ => self.silent,
         };
-        self.phase = self.phase_after(event);
-        self.schedule(event, before, now);
-        match (before, self.phase) {
+        self.errors = match event {
+            Event::Answered => 0,
+            Event::Failed { .. } => self.errors.saturating_add(1),
+            _ => self.errors,
+        };
+        self.phase = self.phase_after(event, now);
+        let change = match (before, self.phase) {
             (Phase::Out(_), Phase::Out(_)) => None,
             (_, Phase::Out(cause)) => Some(Change::Ejected(cause)),
             (Phase::Out(_), _) => Some(Change::Readmitted),
             _ => None,
+        };
+        match change {
+            Some(Change::Ejected(cause)) => self.keep_out(cause, now),
+            Some(Change::Readmitted) => self.returned = Some(now),
+            None => {}
         }
+        self.schedule(event, before, now);
+        change
     }
 
-    fn phase_after(&self, event: Event) -> Phase {
+    /// Decides until when it stays out however well it looks.
+    fn keep_out(&mut self, cause: Cause, now: Duration) {
+        let is_relapse = self.returned.is_some_and(|at| now.saturating_sub(at) < STABLE_AFTER);
+        self.relapses = if is_relapse { self.relapses.saturating_add(1) } else { 0 };
+        self.errors = 0;
+        let doublings = |times: u32| 1_u32 << times.min(16);
+        let pause = match (cause, self.relapses) {
+            (Cause::Fails, relapses) => FIRST_EJECTION.saturating_mul(doublings(relapses)),
+            // One that died and lives again is welcome; the second time it is waited for.
+            (_, 0) => Duration::ZERO,
+            (_, relapses) => FIRST_PAUSE.saturating_mul(doublings(relapses - 1)),
+        };
+        self.kept_out_until = now.saturating_add(pause.min(LONGEST_EJECTION));
+    }
+
+    fn phase_after(&self, event: Event, now: Duration) -> Phase {
         use Phase::{Out, Sound, Suspect};
         match (self.phase, event) {
             (_, Event::Refused | Event::ProbeRefused) => Out(Cause::Refuses),
+            (_, Event::Died) => Out(Cause::Died),
             (_, Event::NotTakenUp) => Out(Cause::TakesNone),
             (_, Event::CutShort) => Out(Cause::ClosesEarly),
+            (Sound | Suspect(_), Event::Failed { can_spare: true })
+                if self.errors >= ERRORS_TO_EJECT =>
+            {
+                Out(Cause::Fails)
+            }
+            (Out(cause), Event::ProbeAnswered) if now < self.kept_out_until => Out(cause),
             (_, Event::ProbeAnswered)
             | (Suspect(_), Event::Answered)
             | (Suspect(Cause::Silent), Event::Reported) => Sound,
             (Sound | Suspect(_), Event::ProbeUnanswered) if self.silent => Out(Cause::Hangs),
             (Sound | Suspect(_), Event::ProbeUnanswered) => Suspect(Cause::Unanswered),
             (Sound, Event::ReusedClosed) => Suspect(Cause::ClosesEarly),
+            (Sound, Event::Overdue) => Suspect(Cause::Overdue),
             (Sound, Event::ReportsLate) => Suspect(Cause::Silent),
             (phase, _) => phase,
         }
@@ -188,10 +278,19 @@ impl Health {
             }
             Phase::Sound => {}
             _ if probed => {
-                self.next_probe = Some(now.saturating_add(self.pause));
+                let next = now.saturating_add(self.pause);
+                self.next_probe = Some(match self.phase {
+                    // A probe before that would change nothing.
+                    Phase::Out(_) if now < self.kept_out_until => self.kept_out_until,
+                    _ => next,
+                });
                 self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
             }
             Phase::Suspect(_) if before == Phase::Sound => self.probe_at_once(now),
+            Phase::Out(Cause::Fails) if !was_out => {
+                self.pause = FIRST_PAUSE;
+                self.next_probe = Some(self.kept_out_until);
+            }
             Phase::Out(_) if !was_out => self.probe_at_once(now),
             _ => {}
         }
@@ -204,94 +303,4 @@ impl Health {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Duration = Duration::from_secs(100);
-
-    fn after(events: &[Event]) -> Health {
-        let mut health = Health::default();
-        for &event in events {
-            health.on(event, NOW);
-        }
-        health
-    }
-
-    #[test]
-    fn the_whole_table() {
-        use Cause::{ClosesEarly, Hangs, Refuses, Silent, TakesNone, Unanswered};
-        use Phase::{Out, Sound, Suspect};
-        let suspect = [Event::ReusedClosed];
-        let out = [Event::CutShort];
-        let rows = [
-            (Event::Answered, Sound, Sound, Out(ClosesEarly)),
-            (Event::Refused, Out(Refuses), Out(Refuses), Out(Refuses)),
-            (Event::ProbeRefused, Out(Refuses), Out(Refuses), Out(Refuses)),
-            (Event::NotTakenUp, Out(TakesNone), Out(TakesNone), Out(TakesNone)),
-            (Event::CutShort, Out(ClosesEarly), Out(ClosesEarly), Out(ClosesEarly)),
-            (Event::ReusedClosed, Suspect(ClosesEarly), Suspect(ClosesEarly), Out(ClosesEarly)),
-            (Event::ProbeAnswered, Sound, Sound, Sound),
-            (Event::ProbeUnanswered, Suspect(Unanswered), Suspect(Unanswered), Out(ClosesEarly)),
-            (Event::ReportsLate, Suspect(Silent), Suspect(ClosesEarly), Out(ClosesEarly)),
-            (Event::Reported, Sound, Suspect(ClosesEarly), Out(ClosesEarly)),
-        ];
-        for (event, from_sound, from_suspect, from_out) in rows {
-            let phase = |before: &[Event]| after(&[before, &[event]].concat()).phase();
-            assert_eq!(phase(&[]), from_sound, "sound, {event:?}");
-            assert_eq!(phase(&suspect), from_suspect, "suspect, {event:?}");
-            assert_eq!(phase(&out), from_out, "out, {event:?}");
-        }
-        let hung = after(&[Event::ReportsLate, Event::ProbeUnanswered]);
-        assert_eq!(hung.phase(), Out(Hangs));
-    }
-
-    #[test]
-    fn a_busy_vm_that_still_reports_is_never_ejected_for_its_probes() {
-        let mut health = Health::default();
-        for _ in 0..50 {
-            assert_eq!(health.on(Event::ProbeUnanswered, NOW), None);
-            assert_eq!(health.on(Event::Reported, NOW), None);
-        }
-        assert_eq!(health.phase(), Phase::Suspect(Cause::Unanswered));
-    }
-
-    #[test]
-    fn ejection_and_return_are_told_once() {
-        let mut health = Health::default();
-        assert_eq!(health.on(Event::Refused, NOW), Some(Change::Ejected(Cause::Refuses)));
-        assert_eq!(health.on(Event::CutShort, NOW), None);
-        assert_eq!(health.on(Event::ProbeAnswered, NOW), Some(Change::Readmitted));
-        assert_eq!(health.on(Event::ProbeAnswered, NOW), None);
-    }
-
-    #[test]
-    fn what_went_wrong_is_probed_at_once_and_then_ever_more_slowly() {
-        let mut health = after(&[Event::Refused]);
-        assert_eq!(health.next_probe(), Some(NOW));
-        let mut now = NOW;
-        let mut pauses = Vec::new();
-        for _ in 0..7 {
-            health.probing();
-            assert_eq!(health.next_probe(), None);
-            health.on(Event::ProbeRefused, now);
-            let next = health.next_probe().unwrap();
-            pauses.push(next.saturating_sub(now).as_millis());
-            now = next;
-        }
-        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 4000, 4000]);
-        health.on(Event::ProbeAnswered, now);
-        assert_eq!(health.next_probe(), None);
-    }
-
-    #[test]
-    fn a_silent_vm_is_probed_until_it_reports() {
-        let mut health = after(&[Event::ReportsLate]);
-        assert_eq!(health.next_probe(), Some(NOW));
-        health.on(Event::ProbeAnswered, NOW);
-        assert_eq!(health.phase(), Phase::Sound);
-        assert_eq!(health.on(Event::ReportsLate, NOW), None);
-        assert_eq!(health.next_probe(), Some(NOW + LONGEST_PAUSE));
-        health.on(Event::Reported, NOW);
-        assert_eq!(health.next_probe(), None);
-    }
-}
+mod tests;

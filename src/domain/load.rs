@@ -18,6 +18,9 @@ pub struct Load {
     /// CPU credits left; none for a type that does not have them. One credit is one vCPU for a
     /// minute.
     pub cpu_credits: Option<f64>,
+    /// CPU credits spent that it did not have, and has not earned back: what it would be charged
+    /// if it ended now. None for a type without credits.
+    pub surplus_credits: Option<f64>,
 }
 
 /// What a VM has done since its process started.

@@ -1,4 +1,4 @@
-//! When to start again a process that died.
+//! When to start a process: again after it died, and not too many in too short a time.
 
 use std::time::Duration;
 
@@ -33,9 +33,72 @@ impl Backoff {
     }
 }
 
+/// Bounds how many VMs are launched in a minute: a slip of the hand (`maximum="10000"`), or a
+/// policy that has gone wild, does not take the whole machine before it is noticed.
+///
+/// Pure: times are since any one moment, and never go back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LaunchPace {
+    per_minute: f64,
+    /// Launches that are free now.
+    free: f64,
+    at: Duration,
+}
+
+impl LaunchPace {
+    /// So many a minute; a tenth of that, and one at least, at once.
+    pub fn new(per_minute: u32) -> Self {
+        let per_minute = f64::from(per_minute.max(1));
+        Self { per_minute, free: Self::burst(per_minute), at: Duration::ZERO }
+    }
+
+    /// Whether one more VM may be launched now; if so, it counts.
+    pub fn allows(&mut self, now: Duration) -> bool {
+        let minutes = now.saturating_sub(self.at).as_secs_f64() / 60.0;
+        self.free = (self.free + minutes * self.per_minute).min(Self::burst(self.per_minute));
+        self.at = self.at.max(now);
+        let allowed = self.free >= 1.0;
+        self.free -= f64::from(u8::from(allowed));
+        allowed
+    }
+
+    fn burst(per_minute: f64) -> f64 {
+        (per_minute / 10.0).max(1.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn launches_come_at_once_up_to_a_tenth_and_then_at_their_pace() {
+        let mut pace = LaunchPace::new(60);
+        let at = Duration::from_millis;
+        let at_once = (0..100).filter(|_| pace.allows(Duration::ZERO)).count();
+        assert_eq!(at_once, 6);
+        assert!(!pace.allows(at(900)) && pace.allows(at(1_001)) && !pace.allows(at(1_002)));
+        assert!(LaunchPace::new(0).allows(Duration::ZERO), "never none at all");
+    }
+
+    proptest! {
+        #[test]
+        fn no_minute_has_more_launches_than_its_pace_and_one_burst(
+            per_minute in 1u32..1_000,
+            pauses in prop::collection::vec(0u64..500, 1..300),
+        ) {
+            let mut pace = LaunchPace::new(per_minute);
+            let (mut now, mut launched) = (Duration::ZERO, 0u32);
+            for pause in pauses {
+                now += Duration::from_millis(pause);
+                launched += u32::from(pace.allows(now));
+                let pace = f64::from(per_minute);
+                let most = (pace / 10.0).max(1.0) + pace * now.as_secs_f64() / 60.0;
+                prop_assert!(f64::from(launched) <= most + 1e-6);
+            }
+        }
+    }
 
     #[test]
     fn a_first_death_is_forgiven_and_a_crash_loop_slows_down() {

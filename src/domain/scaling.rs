@@ -1,43 +1,46 @@
 //! How many VMs there should be.
 //!
-//! [`decide`] is target tracking on mean CPU: the fleet is sized so that its mean share of CPU
-//! comes to a target, `wanted = ceil(warm × mean / target)`, as the Kubernetes horizontal pod
-//! autoscaler does it (<https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/>,
-//! "Algorithm details"), with the big clouds' asymmetry: out at once and by as much as needed, in
-//! slowly and one at a time (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-scaling-target-tracking.html>).
+//! [`decide`] asks a [`Policy`] how many it wants and then guards the fleet: the bounds hold, what
+//! nobody reports of is not taken away, launches are not unlimited, and a fleet that swings is made
+//! to wait. All of it is a pure function of a [`Situation`] and a [`History`].
 
-use std::fmt;
+mod forecast;
+mod history;
+mod hpa;
+mod knative;
+mod parameters;
+mod policy;
+mod queue_depth;
+mod schedule;
+mod staffing;
+mod step;
+mod threshold;
+mod tracking;
+
 use std::time::Duration;
 
-use crate::domain::decision::Direction;
+use jiff::civil::DateTime;
+
+use crate::domain::decision::{Check, Direction};
+use crate::domain::termination::{Candidate, Termination};
 use crate::domain::vm::VmId;
 use crate::units::Share;
 
-/// A fleet within this share of its target is left alone (the tolerance of the Kubernetes
-/// autoscaler).
-const TOLERANCE: f64 = 0.1;
+pub use forecast::Daybook;
+pub use history::{History, KEPT, Metric, Observation};
+pub use parameters::{BadPolicy, Parameter, named};
+pub use policy::{DEFAULT, Defaults, POLICIES, Policy};
+pub use tracking::TargetTracking;
 
-/// The most VMs that one decision adds. A slip of the hand (`minimum="10000"`) can be put right
-/// before it has been obeyed whole.
-const MOST_AT_ONCE: u32 = 100;
-
-/// The name of this policy in files.
-pub const TARGET_TRACKING: &str = "target-tracking";
-
-/// What target tracking aims at, and how patient it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TargetTracking {
-    /// Mean CPU share to aim at; above 0.
-    pub target: Share,
-    /// How long a VM must have run before its CPU share counts.
-    pub warm_up: Duration,
-    /// Pause after a scale-out before the next.
-    pub scale_out_cooldown: Duration,
-    /// Pause after any change before a scale-in.
-    pub scale_in_cooldown: Duration,
-    /// The time that the CPU shares are means of; told in the reason.
-    pub window: Duration,
-}
+/// The most VMs that are launched within a minute, unless the fleet itself is larger. A slip of the
+/// hand (`minimum="10000"`) can be put right before it has been obeyed whole.
+const MOST_LAUNCHES: u32 = 100;
+/// The minute of [`MOST_LAUNCHES`].
+const LAUNCHES_COUNT: Duration = Duration::from_mins(1);
+/// A fleet that turned round more often than this within [`SWINGS_COUNT`] swings.
+const MOST_TURNS: usize = 4;
+/// See [`MOST_TURNS`].
+const SWINGS_COUNT: Duration = Duration::from_mins(10);
 
 /// One VM that is wanted: its order is `keep` or `add`.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,12 +53,27 @@ pub struct Member {
     pub cpu: Option<Share>,
     /// Requests that it works on or holds.
     pub in_flight: u32,
+    /// What it can compute, in vCPUs.
+    pub vcpus: f64,
     /// The autoscaler may take it away: it was not an operator's own wish.
     pub disposable: bool,
+    /// Nothing but a word about this very VM takes it away.
+    pub protected: bool,
 }
 
-/// All that a decision is made from.
-#[derive(Debug, Clone, PartialEq)]
+/// A change of the number of VMs wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// How long ago.
+    pub ago: Duration,
+    /// VMs wanted before it.
+    pub from: u32,
+    /// VMs wanted after it.
+    pub to: u32,
+}
+
+/// All that a decision is made from, beside the past.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Situation {
     /// The VMs that are wanted.
     pub members: Vec<Member>,
@@ -63,12 +81,95 @@ pub struct Situation {
     pub minimum: u32,
     /// Most VMs.
     pub maximum: u32,
-    /// The size of the fleet is left alone.
+    /// The policy leaves the size of the fleet alone.
     pub paused: bool,
+    /// Which VM goes first when there are too many.
+    pub termination: Termination,
+    /// The size that a person asked for and that has not been obeyed yet.
+    pub asked: Option<u32>,
     /// Time since the last scale-out; none if there was none.
     pub since_out: Option<Duration>,
     /// Time since the last scale-in; none if there was none.
     pub since_in: Option<Duration>,
+    /// The last changes, oldest first.
+    pub changes: Vec<Change>,
+    /// The fleet and its work as they are.
+    pub now: Observation,
+    /// From an order to a VM that serves.
+    pub boot: Duration,
+    /// Between two reports.
+    pub period: Duration,
+    /// The local time of day, for schedules; none if it is not known.
+    pub local: Option<DateTime>,
+    /// The load to expect by the time that a VM ordered now serves, from what was at the same time
+    /// of earlier days, in vCPUs; none where nothing that can be trusted is known.
+    pub forecast: Option<f64>,
+}
+
+impl Situation {
+    /// VMs that are wanted.
+    fn wanted(&self) -> u32 {
+        count(self.members.len())
+    }
+
+    /// VMs that have run for so long.
+    fn warm(&self, warm_up: Duration) -> u32 {
+        let warm = |m: &&Member| m.running_for.is_some_and(|time| time >= warm_up);
+        count(self.members.iter().filter(warm).count())
+    }
+
+    /// Whether so much time has passed since the last change.
+    fn cooled(&self, cooldown: Duration) -> bool {
+        self.since_change() >= cooldown
+    }
+
+    fn since_change(&self) -> Duration {
+        self.since_out.into_iter().chain(self.since_in).min().unwrap_or(Duration::MAX)
+    }
+
+    fn cooldown_check(&self, cooldown: Duration) -> Check {
+        Self::waited("seconds since the last change", self.since_change(), cooldown)
+    }
+
+    /// Time that has passed, at most a day, against the time that must.
+    fn waited(name: &str, passed: Duration, needed: Duration) -> Check {
+        let shown = passed.min(Duration::from_hours(24));
+        Check::compared(name, shown.as_secs_f64(), needed.as_secs_f64(), passed >= needed)
+    }
+
+    /// Mean vCPUs of the VMs that are wanted; 1 where there are none. Never nothing.
+    fn vcpus_per_vm(&self) -> f64 {
+        let sum = self.members.iter().map(|member| member.vcpus.max(0.0)).sum::<f64>();
+        let mean = sum / self.members.len() as f64;
+        if mean.is_finite() && mean > 0.0 { mean.max(0.01) } else { 1.0 }
+    }
+
+    /// VMs that run, and of which nothing has been heard for too long.
+    fn silent(&self) -> u32 {
+        let silent = |m: &&Member| m.running_for.is_some() && m.cpu.is_none();
+        count(self.members.iter().filter(silent).count())
+    }
+}
+
+/// What a policy wants.
+#[derive(Debug, Clone, PartialEq)]
+struct Advice {
+    /// VMs; as many as are wanted already is a hold.
+    size: u32,
+    /// VMs before the policy's patience had its say, for policies that look back on it.
+    raw: Option<u32>,
+    reason: String,
+    checks: Vec<Check>,
+}
+
+impl Advice {
+    fn new(size: u32, reason: String, checks: Vec<Check>) -> Self {
+        Self { size, raw: None, reason, checks }
+    }
+
+    fn hold(situation: &Situation, reason: String) -> Self {
+        Self::new(situation.wanted(), reason, Vec::new())
+    }
 }
 
 /// What to do with the size of the fleet, and why.
@@ -84,157 +185,206 @@ pub struct Verdict {
     pub victims: Vec<VmId>,
     /// The numbers it was made from, as a sentence.
     pub reason: String,
+    /// The same numbers one by one.
+    pub checks: Vec<Check>,
+    /// What the policy asked for before its patience and the bounds had their say, to be kept in
+    /// the history; none where it was not asked.
+    pub advice: Option<u32>,
 }
 
 /// Decides how many VMs there should be. The result is never below the minimum nor above the
 /// maximum, except where an operator's own VMs exceed it, and never smaller than before while a
 /// report is late or missing.
-pub fn decide(policy: &TargetTracking, situation: &Situation) -> Verdict {
-    let wanted = count(situation.members.len());
-    let hold = |reason: String| Verdict {
+///
+/// A policy that could not be read is given as its error: the bounds and a person's wish hold, and
+/// beyond that nothing is changed.
+pub fn decide(
+    policy: Result<&Policy, &BadPolicy>,
+    situation: &Situation,
+    history: &History,
+) -> Verdict {
+    let wanted = situation.wanted();
+    if let Some(asked) = situation.asked {
+        return obey(situation, asked);
+    }
+    if situation.paused {
+        return hold(situation, "the autoscaler is paused".to_owned());
+    }
+    if wanted < situation.minimum {
+        let reason = format!("{wanted} wanted, the minimum is {}", situation.minimum);
+        return grow(situation, situation.minimum, reason);
+    }
+    if wanted > situation.maximum {
+        let reason = format!("{wanted} wanted, the maximum is {}", situation.maximum);
+        let number = wanted - situation.maximum;
+        return shrink(situation, number, reason, |member| member.disposable).unwrap_or_else(
+            || {
+                let reason = "more than the maximum, all of them protected or an operator's wish";
+                hold(situation, format!("{wanted} wanted, {reason}"))
+            },
+        );
+    }
+    let policy = match policy {
+        Ok(policy) => policy,
+        Err(error) => return hold(situation, error.to_string()),
+    };
+    let advice = policy.advise(situation, history);
+    let verdict = guard(policy, situation, &advice);
+    Verdict { advice: advice.raw.or(Some(advice.size)), ..verdict }
+}
+
+/// Holds an advice against the rules that no policy may break.
+fn guard(policy: &Policy, situation: &Situation, advice: &Advice) -> Verdict {
+    let Advice { size, reason, .. } = advice;
+    let wanted = situation.wanted();
+    let to = (*size).clamp(situation.minimum, situation.maximum);
+    let mut checks = advice.checks.clone();
+    let (minimum, maximum) = (situation.minimum.into(), situation.maximum.into());
+    if to != *size {
+        let (name, bound) = if to > *size {
+            ("asked for below the minimum", minimum)
+        } else {
+            ("asked for above the maximum", maximum)
+        };
+        checks.push(Check::compared(name, (*size).into(), bound, true));
+    }
+    let bounded = |reason: &str| {
+        if to == *size { reason.to_owned() } else { format!("{reason}, the bounds allow {to}") }
+    };
+    let verdict = match to.cmp(&wanted) {
+        std::cmp::Ordering::Equal => hold(situation, bounded(reason)),
+        std::cmp::Ordering::Greater => grow(situation, to, bounded(reason)),
+        std::cmp::Ordering::Less => {
+            let refused = refuses_fewer(policy.patience(), situation, &mut checks);
+            refused.map_or_else(
+                || {
+                    let take = |member: &Member| member.disposable;
+                    shrink(situation, wanted - to, bounded(reason), take).unwrap_or_else(|| {
+                        hold(situation, format!("{reason}: every VM is protected or asked for"))
+                    })
+                },
+                |why| hold(situation, format!("{reason}: {why}")),
+            )
+        }
+    };
+    checks.extend(verdict.checks);
+    Verdict { checks, ..verdict }
+}
+
+/// Why the fleet may not shrink, if it may not.
+fn refuses_fewer(
+    patience: Duration,
+    situation: &Situation,
+    checks: &mut Vec<Check>,
+) -> Option<String> {
+    let silent = situation.silent();
+    if silent > 0 {
+        checks.push(Check::compared("VMs silent", silent.into(), 0.0, true));
+        return Some(format!("not shrinking while {silent} of the VMs are silent"));
+    }
+    let turns = turns(&situation.changes);
+    if turns > MOST_TURNS {
+        let (since, needed) = (situation.since_change(), patience.saturating_mul(2));
+        checks.push(Check::compared("turns in ten minutes", turns as f64, MOST_TURNS as f64, true));
+        checks.push(Situation::waited("seconds since the last change", since, needed));
+        let left = needed.saturating_sub(since).as_secs_f64();
+        if left > 0.0 {
+            return Some(format!("it swings, {turns} turns in ten minutes: {left:.0} s more"));
+        }
+    }
+    None
+}
+
+/// How often the fleet turned from growing to shrinking or back lately.
+fn turns(changes: &[Change]) -> usize {
+    let lately = changes.iter().filter(|c| c.ago <= SWINGS_COUNT && c.from != c.to);
+    let ways = lately.map(|change| change.to > change.from).collect::<Vec<_>>();
+    ways.windows(2).filter(|pair| pair[0] != pair[1]).count()
+}
+
+/// Does what a person asked for, as far as the bounds allow it.
+fn obey(situation: &Situation, asked: u32) -> Verdict {
+    let wanted = situation.wanted();
+    let to = asked.clamp(situation.minimum, situation.maximum);
+    let mut reason = format!("{asked} asked for by hand");
+    if to != asked {
+        let (minimum, maximum) = (situation.minimum, situation.maximum);
+        reason = format!("{reason}, {minimum} to {maximum} are allowed");
+    }
+    let mut verdict = match to.cmp(&wanted) {
+        std::cmp::Ordering::Equal => hold(situation, reason.clone()),
+        std::cmp::Ordering::Greater => grow(situation, to, reason.clone()),
+        // A person's wish reaches the VMs that a person asked for, too.
+        std::cmp::Ordering::Less => shrink(situation, wanted - to, reason.clone(), |_| true)
+            .unwrap_or_else(|| hold(situation, reason.clone())),
+    };
+    verdict.checks.insert(0, Check::input("VMs asked for by hand", asked.into()));
+    // Remembered as if the policy had needed as many: its patience counts from here.
+    verdict.advice = Some(to);
+    verdict
+}
+
+fn hold(situation: &Situation, reason: String) -> Verdict {
+    let wanted = situation.wanted();
+    Verdict {
         direction: Direction::Hold,
         from: wanted,
         to: wanted,
         victims: Vec::new(),
         reason,
-    };
-    if situation.paused {
-        return hold("the autoscaler is paused".to_owned());
-    }
-    if wanted < situation.minimum {
-        let reason = format!("{wanted} wanted, the minimum is {}", situation.minimum);
-        return out(wanted, situation.minimum, reason);
-    }
-    if wanted > situation.maximum {
-        let reason = format!("{wanted} wanted, the maximum is {}", situation.maximum);
-        return scale_in(situation, wanted - situation.maximum, reason).unwrap_or_else(|| {
-            hold(format!("{wanted} wanted, more than the maximum, all of them an operator's wish"))
-        });
-    }
-    match Measured::of(policy, situation) {
-        Some(measured) => track(policy, situation, &measured, wanted).unwrap_or_else(hold),
-        None => hold("no VM has run long enough and reported".to_owned()),
+        checks: Vec::new(),
+        advice: None,
     }
 }
 
-/// What the reports of the warm VMs say together.
-struct Measured {
-    /// VMs past their warm-up that reported in time.
-    warm: u32,
-    /// Their mean CPU share.
-    mean: f64,
-    /// VMs that boot or warm up.
-    starting: u32,
-    /// VMs past their warm-up whose reports are late or missing.
-    silent: u32,
-}
-
-impl Measured {
-    fn of(policy: &TargetTracking, situation: &Situation) -> Option<Self> {
-        let is_warm = |m: &&Member| m.running_for.is_some_and(|time| time >= policy.warm_up);
-        let warm = situation.members.iter().filter(is_warm).collect::<Vec<_>>();
-        let shares = warm.iter().filter_map(|member| member.cpu).collect::<Vec<_>>();
-        (!shares.is_empty()).then(|| Self {
-            warm: count(shares.len()),
-            mean: shares.iter().map(|share| share.get()).sum::<f64>() / shares.len() as f64,
-            starting: count(situation.members.len() - warm.len()),
-            silent: count(warm.len() - shares.len()),
-        })
+/// Adds VMs up to `to`, as far as the limit of launches allows it.
+fn grow(situation: &Situation, to: u32, reason: String) -> Verdict {
+    let from = situation.wanted();
+    let lately = situation.changes.iter().filter(|change| change.ago < LAUNCHES_COUNT);
+    let launched = lately.map(|change| change.to.saturating_sub(change.from)).sum::<u32>();
+    let most = MOST_LAUNCHES.max(from.saturating_sub(launched));
+    let limited = to.min(from.saturating_add(most.saturating_sub(launched)));
+    let check =
+        Check::compared("VMs launched in this minute", launched.into(), most.into(), limited < to);
+    let checks = if limited < to { vec![check] } else { Vec::new() };
+    if limited == from {
+        let held = hold(situation, format!("{reason}: {launched} launched within a minute"));
+        return Verdict { checks, ..held };
     }
+    Verdict { direction: Direction::Out, to: limited, checks, ..hold(situation, reason) }
 }
 
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mean cpu {:.2} of {} warm", self.mean, self.warm)?;
-        if self.starting > 0 {
-            write!(f, ", {} starting", self.starting)?;
-        }
-        if self.silent > 0 {
-            write!(f, ", {} silent", self.silent)?;
-        }
-        Ok(())
-    }
-}
-
-/// Target tracking proper; the error is the reason to hold.
-fn track(
-    policy: &TargetTracking,
+/// Takes away up to `number` of the VMs that `may` go and are not protected: those that an operator
+/// did not ask for first, and of these in the order of the termination policy. None if there is no
+/// such VM.
+fn shrink(
     situation: &Situation,
-    measured: &Measured,
-    wanted: u32,
-) -> Result<Verdict, String> {
-    let target = policy.target.get();
-    let ratio = measured.mean / target;
-    let window = policy.window.as_secs_f64();
-    let said = format!("{measured} over {window} s, target {target:.2}");
-    // Silent VMs count as exactly on target: nothing is known that would speak for more or fewer.
-    let needed = ceil(f64::from(measured.warm) * ratio).saturating_add(measured.silent);
-    if ratio > 1.0 + TOLERANCE {
-        let to = needed.min(situation.maximum);
-        if to <= wanted {
-            let why = if wanted >= situation.maximum { "the maximum" } else { "enough" };
-            return Err(format!("{said}: {needed} needed, {wanted} wanted already is {why}"));
-        }
-        cooled(situation.since_out, policy.scale_out_cooldown, "scale-out", &said)?;
-        return Ok(out(wanted, to, said));
-    }
-    if ratio >= 1.0 - TOLERANCE {
-        return Err(format!("{said}: within {:.0} % of the target", TOLERANCE * 100.0));
-    }
-    if wanted <= situation.minimum {
-        return Err(format!("{said}: {wanted} wanted already is the minimum"));
-    }
-    if measured.starting > 0 || measured.silent > 0 {
-        return Err(format!("{said}: not shrinking while VMs start or are silent"));
-    }
-    // One fewer must still be below the target by the tolerance, or it would come straight back.
-    let load = f64::from(measured.warm) * measured.mean;
-    if load > f64::from(wanted - 1) * target * (1.0 - TOLERANCE) {
-        return Err(format!("{said}: {} would be too few", wanted - 1));
-    }
-    cooled(situation.since_out, policy.scale_in_cooldown, "scale-out", &said)?;
-    cooled(situation.since_in, policy.scale_in_cooldown, "scale-in", &said)?;
-    scale_in(situation, 1, said.clone())
-        .ok_or_else(|| format!("{said}: every VM is an operator's wish"))
-}
-
-/// An error that says how long the cooldown still lasts, if it does.
-fn cooled(
-    since: Option<Duration>,
-    cooldown: Duration,
-    what: &str,
-    said: &str,
-) -> Result<(), String> {
-    match since.and_then(|since| cooldown.checked_sub(since)).filter(|left| !left.is_zero()) {
-        None => Ok(()),
-        Some(left) => {
-            let left = left.as_secs_f64();
-            Err(format!("{said}: cooling down from a {what} for another {left:.0} s"))
-        }
-    }
-}
-
-fn out(from: u32, to: u32, reason: String) -> Verdict {
-    let to = to.min(from.saturating_add(MOST_AT_ONCE));
-    Verdict { direction: Direction::Out, from, to, victims: Vec::new(), reason }
-}
-
-/// Takes away up to `number` disposable VMs: those that start first, then those with the fewest
-/// requests, then the youngest. None if there is no such VM.
-fn scale_in(situation: &Situation, number: u32, reason: String) -> Option<Verdict> {
-    let mut candidates = situation.members.iter().filter(|m| m.disposable).collect::<Vec<_>>();
-    candidates
-        .sort_by_key(|member| (member.running_for.is_some(), member.in_flight, member.running_for));
-    let spare = count(situation.members.len()).saturating_sub(situation.minimum);
+    number: u32,
+    reason: String,
+    may: impl Fn(&Member) -> bool,
+) -> Option<Verdict> {
+    let candidates = |disposable: bool| {
+        let members = situation.members.iter().filter(|member| !member.protected && may(member));
+        let members = members.filter(|member| member.disposable == disposable);
+        let candidates = members.map(|member| Candidate {
+            id: member.id.clone(),
+            running_for: member.running_for,
+            in_flight: member.in_flight,
+        });
+        candidates.collect::<Vec<_>>()
+    };
+    let from = situation.wanted();
+    let spare = from.saturating_sub(situation.minimum);
     let number = usize::try_from(number.min(spare)).unwrap_or(usize::MAX);
-    let victims = candidates.into_iter().take(number).map(|m| m.id.clone()).collect::<Vec<_>>();
-    let from = count(situation.members.len());
+    let mut victims = situation.termination.choose(candidates(true), number);
+    let left = number.saturating_sub(victims.len());
+    victims.extend(situation.termination.choose(candidates(false), left));
+    let to = from - count(victims.len());
     (!victims.is_empty()).then(|| Verdict {
         direction: Direction::In,
-        from,
-        to: from - count(victims.len()),
+        to,
         victims,
-        reason,
+        ..hold(situation, reason)
     })
 }
 
@@ -248,7 +398,7 @@ fn ceil(number: f64) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "`as` saturates, and shares are never negative"
+        reason = "`as` saturates: what is negative or no number is 0"
     )]
     {
         (number - 1e-6).ceil() as u32

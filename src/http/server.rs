@@ -9,7 +9,6 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,26 +38,21 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    serve_each(listener, |stream, _| (stream, service.clone()), stop, grace).await
+    let each = |stream, _| connection(stream, service.clone(), stop.clone());
+    serve_each(listener, each, &stop, grace).await
 }
 
-/// As [`serve`], for a service that wants to know who is at the other end, or to look at the bytes
-/// before they are understood as HTTP: `open` makes of each connection the stream to be read and
-/// its service.
-pub async fn serve_each<F, I, S, B>(
+/// As [`serve`], for whoever has a way of their own with a connection: `each` makes of it what is
+/// to be done until its end, or until `stop` and the end of the request it is busy with.
+pub async fn serve_each<F, C>(
     listener: TcpListener,
-    open: F,
-    stop: CancellationToken,
+    each: F,
+    stop: &CancellationToken,
     grace: Duration,
 ) -> bool
 where
-    F: Fn(TcpStream, SocketAddr) -> (I, S),
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    F: Fn(TcpStream, SocketAddr) -> C,
+    C: Future<Output = ()> + Send + 'static,
 {
     let connections = TaskTracker::new();
     loop {
@@ -72,8 +66,7 @@ where
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection without TCP_NODELAY");
                 }
-                let (stream, service) = open(stream, peer);
-                connections.spawn(connection(stream, service, stop.clone()));
+                connections.spawn(each(stream, peer));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; trying again");
@@ -87,9 +80,8 @@ where
 }
 
 /// One connection, until it ends, or until `stop` and the end of the request it is busy with.
-async fn connection<I, S, B>(stream: I, service: S, stop: CancellationToken)
+async fn connection<S, B>(stream: TcpStream, service: S, stop: CancellationToken)
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send,
     B: Body + Send + 'static,
@@ -100,8 +92,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

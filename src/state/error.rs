@@ -93,6 +93,22 @@ pub enum Error {
         /// What is wrong, and where.
         source: Box<toml::de::Error>,
     },
+    /// There is no image of this name.
+    #[error("there is no image called {name}; there is {known}")]
+    NoImage {
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// An image does not say what it should.
+    #[error("{}: {source}", .path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: Box<toml::de::Error>,
+    },
 }
 
 impl Error {

@@ -5,6 +5,7 @@
 
 mod broken;
 mod files;
+mod images;
 mod lock;
 
 use std::any::Any;

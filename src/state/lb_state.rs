@@ -8,6 +8,9 @@ use crate::domain::vm::VmId;
 use crate::state::document::{self, Document};
 use crate::state::xml::{Element, Fields, Foreign, Problem, decimal, time};
 
+/// How many of the last choices are in the file.
+pub const CHOICES_KEPT: usize = 20;
+
 /// LBState.xml.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LbStateFile {
@@ -21,10 +24,15 @@ pub struct LbStateFile {
     pub pid: u32,
     /// The policy by which it chooses.
     pub policy: String,
+    /// How long the balancer's own threads waited for a core before each turn, on average over the
+    /// last second, in milliseconds.
+    pub scheduling_delay_ms: f64,
     /// Over all VMs, and what no VM had yet.
     pub totals: LbTotals,
     /// One element per VM it knows.
     pub vms: Vec<LbTarget>,
+    /// The last choices of a VM, oldest first, at most [`CHOICES_KEPT`].
+    pub choices: Vec<LbChoice>,
     /// What a newer writer or a person put at the root, kept.
     pub foreign: Foreign,
 }
@@ -76,6 +84,50 @@ pub struct LbTarget {
     pub p95_ms: f64,
     /// 99th percentile of the same.
     pub p99_ms: f64,
+    /// How often it was ejected.
+    pub ejections: u64,
+    /// What it can take.
+    pub capacity: LbCapacity,
+}
+
+/// What a VM can take, as the balancer sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LbCapacity {
+    /// How many requests it may have at once; none is any number.
+    pub cap: Option<u32>,
+    /// How many vCPUs' worth of work it does in a second.
+    pub speed: f64,
+    /// What part of its share it gets: less than 1 while it warms up.
+    pub weight: f64,
+    /// Requests there that are not this balancer's, as far as it can tell.
+    pub foreign: f64,
+}
+
+impl Default for LbCapacity {
+    fn default() -> Self {
+        Self { cap: None, speed: 1.0, weight: 1.0, foreign: 0.0 }
+    }
+}
+
+/// Why a request went to a VM.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LbChoice {
+    /// When it was sent there.
+    pub at: Timestamp,
+    /// The request.
+    pub request: String,
+    /// Which attempt at it.
+    pub attempt: u32,
+    /// What it asked for.
+    pub workload: String,
+    /// The predicted work, in seconds of one vCPU.
+    pub work_seconds: f64,
+    /// How long it had waited for a VM, in milliseconds.
+    pub waited_ms: f64,
+    /// The VM.
+    pub vm: VmId,
+    /// The policy, how the VM stood, and the alternatives.
+    pub reason: String,
 }
 
 impl Document for LbStateFile {
@@ -98,6 +150,7 @@ impl Document for LbStateFile {
             address: fields.text("address").unwrap_or_default(),
             pid: fields.whole("pid")?.unwrap_or(0),
             policy: fields.text("policy").unwrap_or_default(),
+            scheduling_delay_ms: fields.decimal("schedulingDelayMs")?.unwrap_or(0.0),
             ..Self::default()
         };
         let mut ids = HashSet::new();
@@ -120,6 +173,11 @@ impl Document for LbStateFile {
                     parts.push((part_of(&target.id), foreign));
                     file.vms.push(target);
                 }
+                "Choice" => {
+                    let (choice, foreign) = read_choice(child)?;
+                    parts.push((part_of_choice(&choice), foreign));
+                    file.choices.push(choice);
+                }
                 _ => return Ok(false),
             }
             Ok(true)
@@ -136,10 +194,14 @@ impl Document for LbStateFile {
             .with_some("reportedAt", self.reported_at.map(time))
             .with("address", &self.address)
             .with("pid", self.pid)
-            .with("policy", &self.policy);
+            .with("policy", &self.policy)
+            .with("schedulingDelayMs", decimal(self.scheduling_delay_ms));
         root.push(self.foreign.restore("Totals", self.totals.to_element()));
         for target in &self.vms {
             root.push(self.foreign.restore(&part_of(&target.id), target.to_element()));
+        }
+        for choice in &self.choices {
+            root.push(self.foreign.restore(&part_of_choice(choice), choice.to_element()));
         }
         root.with_foreign(&self.foreign)
     }
@@ -173,6 +235,25 @@ impl LbTarget {
             .with("p50Ms", decimal(self.p50_ms))
             .with("p95Ms", decimal(self.p95_ms))
             .with("p99Ms", decimal(self.p99_ms))
+            .with("ejections", self.ejections)
+            .with_some("cap", self.capacity.cap)
+            .with("speed", decimal(self.capacity.speed))
+            .with("weight", decimal(self.capacity.weight))
+            .with("foreign", decimal(self.capacity.foreign))
+    }
+}
+
+impl LbChoice {
+    fn to_element(&self) -> Element {
+        Element::new("Choice")
+            .with("at", time(self.at))
+            .with("request", &self.request)
+            .with("attempt", self.attempt)
+            .with("workload", &self.workload)
+            .with("workSeconds", decimal(self.work_seconds))
+            .with("waitedMs", decimal(self.waited_ms))
+            .with("vm", &self.vm)
+            .with("reason", &self.reason)
     }
 }
 
@@ -209,8 +290,38 @@ fn read_target(element: &Element) -> Result<(LbTarget, Foreign), Problem> {
         p50_ms: fields.decimal("p50Ms")?.unwrap_or(0.0),
         p95_ms: fields.decimal("p95Ms")?.unwrap_or(0.0),
         p99_ms: fields.decimal("p99Ms")?.unwrap_or(0.0),
+        ejections: fields.whole("ejections")?.unwrap_or(0),
+        capacity: LbCapacity {
+            cap: fields.whole("cap")?,
+            speed: fields.decimal("speed")?.unwrap_or(1.0),
+            weight: fields.decimal("weight")?.unwrap_or(1.0),
+            foreign: fields.decimal("foreign")?.unwrap_or(0.0),
+        },
     };
     Ok((target, fields.foreign(|_| Ok(false))?))
+}
+
+/// Reads `<Choice>`, and what is unknown in it.
+fn read_choice(element: &Element) -> Result<(LbChoice, Foreign), Problem> {
+    let mut fields = Fields::of(element);
+    let at = fields.time("at")?;
+    let vm = fields.word("vm")?;
+    let choice = LbChoice {
+        at: fields.required("at", at)?,
+        vm: fields.required("vm", vm)?,
+        request: fields.text("request").unwrap_or_default(),
+        attempt: fields.whole("attempt")?.unwrap_or(1),
+        workload: fields.text("workload").unwrap_or_default(),
+        work_seconds: fields.decimal("workSeconds")?.unwrap_or(0.0),
+        waited_ms: fields.decimal("waitedMs")?.unwrap_or(0.0),
+        reason: fields.text("reason").unwrap_or_default(),
+    };
+    Ok((choice, fields.foreign(|_| Ok(false))?))
+}
+
+/// What tells one `<Choice>` from another.
+fn part_of_choice(choice: &LbChoice) -> String {
+    format!("Choice {} {} {}", time(choice.at), choice.request, choice.attempt)
 }
 
 /// What tells one `<VM>` from another.

@@ -66,7 +66,52 @@ pub enum Sample {
         action: Direction,
         /// Why.
         reason: String,
+        /// What else it was decided from.
+        seen: Seen,
     },
+}
+
+/// What a decision was made from, beside what every line of one says. None is not known.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Seen {
+    /// The policy in force.
+    pub policy: Option<String>,
+    /// Mean CPU share of the VMs that served.
+    pub cpu: Option<f64>,
+    /// vCPUs in use.
+    pub busy: Option<f64>,
+    /// Requests worked on or waiting.
+    pub in_flight: Option<f64>,
+    /// Those of them that waited.
+    pub queued: Option<f64>,
+    /// Requests that arrived per second.
+    pub rate: Option<f64>,
+    /// VMs that the policy asked for before its patience and the bounds had their say.
+    pub advice: Option<u32>,
+}
+
+impl Seen {
+    fn from_pairs(pairs: &Pairs) -> Result<Self, BadLine> {
+        Ok(Self {
+            policy: pairs.optional("policy")?,
+            cpu: pairs.optional("cpu")?,
+            busy: pairs.optional("busy")?,
+            in_flight: pairs.optional("in_flight")?,
+            queued: pairs.optional("queued")?,
+            rate: pairs.optional("rate")?,
+            advice: pairs.optional("advice")?,
+        })
+    }
+
+    fn add_to(&self, line: Builder) -> Builder {
+        line.known("policy", self.policy.as_ref())
+            .known("cpu", self.cpu.map(decimal))
+            .known("busy", self.busy.map(decimal))
+            .known("in_flight", self.in_flight.map(decimal))
+            .known("queued", self.queued.map(decimal))
+            .known("rate", self.rate.map(decimal))
+            .known("advice", self.advice)
+    }
 }
 
 impl From<&VmReport> for Sample {
@@ -129,17 +174,20 @@ impl fmt::Display for Sample {
                 queue_seconds,
                 action,
                 reason,
-            } => Builder::default()
-                .pair("at", time(*at))
-                .pair("fleet", fleet)
-                .pair("running", running)
-                .pair("booting", booting)
-                .pair("draining", draining)
-                .pair("desired", desired)
-                .known("offered_load", offered_load.map(decimal))
-                .known("queue_seconds", queue_seconds.map(decimal))
-                .pair("action", action)
-                .pair("reason", reason),
+                seen,
+            } => seen.add_to(
+                Builder::default()
+                    .pair("at", time(*at))
+                    .pair("fleet", fleet)
+                    .pair("running", running)
+                    .pair("booting", booting)
+                    .pair("draining", draining)
+                    .pair("desired", desired)
+                    .known("offered_load", offered_load.map(decimal))
+                    .known("queue_seconds", queue_seconds.map(decimal))
+                    .pair("action", action)
+                    .pair("reason", reason),
+            ),
         };
         line.fmt(f)
     }
@@ -163,6 +211,7 @@ impl FromStr for Sample {
                 queue_seconds: pairs.optional("queue_seconds")?,
                 action: pairs.required("action")?,
                 reason: pairs.required("reason")?,
+                seen: Seen::from_pairs(&pairs)?,
             });
         }
         Ok(Self::Vm {

@@ -40,6 +40,9 @@ pub struct VmReport {
     /// When it wrote this. For people: readers judge age by their own clock since they last saw
     /// the report change.
     pub reported_at: Timestamp,
+    /// It has booted, or will have, and is held back until it is wanted: its state stays
+    /// `booting` and it gets no requests.
+    pub warm: bool,
     /// How busy it is.
     pub load: Load,
     /// What it has done.
@@ -104,6 +107,7 @@ impl VmReport {
         let launched_at = fields.time("launchedAt")?;
         let running_since = fields.time("runningSince")?;
         let reported_at = fields.time("reportedAt")?;
+        let warm = fields.truth("warm")?.unwrap_or(false);
         let mut vm = Self {
             id: fields.required("id", id)?,
             state: fields.required("state", state)?,
@@ -113,6 +117,7 @@ impl VmReport {
             launched_at: fields.required("launchedAt", launched_at)?,
             running_since,
             reported_at: fields.required("reportedAt", reported_at)?,
+            warm,
             load: Load::default(),
             served: Served::default(),
             foreign: Foreign::default(),
@@ -147,13 +152,15 @@ impl VmReport {
             .with("instanceType", &self.instance_type)
             .with("launchedAt", time(self.launched_at))
             .with_some("runningSince", self.running_since.map(time))
-            .with("reportedAt", time(self.reported_at));
+            .with("reportedAt", time(self.reported_at))
+            .with_some("warm", self.warm.then_some(true));
         let load = Element::new("Load")
             .with("cpu", decimal(self.load.cpu.get()))
             .with("memoryBytes", self.load.memory_bytes)
             .with("inFlight", self.load.in_flight)
             .with("queued", self.load.queued)
-            .with_some("cpuCredits", self.load.cpu_credits.map(decimal));
+            .with_some("cpuCredits", self.load.cpu_credits.map(decimal))
+            .with_some("surplusCredits", self.load.surplus_credits.map(decimal));
         let served = Element::new("Served")
             .with("requests", self.served.requests)
             .with("failures", self.served.failures)
@@ -172,6 +179,7 @@ fn read_load(element: &Element, load: &mut Load) -> Result<Foreign, Problem> {
     load.in_flight = fields.whole("inFlight")?.unwrap_or(0);
     load.queued = fields.whole("queued")?.unwrap_or(0);
     load.cpu_credits = fields.decimal("cpuCredits")?;
+    load.surplus_credits = fields.decimal("surplusCredits")?;
     fields.foreign(|_| Ok(false))
 }
 

@@ -17,7 +17,7 @@ use crate::state::vm_state::VmStateFile;
 /// the terminal's business.
 pub(crate) fn operate(folder: &StateFolder, effect: &Effect) -> Option<Result<String, String>> {
     let done = match effect {
-        Effect::Launch(instance_type) => operator::launch(folder, instance_type.as_deref())
+        Effect::Launch(instance_type) => operator::launch(folder, instance_type.as_deref(), None)
             .map(|id| format!("{id} will be launched")),
         Effect::Drain(target) => match pinned(folder, target) {
             Err(problem) => return Some(Err(problem)),

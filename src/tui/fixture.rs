@@ -18,7 +18,7 @@ use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::cluster_file::ClusterFile;
 use crate::state::events::{Event, EventKind};
-use crate::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{LbCapacity, LbStateFile, LbTarget, LbTotals};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::vm_state::{VmReport, VmStateFile};
@@ -62,12 +62,14 @@ fn report(vm: u64, state: VmState, age: u64, cpu: f64, reported: u64) -> VmRepor
         launched_at: ago(age),
         running_since,
         reported_at: ago(reported),
+        warm: false,
         load: Load {
             cpu: Share::saturating(cpu),
             memory_bytes: (40 + 3 * vm) << 20,
             in_flight: u32::try_from(vm % 4).unwrap(),
             queued: 0,
             cpu_credits: Some(12.5),
+            surplus_credits: None,
         },
         served: Served { requests: 1800 / vm, failures: 0, cpu: Duration::from_secs(90) },
         foreign: Foreign::default(),
@@ -76,13 +78,11 @@ fn report(vm: u64, state: VmState, age: u64, cpu: f64, reported: u64) -> VmRepor
 
 pub(crate) fn order(vm: u64, action: Action, by: &str) -> VmOrder {
     VmOrder {
-        id: VmId::numbered(vm),
-        action,
         instance_type: Some("t3.micro".to_owned()),
         by: Some(by.to_owned()),
         since: Some(ago(12)),
         reason: Some("mean cpu 0.78 of 4 warm over 15 s, target 0.60".to_owned()),
-        foreign: Foreign::default(),
+        ..VmOrder::new(VmId::numbered(vm), action)
     }
 }
 
@@ -151,7 +151,7 @@ fn reason(cpu: f64) -> String {
 }
 
 fn decision(seconds: u64, action: Direction, from: u32, to: u32, cpu: f64) -> Decision {
-    Decision { at: ago(seconds), action, from, to, reason: reason(cpu) }
+    Decision { at: ago(seconds), action, from, to, reason: reason(cpu), checks: Vec::new() }
 }
 
 fn balancer() -> LbStateFile {
@@ -167,6 +167,8 @@ fn balancer() -> LbStateFile {
         p50_ms: 41.0,
         p95_ms: 500.0 + 70.0 * vm as f64,
         p99_ms: 1400.0,
+        ejections: 0,
+        capacity: LbCapacity::default(),
     };
     LbStateFile {
         seq: 734,
@@ -174,6 +176,7 @@ fn balancer() -> LbStateFile {
         address: "127.0.0.1:8000".to_owned(),
         pid: 41_001,
         policy: "least-work".to_owned(),
+        scheduling_delay_ms: 0.1,
         totals: LbTotals {
             requests: 5628,
             in_flight: 12,
@@ -192,6 +195,7 @@ fn balancer() -> LbStateFile {
             target(6, true, "answers"),
             target(7, false, "boots"),
         ],
+        choices: Vec::new(),
         foreign: Foreign::default(),
     }
 }
@@ -224,6 +228,7 @@ fn samples() -> Vec<Sample> {
             queue_seconds: Some(0.2),
             action: if moved { Direction::Out } else { Direction::Hold },
             reason: reason(wave),
+            seen: crate::state::samples::Seen::default(),
         });
     }
     samples

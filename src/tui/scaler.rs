@@ -118,7 +118,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::scaling::{self, Member, Situation, TargetTracking};
+    use crate::domain::scaling::{
+        self, History, Member, Metric, Policy, Situation, TargetTracking,
+    };
     use crate::domain::vm::VmId;
     use crate::units::Share;
 
@@ -126,7 +128,8 @@ mod tests {
     #[test]
     fn the_target_is_found_in_a_reason_that_the_policy_wrote() {
         let policy = TargetTracking {
-            target: Share::saturating(0.55),
+            metric: Metric::Cpu,
+            target: 0.55,
             warm_up: Duration::ZERO,
             scale_out_cooldown: Duration::ZERO,
             scale_in_cooldown: Duration::ZERO,
@@ -137,17 +140,14 @@ mod tests {
             running_for: Some(Duration::from_mins(1)),
             cpu: Some(Share::saturating(0.9)),
             in_flight: 0,
+            vcpus: 2.0,
             disposable: true,
+            protected: false,
         };
-        let situation = Situation {
-            members: vec![member],
-            minimum: 1,
-            maximum: 8,
-            paused: false,
-            since_out: None,
-            since_in: None,
-        };
-        let verdict = scaling::decide(&policy, &situation);
+        let situation =
+            Situation { members: vec![member], minimum: 1, maximum: 8, ..Situation::default() };
+        let policy = Policy::TargetTracking(policy);
+        let verdict = scaling::decide(Ok(&policy), &situation, &History::default());
         assert_eq!(number_after(&verdict.reason, "target "), Some(0.55), "{}", verdict.reason);
         assert_eq!(number_after(&verdict.reason, "mean cpu "), Some(0.90), "{}", verdict.reason);
         assert_eq!(number_after("paused", "target "), None);

@@ -31,17 +31,18 @@ pub(super) struct Bounds {
     held: Arc<AtomicU64>,
 }
 
-/// A body, whole. It counts as held until it is dropped.
+/// A body, whole.
 #[derive(Debug)]
 pub(super) struct Received {
     /// Its bytes.
     pub(super) bytes: Bytes,
-    _held: Held,
+    /// That they are held.
+    pub(super) held: Held,
 }
 
-/// Bytes of one body in the sum over all.
+/// Bytes of one body in the sum over all, until this is dropped.
 #[derive(Debug)]
-struct Held {
+pub(super) struct Held {
     sum: Arc<AtomicU64>,
     own: u64,
 }
@@ -128,7 +129,7 @@ impl Bounds {
             bytes.extend_from_slice(&data);
         }
         let bytes = if bytes.is_empty() { only } else { bytes.freeze() };
-        Ok(Received { bytes, _held: held })
+        Ok(Received { bytes, held })
     }
 
     fn too_large(&self, found: &str) -> Problem {

@@ -6,7 +6,7 @@ use hyper::http::request::Parts;
 
 use super::accept;
 use super::body::Received;
-use super::route::Kind;
+pub use super::route::Kind;
 use crate::workload::imaging::{self, Filter, OutputFormat, Processed};
 use crate::workload::raytracer::{self, RenderRequest, Rendered, View};
 use crate::workload::wire::multipart::{self, Part};
@@ -23,52 +23,57 @@ pub(super) struct Job {
 
 /// What a job made.
 #[derive(Debug)]
-pub(super) struct Output {
-    pub(super) content_type: &'static str,
-    pub(super) body: Bytes,
+pub struct Output {
+    /// The media type of `body`.
+    pub content_type: &'static str,
+    /// The answer.
+    pub body: Bytes,
     /// Width in pixels of the picture or of the window that was rendered.
-    pub(super) width: u32,
+    pub width: u32,
     /// Height of the same.
-    pub(super) height: u32,
-    pub(super) usage: Usage,
+    pub height: u32,
+    /// What it cost.
+    pub usage: Usage,
     /// Fields of metrics.txt that only this workload has.
-    pub(super) extra: Vec<(&'static str, u64)>,
+    pub extra: Vec<(&'static str, u64)>,
     /// Why the answer holds no picture although nothing is wrong.
-    pub(super) refusal: Option<String>,
+    pub refusal: Option<String>,
 }
 
 /// The type of answers that are data URLs.
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Does a job.
+/// Does what a request asks for: `head` has its query, the type of its body and what its client
+/// would rather have. The body's memory is given back as soon as it has been read.
 ///
 /// # Errors
 /// Those of the wire formats and of the workload.
-pub(super) fn perform(job: &Job, run: &Run<'_>) -> Result<Output, Error> {
-    let body = &job.body.bytes;
-    match job.kind {
-        Kind::Blur => picture(Filter::Blur, &job.head, body, run),
-        Kind::Enhance => picture(Filter::Enhance, &job.head, body, run),
-        Kind::Raytrace => scene(&job.head, body, run),
+pub fn perform(kind: Kind, head: &Parts, body: Bytes, run: &Run<'_>) -> Result<Output, Error> {
+    match kind {
+        Kind::Blur => picture(Filter::Blur, head, body, run),
+        Kind::Enhance => picture(Filter::Enhance, head, body, run),
+        Kind::Raytrace => scene(head, body, run),
     }
 }
 
 /// The answer comes as the picture came: as a data URL or as the bytes of a file.
-fn picture(filter: Filter, head: &Parts, body: &[u8], run: &Run<'_>) -> Result<Output, Error> {
+fn picture(filter: Filter, head: &Parts, body: Bytes, run: &Run<'_>) -> Result<Output, Error> {
     if body.is_empty() {
         let sentence = "the body is empty: send a picture, as a data URL or as it is";
         return Err(Error::Malformed(sentence.to_owned()));
     }
-    if wire::classify(body) == Body::DataUrl {
-        let sent = data_url::parse(body)?;
-        let format = OutputFormat::from_label(sent.label);
-        let done = imaging::apply(filter, &sent.payload, format, run)?;
+    if wire::classify(&body) == Body::DataUrl {
+        let sent = data_url::parse(&body)?;
+        let (label, file) = (sent.label.to_owned(), sent.payload);
+        drop(body);
+        let done = imaging::apply(filter, &file, OutputFormat::from_label(&label), run)?;
+        drop(file);
         let refusal = done.refusal.map(|refusal| refusal.to_string());
-        let answer = data_url::write(sent.label, &done.bytes);
+        let answer = data_url::write(&label, &done.bytes);
         return Ok(Output { refusal, ..picture_output(TEXT, answer, &done) });
     }
-    let form = form(head, body).transpose()?;
-    let file = form.as_deref().map_or(Ok(body), file)?;
+    let form = form(head, &body).transpose()?;
+    let file = form.as_deref().map_or(Ok(&*body), file)?;
     let mut done = imaging::apply(filter, file, OutputFormat::SameAsInput, run)?;
     if let Some(refusal) = done.refusal {
         return Err(Error::Unprocessable(refusal.to_string()));
@@ -90,7 +95,7 @@ fn picture_output(content_type: &'static str, answer: Vec<u8>, done: &Processed)
 }
 
 /// A scene in JSON is answered with a data URL, any other with a picture file.
-fn scene(head: &Parts, body: &[u8], run: &Run<'_>) -> Result<Output, Error> {
+fn scene(head: &Parts, body: Bytes, run: &Run<'_>) -> Result<Output, Error> {
     let wanted = query::parse(head.uri.query().unwrap_or_default())?;
     let view = View {
         scene_columns: wanted.scols,
@@ -102,14 +107,15 @@ fn scene(head: &Parts, body: &[u8], run: &Run<'_>) -> Result<Output, Error> {
         antialias: wanted.aa,
     };
     let render = |scene, texmap| raytracer::render(&RenderRequest { scene, texmap, view }, run);
-    if wire::classify(body) == Body::Json {
-        let sent = render_json::parse(body, run.limits)?;
+    if wire::classify(&body) == Body::Json {
+        let sent = render_json::parse(&body, run.limits)?;
+        drop(body);
         let done = render(sent.scene.as_bytes(), sent.texmap.as_deref())?;
         let answer = data_url::write("bmp", &done.bmp);
         return Ok(scene_output(TEXT, answer, &done));
     }
-    let mut done = match form(head, body).transpose()? {
-        None => render(body, None)?,
+    let mut done = match form(head, &body).transpose()? {
+        None => render(&body, None)?,
         Some(parts) => {
             let content = |name| parts.iter().find(|part| part.name == name).map(|p| p.content);
             let Some(scene) = content("scene") else {

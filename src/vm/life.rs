@@ -6,62 +6,115 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::hook::{self, Hooks};
 use crate::domain::decision::Action;
-use crate::domain::vm::{VmId, VmState};
-use crate::state::as_state::AsStateFile;
-use crate::state::folder::StateFolder;
+use crate::domain::vm::{Life, VmEvent, VmId};
+use crate::state::StateFolder;
+use crate::state::as_state::{AsStateFile, VmOrder};
+use crate::state::events::{Event, EventKind};
 use crate::state::watch::{View, Watcher};
 
-/// What decides the state of a VM.
+/// Where a VM is in its life, and since when it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Phase {
-    /// When the boot delay was over; none before.
+    /// Its life.
+    pub(super) life: Life,
+    /// When it began to serve; none before.
     pub(super) running_since: Option<Timestamp>,
-    /// ASState.xml says `delete`.
-    pub(super) unwanted: bool,
-    /// The process was told to stop.
-    pub(super) stopping: bool,
 }
 
 impl Phase {
-    /// The state to report. An order to go is reported whatever else is true, so that the
-    /// balancer and the cluster see it heeded.
-    pub(super) fn state(self) -> VmState {
-        if self.unwanted || self.stopping {
-            VmState::Draining
-        } else if self.running_since.is_none() {
-            VmState::Booting
-        } else {
-            VmState::Running
+    fn happen(&mut self, event: VmEvent) -> bool {
+        let before = *self;
+        self.life = self.life.after(event);
+        if self.life.serves() && self.running_since.is_none() {
+            self.running_since = Some(Timestamp::now());
         }
+        *self != before
     }
 }
 
-/// Keeps the phase right until `stop`, the last thing it sees.
+/// What a VM's life needs from outside.
+pub(super) struct Surroundings {
+    pub(super) id: VmId,
+    pub(super) boot: Duration,
+    pub(super) hooks: Hooks,
+    /// What hooks find in their environment.
+    pub(super) variables: Vec<(&'static str, String)>,
+    pub(super) folder: StateFolder,
+}
+
+impl Surroundings {
+    /// Boots: the time of the instance type, then the launch hook.
+    async fn boot(&self) -> Result<(), String> {
+        tokio::time::sleep(self.boot).await;
+        match &self.hooks.launch {
+            None => Ok(()),
+            Some(command) => self.run_hook("launch", command).await,
+        }
+    }
+
+    /// Runs the terminate hook of a VM that had booted.
+    pub(super) async fn part(&self, phase: Phase) {
+        if let Some(command) = self.hooks.terminate.as_ref().filter(|_| phase.life.has_booted()) {
+            // That it failed is told, and no reason to stay.
+            let _told = self.run_hook("terminate", command).await;
+        }
+    }
+
+    async fn run_hook(&self, which: &str, command: &str) -> Result<(), String> {
+        let variables =
+            self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();
+        let outcome = hook::run(command, &variables, self.hooks.timeout).await;
+        let outcome = outcome.map_err(|failure| format!("the {which} hook {failure}"));
+        if let Err(failure) = &outcome {
+            let (folder, id) = (self.folder.clone(), self.id.clone());
+            let event = Event::now(EventKind::Fault, "vm", Some(id), failure.clone());
+            let told = tokio::task::spawn_blocking(move || folder.append_event(&event)).await;
+            if let Ok(Err(error)) = told {
+                tracing::warn!(%error, "cannot record the event");
+            }
+        }
+        outcome
+    }
+}
+
+/// Keeps the phase right until `stop`, the last thing it sees. A VM that cannot boot tells itself
+/// to stop.
+///
+/// # Errors
+/// Why it could not boot.
 pub(super) async fn follow(
     phase: watch::Sender<Phase>,
-    id: VmId,
-    boot: Duration,
-    folder: StateFolder,
+    around: &Surroundings,
     stop: CancellationToken,
-) {
-    let boot = tokio::time::sleep(boot);
+) -> Result<(), String> {
+    let boot = around.boot();
     let mut boot = std::pin::pin!(boot);
-    let mut orders = Orders::new(&folder);
-    loop {
-        let unwanted = orders.unwanted(&id);
-        phase
-            .send_if_modified(|phase| std::mem::replace(&mut phase.unwanted, unwanted) != unwanted);
-        let booting = phase.borrow().running_since.is_none();
+    let mut booting = true;
+    let mut orders = Orders::new(&around.folder);
+    let happen = |event| phase.send_if_modified(|phase| phase.happen(event));
+    let outcome = loop {
+        for event in orders.events(&around.id) {
+            happen(event);
+        }
         tokio::select! {
-            () = stop.cancelled() => break,
-            () = boot.as_mut(), if booting => {
-                phase.send_modify(|phase| phase.running_since = Some(Timestamp::now()));
+            () = stop.cancelled() => break Ok(()),
+            booted = boot.as_mut(), if booting => {
+                booting = false;
+                match booted {
+                    Ok(()) => happen(VmEvent::Booted),
+                    Err(failure) => {
+                        stop.cancel();
+                        break Err(failure);
+                    }
+                };
             }
             () = orders.changed() => {}
         }
-    }
-    phase.send_modify(|phase| phase.stopping = true);
+    };
+    happen(VmEvent::Stopped);
+    outcome
 }
 
 /// ASState.xml, as far as it can be watched.
@@ -82,12 +135,12 @@ impl Orders {
         }
     }
 
-    /// Whether the file as last understood says `delete` for this VM.
-    fn unwanted(&mut self, id: &VmId) -> bool {
-        let Some(view) = &mut self.view else { return false };
-        let view = view.borrow_and_update();
-        let order = view.document.as_ref().and_then(|document| document.order(id));
-        order.is_some_and(|order| order.action == Action::Delete)
+    /// What the file as last understood says of this VM. One that it does not list is for the
+    /// cluster to stop.
+    fn events(&mut self, id: &VmId) -> [VmEvent; 2] {
+        let view = self.view.as_mut().map(watch::Receiver::borrow_and_update);
+        let order = view.as_ref().and_then(|view| view.document.as_ref()?.order(id));
+        events_of(order)
     }
 
     /// Waits for the file to change.
@@ -103,23 +156,44 @@ impl Orders {
     }
 }
 
+fn events_of(order: Option<&VmOrder>) -> [VmEvent; 2] {
+    let is = |what: fn(&VmOrder) -> bool| order.is_some_and(what);
+    [
+        if is(|order| order.warm) { VmEvent::Held } else { VmEvent::Released },
+        if is(|order| order.action == Action::Delete) {
+            VmEvent::Deleted
+        } else {
+            VmEvent::Restored
+        },
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::vm::VmState;
 
     #[test]
-    fn the_state_follows_from_the_boot_and_the_orders() {
-        let booted = Some(Timestamp::UNIX_EPOCH);
-        for (running_since, unwanted, stopping, expected) in [
-            (None, false, false, VmState::Booting),
-            (booted, false, false, VmState::Running),
-            (None, true, false, VmState::Draining),
-            (booted, true, false, VmState::Draining),
-            (booted, false, true, VmState::Draining),
-            (None, false, true, VmState::Draining),
-        ] {
-            let phase = Phase { running_since, unwanted, stopping };
-            assert_eq!(phase.state(), expected, "{phase:?}");
-        }
+    fn orders_are_events() {
+        let order = |action, warm| VmOrder { warm, ..VmOrder::new(VmId::numbered(1), action) };
+        let keep = [VmEvent::Released, VmEvent::Restored];
+        assert_eq!(events_of(None), keep);
+        assert_eq!(events_of(Some(&order(Action::Add, false))), keep);
+        let warm = events_of(Some(&order(Action::Add, true)));
+        assert_eq!(warm, [VmEvent::Held, VmEvent::Restored]);
+        let deleted = events_of(Some(&order(Action::Delete, false)));
+        assert_eq!(deleted, [VmEvent::Released, VmEvent::Deleted]);
+    }
+
+    #[test]
+    fn it_runs_from_the_moment_it_serves() {
+        let mut phase = Phase::default();
+        assert!(phase.happen(VmEvent::Held) && phase.happen(VmEvent::Booted));
+        assert_eq!((phase.life.state(), phase.running_since), (VmState::Booting, None));
+        assert!(phase.happen(VmEvent::Released));
+        let since = phase.running_since;
+        assert!(since.is_some() && phase.life.state() == VmState::Running);
+        assert!(phase.happen(VmEvent::Deleted) && !phase.happen(VmEvent::Deleted));
+        assert_eq!((phase.life.state(), phase.running_since), (VmState::Draining, since));
     }
 }

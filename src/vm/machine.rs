@@ -11,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::admission::{Admission, Place, Waiting};
-use super::body::Bounds;
+use super::body::{Bounds, Received};
 use super::job::{self, Job, Output};
 use super::ledger::Ledger;
 use super::life::Phase;
 use super::occupancy::Occupancy;
 use super::priority;
+use super::register::Register;
 use super::virtual_cpu::{JobPacer, VirtualCpu};
+use crate::domain::credits::Credits;
 use crate::domain::load::Served;
 use crate::http::Problem;
 use crate::units::Share;
@@ -35,6 +37,7 @@ pub(super) struct Machine {
     pub(super) admission: Arc<Admission>,
     pub(super) bodies: Bounds,
     pub(super) ledger: Ledger,
+    pub(super) register: Arc<Register>,
     /// Cancelled when work in progress is no longer waited for.
     pub(super) give_up: CancellationToken,
     started: Instant,
@@ -64,13 +67,21 @@ impl Machine {
             address,
             launched_at: Timestamp::now(),
             phase: watch::Sender::new(Phase::default()),
-            admission: Admission::new(instance_type.concurrency(), settings.longest_queue),
+            admission: Admission::new(
+                instance_type.concurrency(settings.requests_per_vcpu),
+                settings.longest_queue,
+            ),
             bodies: Bounds::new(settings.body_bytes, settings.all_bodies_bytes),
             ledger,
+            register: Arc::default(),
             give_up: CancellationToken::new(),
             started: Instant::now(),
             threads: NonZeroUsize::new(threads as usize).unwrap_or(NonZeroUsize::MIN),
-            cpu: Arc::new(VirtualCpu::new(instance_type.vcpus, settings.vcpu_share)),
+            cpu: Arc::new(VirtualCpu::new(
+                instance_type,
+                settings.vcpu_share,
+                settings.credit_scale,
+            )),
             occupancy: Mutex::new(Occupancy::new(vcpus, settings.report_every, Duration::ZERO)),
             served: Mutex::new(Served::default()),
             settings,
@@ -83,6 +94,10 @@ impl Machine {
     /// 503 while the VM boots, and when too many wait already.
     pub(super) fn let_in(&self) -> Result<Waiting, Problem> {
         if self.phase.borrow().running_since.is_none() {
+            if self.phase.borrow().life.is_held() {
+                let detail = format!("{} waits in the warm pool", self.settings.id);
+                return Err(Problem::retry_later(StatusCode::SERVICE_UNAVAILABLE, 1, detail));
+            }
             let left = self.settings.boot.saturating_sub(self.started.elapsed());
             let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
             let detail = format!("{} is booting", self.settings.id);
@@ -104,19 +119,24 @@ impl Machine {
         let _on_leaving = cancelled.clone().drop_guard();
         let machine = Arc::clone(self);
         on_own_thread(move || {
-            let done = machine.perform(&job, cancelled);
+            let Job { kind, head, body: Received { bytes, held } } = job;
+            let done = machine.perform(|run| job::perform(kind, &head, bytes, run), cancelled);
             // Before the answer, which tells the load without this request.
-            drop((job, place));
+            drop((held, place));
             done
         })
         .await
     }
 
-    fn perform(&self, job: &Job, cancelled: CancellationToken) -> Done {
+    fn perform(
+        &self,
+        job: impl FnOnce(&Run<'_>) -> Result<Output, Error>,
+        cancelled: CancellationToken,
+    ) -> Done {
         let _busy = Busy::begin(self);
         let pacer = JobPacer::new(Arc::clone(&self.cpu), cancelled);
         let run = Run { threads: self.threads, pacer: &pacer, limits: &self.settings.limits };
-        let mut result = job::perform(job, &run);
+        let mut result = job(&run);
         let total = result.as_ref().map_or(Duration::ZERO, |output| output.usage.cpu);
         if let Err(cancelled) = pacer.settle(total) {
             result = Err(cancelled.into());
@@ -136,6 +156,11 @@ impl Machine {
     /// What it has done so far.
     pub(super) fn served(&self) -> Served {
         *self.lock_served()
+    }
+
+    /// Its account of CPU credits; none for a type without.
+    pub(super) fn credits(&self) -> Option<Credits> {
+        self.cpu.credits()
     }
 
     /// The share of its vCPUs in use over the last report period.

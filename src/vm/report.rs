@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::complaint::Complaint;
 use super::machine::Machine;
+use super::memory::Meter;
 use crate::domain::load::Load;
 use crate::domain::vm::VmState;
 use crate::state::samples::Sample;
@@ -23,9 +23,9 @@ pub(super) async fn keep(machine: Arc<Machine>, folder: StateFolder, end: Cancel
     let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reporter =
-        Some(Reporter { folder, system: None, complaint: Complaint::about("reports") });
+        Some(Reporter { folder, memory: Meter::default(), complaint: Complaint::about("reports") });
     loop {
-        let state = phase.borrow_and_update().state();
+        let state = phase.borrow_and_update().life.state();
         reporter = write(&machine, state, reporter).await;
         tokio::select! {
             () = end.cancelled() => break,
@@ -56,13 +56,13 @@ async fn write(
 #[derive(Debug)]
 struct Reporter {
     folder: StateFolder,
-    system: Option<System>,
+    memory: Meter,
     complaint: Complaint,
 }
 
 impl Reporter {
     fn write(&mut self, machine: &Machine, state: VmState) {
-        let report = describe(machine, state, self.memory_bytes());
+        let report = describe(machine, state, self.memory.resident_bytes());
         let written = self.put(report);
         self.complaint.hear(&written);
     }
@@ -72,23 +72,12 @@ impl Reporter {
         self.folder.update_or(VmStateFile::default, |document| replace(document, report))?;
         self.folder.append_sample(&sample)
     }
-
-    /// Resident memory of this process, 0 where the system does not tell.
-    fn memory_bytes(&mut self) -> u64 {
-        if self.system.is_none() {
-            self.system = System::new().ok();
-        }
-        let Some(system) = &mut self.system else { return 0 };
-        let pid = Pid::from_u32(std::process::id());
-        let memory = ProcessRefreshKind::nothing().with_memory();
-        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, memory);
-        system.process(pid).map_or(0, sysinfo::Process::memory)
-    }
 }
 
 /// The VM as it is now.
 fn describe(machine: &Machine, state: VmState, memory_bytes: u64) -> VmReport {
     let counts = machine.admission.counts();
+    let credits = machine.credits();
     VmReport {
         id: machine.settings.id.clone(),
         state,
@@ -98,12 +87,14 @@ fn describe(machine: &Machine, state: VmState, memory_bytes: u64) -> VmReport {
         launched_at: machine.launched_at,
         running_since: machine.phase.borrow().running_since,
         reported_at: Timestamp::now(),
+        warm: machine.phase.borrow().life.is_held(),
         load: Load {
             cpu: machine.cpu_share(),
             memory_bytes,
             in_flight: counts.in_flight,
             queued: counts.queued,
-            cpu_credits: None,
+            cpu_credits: credits.map(|credits| credits.balance()),
+            surplus_credits: credits.map(|credits| credits.surplus()),
         },
         served: machine.served(),
         foreign: crate::state::xml::Foreign::default(),

@@ -6,7 +6,7 @@ use crate::http::Problem;
 
 /// The three workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Gaussian blur of a picture.
     Blur,
     /// Local histogram equalisation of a picture.
@@ -37,6 +37,8 @@ pub(super) enum Route {
     Test,
     /// `/health`.
     Health,
+    /// `/requests`: what it works on, for who asks this VM itself.
+    Requests,
     /// One of the workloads.
     Work(Kind),
 }
@@ -49,9 +51,17 @@ const WORKLOADS: [(&str, Kind); 3] =
 /// Workloads are found by the beginning of the path and take any method, as long as there is
 /// something to work on: existing clients depend on both.
 ///
+/// What a VM works on is not for the clients of a cluster: a request that a balancer hands on does
+/// not find it.
+///
 /// # Errors
 /// 404 for a path that nothing answers, 405 for a method that makes no sense there.
-pub(super) fn route(method: &Method, path: &str, has_body: bool) -> Result<Route, Problem> {
+pub(super) fn route(
+    method: &Method,
+    path: &str,
+    has_body: bool,
+    by_balancer: bool,
+) -> Result<Route, Problem> {
     if method == Method::OPTIONS {
         return Ok(Route::Preflight);
     }
@@ -68,6 +78,7 @@ pub(super) fn route(method: &Method, path: &str, has_body: bool) -> Result<Route
         "" => Route::Root,
         "/test" => Route::Test,
         "/health" => Route::Health,
+        "/requests" if !by_balancer => Route::Requests,
         _ => {
             let path: String = path.chars().take(80).collect();
             let detail = format!(
@@ -99,17 +110,21 @@ mod tests {
     use super::*;
 
     fn status(method: &Method, path: &str, has_body: bool) -> u16 {
-        route(method, path, has_body).map_or_else(|problem| problem.status.as_u16(), |_| 200)
+        route(method, path, has_body, true).map_or_else(|problem| problem.status.as_u16(), |_| 200)
     }
 
     #[test]
     fn workloads_are_found_by_the_beginning_of_the_path() {
         for path in ["/blurimage", "/blurimage/", "/blurimagefoo", "/blurimage/a/b"] {
-            assert_eq!(route(&Method::POST, path, true), Ok(Route::Work(Kind::Blur)), "{path}");
+            assert_eq!(
+                route(&Method::POST, path, true, true),
+                Ok(Route::Work(Kind::Blur)),
+                "{path}"
+            );
         }
-        let enhance = route(&Method::POST, "/enhanceimage/", true);
+        let enhance = route(&Method::POST, "/enhanceimage/", true, true);
         assert_eq!(enhance, Ok(Route::Work(Kind::Enhance)));
-        let raytrace = route(&Method::POST, "/raytracers", true);
+        let raytrace = route(&Method::POST, "/raytracers", true, true);
         assert_eq!(raytrace, Ok(Route::Work(Kind::Raytrace)));
         assert_eq!(status(&Method::POST, "/blur", true), 404);
         assert_eq!(status(&Method::POST, "/x/blurimage", true), 404);
@@ -127,7 +142,7 @@ mod tests {
     #[test]
     fn options_of_anything_is_a_preflight() {
         for path in ["/", "/blurimage", "/nothing/here", "*"] {
-            assert_eq!(route(&Method::OPTIONS, path, false), Ok(Route::Preflight), "{path}");
+            assert_eq!(route(&Method::OPTIONS, path, false, true), Ok(Route::Preflight), "{path}");
         }
     }
 
@@ -136,10 +151,12 @@ mod tests {
         for (path, expected) in
             [("/", Route::Root), ("/test", Route::Test), ("/health/", Route::Health)]
         {
-            assert_eq!(route(&Method::GET, path, false), Ok(expected));
-            assert_eq!(route(&Method::HEAD, path, false), Ok(expected));
+            assert_eq!(route(&Method::GET, path, false, true), Ok(expected));
+            assert_eq!(route(&Method::HEAD, path, false, true), Ok(expected));
             assert_eq!(status(&Method::POST, path, true), 405);
         }
         assert_eq!(status(&Method::GET, "/tests", false), 404);
+        assert_eq!(status(&Method::GET, "/requests", false), 404);
+        assert_eq!(route(&Method::GET, "/requests", false, false), Ok(Route::Requests));
     }
 }

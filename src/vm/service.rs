@@ -26,6 +26,7 @@ type Answer = Response<Full<Bytes>>;
 
 const PAGE: &str = include_str!("page.html");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The state of the VM, on answers to `/health`.
 const X_CUMULET_STATE: HeaderName = HeaderName::from_static("x-cumulet-state");
@@ -42,7 +43,8 @@ pub(super) async fn answer(machine: Arc<Machine>, request: Request<Incoming>) ->
     let mut call = Call::of(request.headers());
     let path = request.uri().path().to_owned();
     let has_body = !request.body().is_end_stream();
-    let mut answer = match route(request.method(), &path, has_body) {
+    let by_balancer = request.headers().contains_key(X_CUMULET_ATTEMPTS);
+    let mut answer = match route(request.method(), &path, has_body, by_balancer) {
         Ok(Route::Work(kind)) => work(&machine, kind, request, &mut call).await,
         Ok(small) => {
             let answer = read(&machine, small, request.headers());
@@ -139,13 +141,14 @@ fn read(machine: &Machine, route: Route, headers: &HeaderMap) -> Answer {
         }
         Route::Root if accept::names_html(headers) => content(HTML, PAGE),
         Route::Root => {
-            let (id, state) = (&machine.settings.id, machine.phase.borrow().state());
+            let (id, state) = (&machine.settings.id, machine.phase.borrow().life.state());
             content(TEXT, format!("{id} is {state}\n"))
         }
         Route::Test => content(TEXT, "OK"),
+        Route::Requests => content(JSON, machine.register.to_json().to_string()),
         Route::Health => {
             let mut answer = content(TEXT, format!("OK: {}", machine.cpu_share()));
-            let state = machine.phase.borrow().state().as_str();
+            let state = machine.phase.borrow().life.state().as_str();
             answer.headers_mut().insert(X_CUMULET_STATE, HeaderValue::from_static(state));
             answer
         }
@@ -196,6 +199,7 @@ async fn process(
             return Err(problem);
         }
     };
+    let inside = machine.register.enter(call.id.to_str().unwrap_or_default(), kind.as_str());
     let (head, body) = request.into_parts();
     let received = machine.bodies.receive(&head.headers, body).await;
     call.received = call.begin.elapsed();
@@ -203,6 +207,7 @@ async fn process(
     call.input_bytes = body.bytes.len() as u64;
     let place = waiting.place().await;
     call.queued = call.begin.elapsed().saturating_sub(call.received);
+    inside.begin();
     let job = Job { kind, head, body };
     let done = machine.work(job, place).await?;
     call.cpu = done.cpu;

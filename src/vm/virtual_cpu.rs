@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::credits::Credits;
+use crate::domain::instance_type::InstanceType;
 use crate::units::Share;
 use crate::workload::{Cancelled, Pacer};
 
@@ -48,6 +50,11 @@ impl Budget {
         Duration::from_secs_f64((-self.level / self.rate).clamp(0.0, 1e9))
     }
 
+    /// From now on it grows at another speed.
+    fn set_rate(&mut self, rate: f64) {
+        self.rate = rate.max(SLOWEST);
+    }
+
     fn refill(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.at);
         self.at += elapsed;
@@ -60,28 +67,88 @@ impl Budget {
 pub(super) struct VirtualCpu {
     started: Instant,
     /// None for a VM without limit.
-    budget: Option<Mutex<Budget>>,
+    allowance: Option<Mutex<Allowance>>,
+}
+
+/// What a VM may compute: a budget, whose rate follows from its CPU credits if it has any.
+#[derive(Debug)]
+struct Allowance {
+    budget: Budget,
+    account: Option<Account>,
+}
+
+/// The CPU credits of a VM.
+#[derive(Debug)]
+struct Account {
+    credits: Credits,
+    at: Duration,
+    /// How much of a core a vCPU is; more than 0.
+    share: f64,
+    /// How many times faster than the clock credits are earned and spent.
+    scale: f64,
+}
+
+impl Account {
+    /// Takes in `used` CPU time and the time since the last call. Returns CPU seconds per second
+    /// that may be used from now on.
+    fn advance(&mut self, used: Duration, now: Duration) -> f64 {
+        let elapsed = now.saturating_sub(self.at);
+        self.at += elapsed;
+        let scaled = |time: Duration, by: f64| {
+            Duration::try_from_secs_f64(time.as_secs_f64() * by).unwrap_or(Duration::MAX)
+        };
+        self.credits.advance(scaled(elapsed, self.scale), scaled(used, self.scale / self.share));
+        self.credits.speed() * self.share
+    }
+}
+
+impl Allowance {
+    fn charge(&mut self, used: Duration, now: Duration) -> Duration {
+        if let Some(account) = &mut self.account {
+            let rate = account.advance(used, now);
+            self.budget.refill(now);
+            self.budget.set_rate(rate);
+        }
+        self.budget.charge(used, now)
+    }
 }
 
 impl VirtualCpu {
-    /// So many vCPUs, each `share` of a core of this machine; `None` is no limit.
-    pub(super) fn new(vcpus: Option<u32>, share: Share) -> Self {
-        let budget =
-            |vcpus| Mutex::new(Budget::new(f64::from(vcpus) * share.get(), Duration::ZERO));
-        Self { started: Instant::now(), budget: vcpus.map(budget) }
+    /// Those of an instance type, each `share` of a core of this machine. CPU credits are earned
+    /// and spent `credit_scale` times faster than the clock goes.
+    pub(super) fn new(instance_type: &InstanceType, share: Share, credit_scale: f64) -> Self {
+        let account = instance_type.credit_rule().map(|rule| Account {
+            credits: Credits::new(rule),
+            at: Duration::ZERO,
+            share: share.get().max(SLOWEST),
+            scale: credit_scale,
+        });
+        let allowance = |vcpus| {
+            let budget = Budget::new(f64::from(vcpus) * share.get(), Duration::ZERO);
+            Mutex::new(Allowance { budget, account })
+        };
+        Self { started: Instant::now(), allowance: instance_type.vcpus.map(allowance) }
+    }
+
+    /// The account of CPU credits as it is now; none for a type without.
+    pub(super) fn credits(&self) -> Option<Credits> {
+        let mut allowance = lock(self.allowance.as_ref()?);
+        let account = allowance.account.as_mut()?;
+        account.advance(Duration::ZERO, self.started.elapsed());
+        Some(account.credits)
     }
 
     fn charge(&self, used: Duration) -> Duration {
-        match &self.budget {
-            Some(budget) => lock(budget).charge(used, self.started.elapsed()),
+        match &self.allowance {
+            Some(allowance) => lock(allowance).charge(used, self.started.elapsed()),
             None => Duration::ZERO,
         }
     }
 }
 
-/// A budget has no state in between: one that a panic left behind is as good as any.
-fn lock(budget: &Mutex<Budget>) -> std::sync::MutexGuard<'_, Budget> {
-    budget.lock().unwrap_or_else(PoisonError::into_inner)
+/// An allowance has no state in between: one that a panic left behind is as good as any.
+fn lock(allowance: &Mutex<Allowance>) -> std::sync::MutexGuard<'_, Allowance> {
+    allowance.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The pacer of one request. Its threads must be new ones: what a thread used before its first
@@ -162,6 +229,7 @@ fn thread_cpu() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::instance_type::built_in;
     use proptest::prelude::*;
 
     /// `threads` spinning threads in simulated time on a machine with a core for each: works a
@@ -221,6 +289,27 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_without_credits_computes_at_its_baseline_and_faster_once_it_has_some() {
+        let cpu = VirtualCpu::new(&a_type(Some(1), Some(0.1)), Share::ALL, 60.0);
+        let mut allowance = cpu.allowance.unwrap().into_inner().unwrap();
+        let mut spin = |from: Duration, seconds: u64| {
+            let (mut now, mut used) = (from, Duration::ZERO);
+            let chunk = Duration::from_millis(1);
+            while now < from + Duration::from_secs(seconds) {
+                now += chunk;
+                used += chunk;
+                now += allowance.charge(chunk, now);
+            }
+            used.as_secs_f64() / now.saturating_sub(from).as_secs_f64()
+        };
+        let at_first = spin(Duration::ZERO, 60);
+        assert!((at_first / 0.1 - 1.0).abs() < 0.05, "{at_first}");
+        // Ten minutes of rest are ten hours of earning: 60 credits, 36 s at full speed and more.
+        let rested = spin(Duration::from_mins(11), 30);
+        assert!((rested - 1.0).abs() < 0.05, "{rested}");
+    }
+
+    #[test]
     fn threads_below_their_share_are_never_held_back() {
         let mut budget = Budget::new(2.0, Duration::ZERO);
         for millisecond in 1..1_000 {
@@ -236,6 +325,18 @@ mod tests {
         assert!(pause.abs_diff(Duration::from_secs(1)) < Duration::from_millis(1), "{pause:?}");
     }
 
+    /// A type with that many vCPUs, burstable from `baseline` if there is one.
+    fn a_type(vcpus: Option<u32>, baseline: Option<f64>) -> InstanceType {
+        let earned = baseline.unwrap_or(0.0) * f64::from(vcpus.unwrap_or(0)) * 60.0;
+        InstanceType {
+            vcpus,
+            baseline: baseline.map(Share::saturating),
+            credits_per_hour: earned,
+            max_credits: 24.0 * earned,
+            ..built_in().remove("local").unwrap()
+        }
+    }
+
     fn spin_until(pacer: &JobPacer, charged: Duration) -> Result<(), Cancelled> {
         while pacer.charged() < charged {
             pacer.checkpoint()?;
@@ -245,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_held_back_thread_takes_the_time_that_its_share_takes() {
-        let cpu = Arc::new(VirtualCpu::new(Some(1), Share::saturating(0.2)));
+        let cpu = Arc::new(VirtualCpu::new(&a_type(Some(1), None), Share::saturating(0.2), 1.0));
         let pacer = JobPacer::new(cpu, CancellationToken::new());
         let begin = Instant::now();
         let done = std::thread::scope(|scope| {
@@ -258,7 +359,7 @@ mod tests {
 
     #[test]
     fn cancelling_wakes_a_thread_that_would_have_paused_for_minutes() {
-        let cpu = Arc::new(VirtualCpu::new(Some(1), Share::NONE));
+        let cpu = Arc::new(VirtualCpu::new(&a_type(Some(1), None), Share::NONE, 1.0));
         let cancelled = CancellationToken::new();
         let pacer = JobPacer::new(cpu, cancelled.clone());
         let done = std::thread::scope(|scope| {
@@ -271,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_vm_without_limit_is_charged_and_never_pauses() {
-        let cpu = Arc::new(VirtualCpu::new(None, Share::NONE));
+        let cpu = Arc::new(VirtualCpu::new(&a_type(None, None), Share::NONE, 1.0));
         let pacer = JobPacer::new(Arc::clone(&cpu), CancellationToken::new());
         assert_eq!(cpu.charge(Duration::from_secs(100)), Duration::ZERO);
         assert_eq!(pacer.settle(Duration::from_secs(5)), Ok(()));

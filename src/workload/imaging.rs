@@ -28,6 +28,7 @@ mod samples;
 mod simd;
 mod ticker;
 mod transpose;
+mod wbmp_files;
 
 pub use cost::nominal_work;
 pub use format::{Format, OutputFormat};
@@ -78,6 +79,9 @@ pub enum Refusal {
     /// JPEG and BMP files have no place for alpha.
     #[error("the picture has an alpha channel, which {} files cannot hold: ask for png", .0.name())]
     Alpha(Format),
+    /// WBMP files hold black and white alone.
+    #[error("WBMP files hold black and white alone, which no result is: ask for png")]
+    TwoLevels,
 }
 
 /// A decoded picture.
@@ -140,20 +144,18 @@ pub fn apply_with(
         usage: Usage::default(),
     };
     let Some(output_format) = output_format else {
-        processed.refusal = Some(Refusal::UnknownOutput);
-        processed.usage.cpu = thread_cpu_time().saturating_sub(start);
-        return Ok(processed);
+        return Ok(refuse(processed, Refusal::UnknownOutput, start));
     };
+    if output_format == Format::Wbmp {
+        return Ok(refuse(processed, Refusal::TwoLevels, start));
+    }
     let source = open(input, header)?;
     let layout = source.layout();
     processed.usage.work =
         nominal_work(filter, header.pixels(), layout.channels, header.format, Some(output_format));
     let result = Layout { channels: filters::result_channels(filter, layout.channels), ..layout };
     if result.channels == Channels::Rgba && !holds_alpha(output_format) {
-        processed.refusal = Some(Refusal::Alpha(output_format));
-        processed.output_format = None;
-        processed.usage.cpu = thread_cpu_time().saturating_sub(start);
-        return Ok(processed);
+        return Ok(refuse(processed, Refusal::Alpha(output_format), start));
     }
     let sink = create(output_format, result)?;
     let opened = thread_cpu_time().saturating_sub(start);
@@ -176,13 +178,55 @@ pub fn filter_with(
     let Picture { width, height, channels, samples } = picture;
     let layout = Layout { width: width as usize, height: height as usize, channels };
     let result = Layout { channels: filters::result_channels(filter, channels), ..layout };
-    let source = Box::new(Decoded::new(layout, samples));
+    let source = Box::new(Decoded::new(layout, samples, false));
     let sink = Box::new(Gather::new(result, |_, samples| Ok(std::mem::take(samples))));
     let (samples, cpu) = filters::run(instructions, filter, source, sink, run)?;
     Ok((Picture { width, height, channels: result.channels, samples }, cpu))
 }
 
-/// Reads a picture file, as [`apply`] does, without filtering it: for textures.
+/// A picture as colours alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Colors {
+    /// Columns of pixels.
+    pub width: u32,
+    /// Rows of pixels.
+    pub height: u32,
+    /// Rows from the top, without gaps: red, green, blue.
+    pub pixels: Vec<[u8; 3]>,
+}
+
+/// Reads a picture file for a texture. Alpha is dropped: the colour stored under it counts. Grey
+/// of 8 or 16 bits is taken for linear light and encoded as sRGB, as existing services do.
+///
+/// # Errors
+/// As for [`apply`], with the limit on textures.
+pub fn decode_colors(input: &[u8], run: &Run) -> Result<Colors, Error> {
+    let header = read_header(input, run.limits.texture_pixels, "texture_pixels")?;
+    let mut source = open(input, header)?;
+    let Layout { width, height, channels } = source.layout();
+    let is_linear = source.is_linear_grey();
+    let level = |grey: u8| if is_linear { grey::SRGB_OF_LINEAR[usize::from(grey)] } else { grey };
+    let mut pixels = Vec::with_capacity(width * height);
+    let stride = width * channels.count();
+    let mut rows = vec![0; stride * pipeline::STRIP.min(height)];
+    let mut ticker = Ticker::new(run.pacer);
+    for top in (0..height).step_by(pipeline::STRIP) {
+        let rows = &mut rows[..stride * pipeline::STRIP.min(height - top)];
+        source.read(rows, &mut ticker)?;
+        match channels {
+            Channels::Grey => pixels.extend(rows.iter().map(|grey| [level(*grey); 3])),
+            Channels::Rgb => pixels.extend_from_slice(rows.as_chunks::<3>().0),
+            Channels::Rgba => {
+                pixels.extend(rows.as_chunks::<4>().0.iter().map(|[r, g, b, _]| [*r, *g, *b]));
+            }
+        }
+        ticker.spend(rows.len() as u64)?;
+    }
+    let PictureHeader { width, height, .. } = header;
+    Ok(Colors { width, height, pixels })
+}
+
+/// Reads a picture file, as [`apply`] does, without filtering it.
 ///
 /// # Errors
 /// As for [`apply`], with the limit on textures.
@@ -215,8 +259,16 @@ pub fn encode(picture: &Picture, format: Format) -> Result<Vec<u8>, Error> {
     sink.finish()
 }
 
+/// Ends a request that has no result, begun at `start` of the thread's CPU time.
+fn refuse(mut processed: Processed, refusal: Refusal, start: Duration) -> Processed {
+    processed.refusal = Some(refusal);
+    processed.output_format = None;
+    processed.usage.cpu = thread_cpu_time().saturating_sub(start);
+    processed
+}
+
 const fn holds_alpha(format: Format) -> bool {
-    !matches!(format, Format::Jpeg | Format::Bmp)
+    !matches!(format, Format::Jpeg | Format::Bmp | Format::Wbmp)
 }
 
 /// The header of a picture that is not larger than allowed.
@@ -228,7 +280,7 @@ fn read_header(input: &[u8], pixels: u64, limit: &'static str) -> Result<Picture
             None => "it begins like none".to_owned(),
         };
         return Err(Error::Unsupported(format!(
-            "the input is no JPEG, PNG, GIF, BMP or TIFF picture: {what}"
+            "the input is no JPEG, PNG, GIF, BMP, TIFF or WBMP picture: {what}"
         )));
     };
     let name = format.name();
@@ -259,6 +311,7 @@ fn open(input: &[u8], header: PictureHeader) -> Result<Box<dyn RowSource + '_>, 
         Format::Gif => Box::new(gif_files::decode(input, header.pixels())?),
         Format::Bmp => Box::new(other_files::decode_bmp(input)?),
         Format::Tiff => Box::new(other_files::decode_tiff(input, header.pixels())?),
+        Format::Wbmp => Box::new(wbmp_files::open(input, header)?),
     };
     let Layout { width, height, .. } = decoded.layout();
     if (width, height) != (header.width as usize, header.height as usize) {
@@ -284,5 +337,6 @@ fn create(format: Format, layout: Layout) -> Result<Box<dyn RowSink>, Error> {
         Format::Tiff => Ok(Box::new(Gather::new(layout, |layout, samples| {
             other_files::encode_tiff(layout, samples)
         }))),
+        Format::Wbmp => Err(Error::Unprocessable(Refusal::TwoLevels.to_string())),
     }
 }

@@ -47,10 +47,11 @@ pub(crate) fn report(id: &str, state: VmState, address: &str, pid: u32) -> VmRep
         state,
         address: address.to_owned(),
         pid,
-        instance_type: "t2.micro".to_owned(),
+        instance_type: "local".to_owned(),
         launched_at: now,
         running_since: (state == VmState::Running).then_some(now),
         reported_at: now,
+        warm: false,
         load: Load::default(),
         served: Served::default(),
         foreign: Foreign::default(),
@@ -58,15 +59,7 @@ pub(crate) fn report(id: &str, state: VmState, address: &str, pid: u32) -> VmRep
 }
 
 pub(crate) fn order(id: &str, action: Action) -> VmOrder {
-    VmOrder {
-        id: id.parse().unwrap(),
-        action,
-        instance_type: None,
-        by: Some("operator".to_owned()),
-        since: None,
-        reason: None,
-        foreign: Foreign::default(),
-    }
+    VmOrder { by: Some("operator".to_owned()), ..VmOrder::new(id.parse().unwrap(), action) }
 }
 
 impl Cluster {

@@ -23,6 +23,8 @@ pub(crate) enum Act {
     Raw(Vec<u8>),
     /// Sends this and closes.
     RawThenClose(Vec<u8>),
+    /// Sends this, and from then on sends back whatever comes.
+    Switch(Vec<u8>),
     /// Closes without a byte.
     Close,
     /// Closes when the head is there, before the body is read.
@@ -31,7 +33,12 @@ pub(crate) enum Act {
     RawAtHead(Vec<u8>),
     /// Waits until it is released, then echoes.
     Wait,
+    /// Echoes with a pause in the middle of the answer, as long as work takes.
+    Halves,
 }
+
+/// How long the middle of an answer takes.
+const WORK: Duration = Duration::from_millis(10);
 
 type Script = dyn Fn(&Answer) -> Act + Send + Sync;
 
@@ -249,6 +256,14 @@ impl Shared {
                 None
             }
             Act::Close | Act::CloseAtHead | Act::RawAtHead(_) => None,
+            Act::Switch(bytes) => {
+                stream.get_mut().write_all(&bytes).await.ok()?;
+                let mut bytes = [0; 1024];
+                loop {
+                    let read = stream.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
+                    stream.get_mut().write_all(bytes.get(..read)?).await.ok()?;
+                }
+            }
             Act::Wait => {
                 let mut byte = [0];
                 tokio::select! {
@@ -261,10 +276,21 @@ impl Shared {
                 self.echo(request, stream).await
             }
             Act::Echo => self.echo(request, stream).await,
+            Act::Halves => {
+                let answer = self.answer(request);
+                let (first, second) = answer.split_at(answer.len() / 2);
+                stream.get_mut().write_all(first).await.ok()?;
+                tokio::time::sleep(WORK).await;
+                stream.get_mut().write_all(second).await.ok()
+            }
         }
     }
 
     async fn echo(&self, request: &Answer, stream: &mut BufReader<TcpStream>) -> Option<()> {
+        stream.get_mut().write_all(&self.answer(request)).await.ok()
+    }
+
+    fn answer(&self, request: &Answer) -> Vec<u8> {
         let length = self.id.len() + 1 + request.body.len();
         let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
         if !request.head.starts_with("HEAD ") {
@@ -272,6 +298,6 @@ impl Shared {
             bytes.push(b' ');
             bytes.extend_from_slice(&request.body);
         }
-        stream.get_mut().write_all(&bytes).await.ok()
+        bytes
     }
 }

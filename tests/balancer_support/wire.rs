@@ -33,6 +33,18 @@ impl Client {
         within(read_answer(&mut self.0, "GET")).await
     }
 
+    /// The head of the next answer, whatever it is.
+    pub(crate) async fn head(&mut self) -> Answer {
+        let head = within(read_head(&mut self.0)).await.expect("a head");
+        Answer { head, ..Answer::default() }
+    }
+
+    /// Sends nothing more, and stays to read.
+    pub(crate) async fn half_close(mut self) -> Option<Self> {
+        within(self.0.get_mut().shutdown()).await.ok()?;
+        Some(self)
+    }
+
     /// The status of an answer before the answer.
     pub(crate) async fn interim(&mut self) -> u16 {
         let head = within(read_head(&mut self.0)).await.expect("an interim answer");
@@ -57,6 +69,8 @@ impl Client {
 pub(crate) struct Answer {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    /// What followed the last chunk, line by line.
+    pub(crate) trailers: String,
     /// Whether the body ended as its head had announced.
     pub(crate) whole: bool,
 }
@@ -127,7 +141,7 @@ pub(crate) async fn read_body(
         let length: usize = length.parse().unwrap();
         message.whole = read_exactly(stream, &mut message.body, length).await;
     } else if message.header("transfer-encoding").is_some() {
-        message.whole = read_chunks(stream, &mut message.body).await.is_some();
+        message.whole = read_chunks(stream, message).await.is_some();
     } else if to_end {
         message.whole = stream.read_to_end(&mut message.body).await.is_ok();
     } else {
@@ -144,19 +158,32 @@ async fn read_exactly(
     matches!(limited.read_to_end(into).await, Ok(read) if read == length)
 }
 
-async fn read_chunks(stream: &mut BufReader<TcpStream>, into: &mut Vec<u8>) -> Option<()> {
+async fn read_chunks(stream: &mut BufReader<TcpStream>, message: &mut Answer) -> Option<()> {
     loop {
-        let mut line = Vec::new();
-        while !line.ends_with(b"\r\n") {
-            line.push(stream.read_u8().await.ok()?);
+        let line = read_line(stream).await?;
+        let size = line.trim().split(';').next().unwrap_or_default();
+        let length = usize::from_str_radix(size, 16).unwrap();
+        if length == 0 {
+            break;
         }
-        let length = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
-        if !read_exactly(stream, into, length).await {
+        if !read_exactly(stream, &mut message.body, length).await {
             return None;
         }
         stream.read_u16().await.ok()?;
-        if length == 0 {
+    }
+    loop {
+        let line = read_line(stream).await?;
+        if line == "\r\n" {
             return Some(());
         }
+        message.trailers.push_str(&line);
     }
+}
+
+async fn read_line(stream: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        line.push(stream.read_u8().await.ok()?);
+    }
+    Some(String::from_utf8(line).unwrap())
 }

@@ -4,6 +4,8 @@
 
 mod cluster;
 mod http;
+mod loading;
+mod machines;
 mod scaling;
 mod serving;
 mod steering;

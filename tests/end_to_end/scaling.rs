@@ -11,7 +11,7 @@ fn load_makes_the_fleet_grow_and_rest_makes_it_shrink_and_no_request_is_lost() {
         1,
         &[
             "--set",
-            "autoscaler.target_cpu=0.3",
+            "autoscaler.policy=target-tracking target=0.3",
             "--set",
             "autoscaler.maximum=3",
             "--set",

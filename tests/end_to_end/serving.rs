@@ -57,12 +57,12 @@ fn all_three_kinds_of_requests_come_back_as_pictures() {
     assert_eq!(cluster.stop(), Some(0));
     let metrics = std::fs::read_to_string(cluster.path().join("metrics.txt")).unwrap();
     assert_eq!(metrics.lines().count(), 3, "one line per request: {metrics}");
-    let log = std::fs::read_to_string(cluster.path().join("log/balancer.jsonl")).unwrap();
+    let log = std::fs::read_to_string(cluster.path().join("log/access.log")).unwrap();
     for answer in [&enhanced, &rendered] {
         let (id, vm) =
             (answer.header("x-request-id").unwrap(), answer.header("x-cumulet-vm").unwrap());
         let logged = log.lines().any(|line| line.contains(id) && line.contains(vm));
-        assert!(logged, "the balancer's log says that {vm} got {id}: {log}");
+        assert!(logged, "the access log says that {vm} got {id}: {log}");
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cumulet::domain::decision::{Action, Decision, Direction};
+use cumulet::domain::balancing::Policy;
+use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
-use cumulet::state::as_state::{AsStateFile, VmOrder};
-use cumulet::state::lb_state::{LbStateFile, LbTarget, LbTotals};
+use cumulet::state::as_state::{AsStateFile, Refresh, VmOrder};
+use cumulet::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::{Element, Foreign, Node};
 use cumulet::units::Share;
@@ -100,13 +101,15 @@ fn foreign() -> impl Strategy<Value = Foreign> {
 }
 
 fn load() -> impl Strategy<Value = Load> {
-    (share(), any::<u64>(), any::<u32>(), any::<u32>(), option::of(amount())).prop_map(
-        |(cpu, memory_bytes, in_flight, queued, cpu_credits)| Load {
+    let credits = (option::of(amount()), option::of(amount()));
+    (share(), any::<u64>(), any::<u32>(), any::<u32>(), credits).prop_map(
+        |(cpu, memory_bytes, in_flight, queued, (cpu_credits, surplus_credits))| Load {
             cpu,
             memory_bytes,
             in_flight,
             queued,
             cpu_credits,
+            surplus_credits,
         },
     )
 }
@@ -124,7 +127,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
         &[VmState::Booting, VmState::Running, VmState::Draining, VmState::Terminated][..],
     );
     let names = (text(), any::<u32>(), text());
-    let times = (time(), option::of(time()), time());
+    let times = (time(), option::of(time()), time(), any::<bool>());
     (state, names, times, load(), served(), foreign()).prop_map(
         move |(state, names, times, load, served, foreign)| VmReport {
             id: id.clone(),
@@ -135,6 +138,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
             launched_at: times.0,
             running_since: times.1,
             reported_at: times.2,
+            warm: times.3,
             load,
             served,
             foreign,
@@ -151,11 +155,21 @@ pub(crate) fn vm_state() -> impl Strategy<Value = VmStateFile> {
 fn order(id: VmId) -> impl Strategy<Value = VmOrder> {
     let action = proptest::sample::select(&[Action::Keep, Action::Add, Action::Delete][..]);
     let why = (option::of(text()), option::of(text()), option::of(time()), option::of(text()));
-    (action, why, foreign()).prop_map(
-        move |(action, (instance_type, by, since, reason), foreign)| VmOrder {
+    let more = (option::of(text()), any::<bool>(), any::<bool>(), option::of(any::<u32>()));
+    (action, why, more, foreign()).prop_map(
+        move |(
+            action,
+            (instance_type, by, since, reason),
+            (image, protected, warm, other),
+            foreign,
+        )| VmOrder {
             id: id.clone(),
             action,
             instance_type,
+            image,
+            protected,
+            warm,
+            replaces: other.map(|number| VmId::numbered(number.into())),
             by,
             since,
             reason,
@@ -164,27 +178,66 @@ fn order(id: VmId) -> impl Strategy<Value = VmOrder> {
     )
 }
 
+fn check() -> impl Strategy<Value = Check> {
+    let number = || -1e6..1e6;
+    let compared = (number(), any::<bool>());
+    (text(), number(), option::of(compared)).prop_map(|(name, value, compared)| match compared {
+        None => Check::input(&name, value),
+        Some((limit, holds)) => Check::compared(&name, value, limit, holds),
+    })
+}
+
+fn parameters() -> impl Strategy<Value = Vec<(String, String)>> {
+    vec(text(), 0..3)
+        .prop_map(|values| (1..).zip(values).map(|(n, v)| (format!("key{n}"), v)).collect())
+}
+
 fn decision() -> impl Strategy<Value = Decision> {
     let action = proptest::sample::select(&[Direction::Out, Direction::In, Direction::Hold][..]);
-    (time(), action, any::<u32>(), any::<u32>(), text())
-        .prop_map(|(at, action, from, to, reason)| Decision { at, action, from, to, reason })
+    ((time(), action, any::<u32>(), any::<u32>(), text()), vec(check(), 0..3)).prop_map(
+        |((at, action, from, to, reason), checks)| Decision {
+            at,
+            action,
+            from,
+            to,
+            reason,
+            checks,
+        },
+    )
 }
 
 /// Any ASState.xml.
 pub(crate) fn as_state() -> impl Strategy<Value = AsStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(order).collect::<Vec<_>>());
-    let bounds = (any::<u32>(), any::<u32>(), any::<u32>());
-    let head = (any::<u64>(), option::of(time()), text(), bounds, any::<bool>(), any::<u64>());
+    let bounds = ((any::<u32>(), option::of(any::<u32>())), any::<u32>(), any::<u32>());
+    let policy = (text(), parameters());
+    let balancing = option::of(proptest::sample::select(Policy::ALL.to_vec()));
+    let refresh = option::of((time(), share()))
+        .prop_map(|wish| wish.map(|(before, share)| Refresh { before, share }));
+    let head = (
+        any::<u64>(),
+        option::of(time()),
+        policy,
+        bounds,
+        (any::<bool>(), refresh, balancing),
+        any::<u64>(),
+    );
     (head, vms, vec(decision(), 0..3), foreign()).prop_map(|(head, vms, decisions, foreign)| {
-        let (seq, decided_at, policy, (desired, one, other), paused, last_vm) = head;
+        let (seq, decided_at, policy, (sizes, one, other), (paused, refresh, balancing), last_vm) =
+            head;
+        let ((policy, parameters), (desired, settled)) = (policy, sizes);
         AsStateFile {
             seq,
             decided_at,
             policy,
+            parameters,
             desired,
+            settled,
             minimum: one.min(other),
             maximum: one.max(other),
             paused,
+            refresh,
+            balancing,
             last_vm,
             vms,
             decisions,
@@ -215,19 +268,42 @@ fn totals() -> impl Strategy<Value = LbTotals> {
 fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
     let counts = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>());
     let amounts = (amount(), amount(), amount(), amount());
-    (any::<bool>(), text(), counts, amounts).prop_map(
-        move |(in_rotation, reason, (in_flight, served, failures, retries), amounts)| LbTarget {
-            id: id.clone(),
-            in_rotation,
+    let capacity = (option::of(any::<u32>()), amount(), amount(), amount())
+        .prop_map(|(cap, speed, weight, foreign)| LbCapacity { cap, speed, weight, foreign });
+    (any::<bool>(), text(), counts, amounts, (any::<u64>(), capacity)).prop_map(
+        move |(in_rotation, reason, counts, amounts, (ejections, capacity))| {
+            let (in_flight, served, failures, retries) = counts;
+            LbTarget {
+                id: id.clone(),
+                in_rotation,
+                reason,
+                in_flight,
+                outstanding_seconds: amounts.0,
+                served,
+                failures,
+                retries,
+                p50_ms: amounts.1,
+                p95_ms: amounts.2,
+                p99_ms: amounts.3,
+                ejections,
+                capacity,
+            }
+        },
+    )
+}
+
+fn choice() -> impl Strategy<Value = LbChoice> {
+    let words = (text(), text(), text(), "[a-z0-9-]{1,9}");
+    (time(), words, any::<u32>(), amount(), amount()).prop_map(
+        |(at, (request, workload, reason, vm), attempt, work_seconds, waited_ms)| LbChoice {
+            at,
+            request,
+            attempt,
+            workload,
+            work_seconds,
+            waited_ms,
+            vm: vm.parse().unwrap(),
             reason,
-            in_flight,
-            outstanding_seconds: amounts.0,
-            served,
-            failures,
-            retries,
-            p50_ms: amounts.1,
-            p95_ms: amounts.2,
-            p99_ms: amounts.3,
         },
     )
 }
@@ -235,9 +311,21 @@ fn target(id: VmId) -> impl Strategy<Value = LbTarget> {
 /// Any LBState.xml.
 pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
-    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text());
-    (head, totals(), vms, foreign()).prop_map(|(head, totals, vms, foreign)| {
-        let (seq, reported_at, address, pid, policy) = head;
-        LbStateFile { seq, reported_at, address, pid, policy, totals, vms, foreign }
+    let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text(), amount());
+    let lists = (vms, vec(choice(), 0..3));
+    (head, totals(), lists, foreign()).prop_map(|(head, totals, (vms, choices), foreign)| {
+        let (seq, reported_at, address, pid, policy, scheduling_delay_ms) = head;
+        LbStateFile {
+            seq,
+            reported_at,
+            address,
+            pid,
+            policy,
+            scheduling_delay_ms,
+            totals,
+            vms,
+            choices,
+            foreign,
+        }
     })
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use cumulet::domain::decision::Action;
 use cumulet::domain::vm::VmState;
 use cumulet::state::as_state::{AsStateFile, VmOrder};
-use cumulet::state::xml::Foreign;
 use cumulet::units::Share;
 use hyper::Method;
 use tokio::net::TcpStream;
@@ -17,13 +16,8 @@ use crate::harness::{
 /// Writes what should become of `vm-1`.
 fn order(server: &Server, action: Action) {
     let order = VmOrder {
-        id: "vm-1".parse().unwrap(),
-        action,
-        instance_type: None,
         by: Some("operator".to_owned()),
-        since: None,
-        reason: None,
-        foreign: Foreign::default(),
+        ..VmOrder::new("vm-1".parse().unwrap(), action)
     };
     server.state.update::<AsStateFile, _>(|file| file.vms = vec![order]).unwrap();
 }

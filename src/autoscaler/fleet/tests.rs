@@ -1,7 +1,7 @@
 use super::*;
 use crate::autoscaler::tests::{report, settings};
+use crate::domain::decision::Action;
 use crate::state::as_state::VmOrder;
-use crate::state::xml::Foreign;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -16,22 +16,18 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let orders = AsStateFile {
-            policy: scaling::TARGET_TRACKING.to_owned(),
+            policy: "target-tracking".to_owned(),
             minimum: 1,
             maximum: 20,
             vms: vec![VmOrder {
-                id: VmId::numbered(1),
-                action: Action::Keep,
-                instance_type: None,
                 by: Some("autoscaler".to_owned()),
-                since: None,
-                reason: None,
-                foreign: Foreign::default(),
+                ..VmOrder::new(VmId::numbered(1), Action::Keep)
             }],
             ..AsStateFile::default()
         };
-        let fleet = Fleet::new(settings());
-        Self { fleet, orders, start: Instant::now(), wall: Timestamp::now() }
+        let start = Instant::now();
+        let fleet = Fleet::new(Arc::new(settings()), start);
+        Self { fleet, orders, start, wall: Timestamp::now() }
     }
 
     /// VMState.xml is seen `at` seconds after the start; it was written `written` seconds after.
@@ -41,8 +37,8 @@ impl Story {
         self.fleet.observe(&file, self.start + at * SECOND, self.wall);
     }
 
-    fn judges(&self, at: u32) -> Verdict {
-        self.fleet.judge(&self.orders, self.start + at * SECOND, self.wall)
+    fn judges(&mut self, at: u32) -> Verdict {
+        self.fleet.judge(&self.orders, self.start + at * SECOND, self.wall).0
     }
 }
 
@@ -82,16 +78,18 @@ fn a_replaced_process_starts_from_nothing() {
 
 #[test]
 fn cooldowns_survive_a_restart_and_a_clock_set_back() {
-    let mut story = Story::new();
-    story.sees(0, 0, 1.0);
     for (seconds_ago, action) in [(3, "hold"), (-3600, "hold"), (11, "out")] {
+        let mut story = Story::new();
+        story.sees(0, 0, 1.0);
         story.orders.decisions = vec![crate::domain::decision::Decision {
             at: story.wall - jiff::SignedDuration::from_secs(seconds_ago),
             action: Direction::Out,
             from: 1,
             to: 1,
             reason: String::new(),
+            checks: Vec::new(),
         }];
+        story.fleet.past.recall(Some(&story.orders), &[], story.start, story.wall);
         let verdict = story.judges(0);
         assert_eq!(verdict.direction.as_str(), action, "{seconds_ago}: {}", verdict.reason);
     }
@@ -119,5 +117,6 @@ fn an_unknown_policy_holds_and_names_the_one_there_is() {
     story.orders.policy = "magic".to_owned();
     let verdict = story.judges(0);
     assert_eq!(verdict.direction, Direction::Hold);
-    assert_eq!(verdict.reason, "there is no policy called `magic`; there is target-tracking");
+    let reason = "there is no policy called `magic`; there is staffing, target-tracking, ";
+    assert!(verdict.reason.starts_with(reason), "{}", verdict.reason);
 }

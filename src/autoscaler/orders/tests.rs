@@ -4,15 +4,7 @@ use super::*;
 use crate::autoscaler::tests::{report, settings};
 
 fn orders(list: &[(&str, Action)]) -> AsStateFile {
-    let order = |(id, action): &(&str, Action)| VmOrder {
-        id: id.parse().unwrap(),
-        action: *action,
-        instance_type: None,
-        by: None,
-        since: None,
-        reason: None,
-        foreign: Foreign::default(),
-    };
+    let order = |(id, action): &(&str, Action)| VmOrder::new(id.parse().unwrap(), *action);
     AsStateFile { vms: list.iter().map(order).collect(), ..AsStateFile::default() }
 }
 
@@ -27,7 +19,8 @@ fn listed(file: &AsStateFile) -> Vec<String> {
 
 fn verdict(direction: Direction, from: u32, to: u32, victims: &[&str]) -> Verdict {
     let victims = victims.iter().map(|id| id.parse().unwrap()).collect();
-    Verdict { direction, from, to, victims, reason: "because".to_owned() }
+    let reason = "because".to_owned();
+    Verdict { direction, from, to, victims, reason, checks: Vec::new(), advice: None }
 }
 
 #[test]

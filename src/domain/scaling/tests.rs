@@ -3,14 +3,28 @@ use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn policy() -> TargetTracking {
-    TargetTracking {
-        target: Share::saturating(0.6),
-        warm_up: 5 * SECOND,
-        scale_out_cooldown: 10 * SECOND,
-        scale_in_cooldown: 60 * SECOND,
-        window: 15 * SECOND,
-    }
+const DEFAULTS: Defaults = Defaults {
+    target_cpu: Share::ALL,
+    warm_up: Duration::from_secs(5),
+    scale_out_cooldown: Duration::from_secs(10),
+    scale_in_cooldown: Duration::from_mins(1),
+    window: Duration::from_secs(15),
+};
+
+/// A policy as somebody would write it.
+#[track_caller]
+fn read(text: &str) -> Policy {
+    let (name, parameters) = named(text);
+    Policy::read(&name, &parameters, &DEFAULTS).unwrap_or_else(|error| panic!("{error}")).0
+}
+
+fn policy() -> Policy {
+    read("target-tracking target=0.6")
+}
+
+/// What the policy says of a fleet without a past.
+fn decide(policy: &Policy, situation: &Situation) -> Verdict {
+    super::decide(Ok(policy), situation, &History::default())
 }
 
 fn member(number: u64, running_for: Option<u64>, cpu: Option<f64>) -> Member {
@@ -19,7 +33,9 @@ fn member(number: u64, running_for: Option<u64>, cpu: Option<f64>) -> Member {
         running_for: running_for.map(Duration::from_secs),
         cpu: cpu.map(Share::saturating),
         in_flight: 0,
+        vcpus: 1.0,
         disposable: true,
+        protected: false,
     }
 }
 
@@ -28,9 +44,7 @@ fn fleet(shares: &[f64]) -> Situation {
         members: (1..).zip(shares).map(|(n, cpu)| member(n, Some(100 + n), Some(*cpu))).collect(),
         minimum: 1,
         maximum: 20,
-        paused: false,
-        since_out: None,
-        since_in: None,
+        ..Situation::default()
     }
 }
 
@@ -162,6 +176,7 @@ prop_compose! {
             members, minimum, maximum: minimum + above, paused,
             since_out: since_out.map(Duration::from_secs),
             since_in: since_in.map(Duration::from_secs),
+            ..Situation::default()
         }
     }
 }

@@ -92,6 +92,13 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// A number of either sign.
+    pub(in crate::state) fn number(&mut self, name: &'static str) -> Result<Option<f64>, Problem> {
+        self.optional(name, "a number", |text| {
+            text.parse().ok().filter(|value: &f64| value.is_finite())
+        })
+    }
+
     /// A number between 0 and 1.
     pub(in crate::state) fn share(&mut self, name: &'static str) -> Result<Option<Share>, Problem> {
         self.optional(name, "a number between 0 and 1", |text| text.parse().ok())

@@ -11,7 +11,7 @@ const fn decoding(format: Format) -> u64 {
         Format::Jpeg => 25,
         Format::Png => 60,
         Format::Gif => 50,
-        Format::Bmp | Format::Tiff => 15,
+        Format::Bmp | Format::Tiff | Format::Wbmp => 15,
     }
 }
 
@@ -21,7 +21,7 @@ const fn encoding(format: Format) -> u64 {
         Format::Jpeg => 15,
         Format::Png => 50,
         Format::Gif => 400,
-        Format::Bmp | Format::Tiff => 7,
+        Format::Bmp | Format::Tiff | Format::Wbmp => 7,
     }
 }
 

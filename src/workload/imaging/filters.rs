@@ -197,7 +197,7 @@ mod tests {
         let limits = Limits::default();
         let threads = NonZeroUsize::new(threads).expect("at least one");
         let settings = Run { threads, pacer, limits: &limits };
-        let source = Box::new(Decoded::new(layout, samples.to_vec()));
+        let source = Box::new(Decoded::new(layout, samples.to_vec(), false));
         let sink = Box::new(Gather::new(layout, |_, samples| Ok(samples.clone())));
         run(instructions, filter, source, sink, &settings).map(|(samples, _)| samples)
     }

@@ -1,6 +1,8 @@
 //! Kinds of picture files, and how an answer's label chooses one.
 
-/// A picture file format that is read and written here.
+use super::wbmp_files;
+
+/// A picture file format that is read here, and but for the last written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// JPEG (ITU-T T.81), baseline or progressive.
@@ -13,6 +15,8 @@ pub enum Format {
     Bmp,
     /// Tagged Image File Format; the first image.
     Tiff,
+    /// Wireless bitmap (WAP-237): black and white. Read, not written.
+    Wbmp,
 }
 
 impl Format {
@@ -28,7 +32,10 @@ impl Format {
             (b"MM\0*", Format::Tiff),
         ];
         let signed = SIGNATURES.iter().find(|(signature, _)| bytes.starts_with(signature));
-        signed.map(|(_, format)| *format).or_else(|| is_bitmap(bytes).then_some(Self::Bmp))
+        let signed = signed.map(|(_, format)| *format);
+        signed
+            .or_else(|| is_bitmap(bytes).then_some(Self::Bmp))
+            .or_else(|| wbmp_files::header(bytes).is_some().then_some(Self::Wbmp))
     }
 
     /// The media type (RFC 6838), for a `Content-Type` header.
@@ -40,6 +47,7 @@ impl Format {
             Self::Gif => "image/gif",
             Self::Bmp => "image/bmp",
             Self::Tiff => "image/tiff",
+            Self::Wbmp => "image/vnd.wap.wbmp",
         }
     }
 
@@ -52,6 +60,7 @@ impl Format {
             Self::Gif => "GIF",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
+            Self::Wbmp => "WBMP",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! GIF: the first frame, without the canvas around it.
 
-use super::rows::{Channels, Decoded, Layout};
+use super::rows::{Channels, Layout, RowSource};
+use super::ticker::Ticker;
 use crate::workload::Error;
 use std::num::NonZeroU64;
 
 /// Decodes the first frame; its size has been checked against the limits.
-pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Decoded, Error> {
+pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Indexed, Error> {
     let malformed = |reason: &dyn std::fmt::Display| {
         Error::Malformed(format!("the GIF picture cannot be read: {reason}"))
     };
@@ -19,15 +20,39 @@ pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Decoded, Error> {
     let frame = frame.ok_or_else(|| malformed(&"it has no frame"))?;
     let palette = frame.palette.as_ref().or(everywhere.as_ref());
     let palette = palette.ok_or_else(|| malformed(&"it has no palette"))?;
-    let (colours, _) = palette.as_chunks::<3>();
-    let colour = |index: &u8| colours.get(usize::from(*index)).copied().unwrap_or_default();
-    let samples = frame.buffer.iter().flat_map(colour).collect();
+    let (known, _) = palette.as_chunks::<3>();
     let layout = Layout {
         width: usize::from(frame.width),
         height: usize::from(frame.height),
         channels: Channels::Rgb,
     };
-    Ok(Decoded::new(layout, samples))
+    let colors = std::array::from_fn(|index| known.get(index).copied().unwrap_or_default());
+    Ok(Indexed { layout, colors, indices: frame.buffer.to_vec(), given: 0 })
+}
+
+/// A decoded frame: a byte a pixel, and what they mean.
+pub(super) struct Indexed {
+    layout: Layout,
+    colors: [[u8; 3]; 256],
+    indices: Vec<u8>,
+    /// Pixels already given out.
+    given: usize,
+}
+
+impl RowSource for Indexed {
+    fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    fn read(&mut self, rows: &mut [u8], _: &mut Ticker) -> Result<(), Error> {
+        let pixels = rows.as_chunks_mut::<3>().0;
+        let indices = &self.indices[self.given..self.given + pixels.len()];
+        self.given += pixels.len();
+        for (pixel, index) in pixels.iter_mut().zip(indices) {
+            *pixel = self.colors[usize::from(*index)];
+        }
+        Ok(())
+    }
 }
 
 /// Encodes a picture: grey exactly, colours through a palette of 256 chosen for it.

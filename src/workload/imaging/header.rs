@@ -1,9 +1,9 @@
 //! Reads a picture's size from the first bytes of its file, without decoding it.
 
-use super::Format;
+use super::{Format, wbmp_files};
 
 /// What the first bytes of a picture file say about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PictureHeader {
     /// The file format.
     pub format: Format,
@@ -34,6 +34,7 @@ pub fn probe_header(bytes: &[u8]) -> Option<PictureHeader> {
         Format::Gif => gif(bytes)?,
         Format::Bmp => bmp(bytes)?,
         Format::Tiff => tiff(bytes)?,
+        Format::Wbmp => wbmp_files::header(bytes)?.size,
     };
     Some(PictureHeader { format, width, height })
 }

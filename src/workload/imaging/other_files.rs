@@ -55,7 +55,8 @@ fn decode(decoder: impl ImageDecoder, format: Format) -> Result<Decoded, Error> 
         Error::Unsupported(format!("{name} pictures with {given:?} pixels are not read here"))
     })?;
     let layout = Layout { width: width as usize, height: height as usize, channels };
-    Ok(Decoded::new(layout, samples))
+    let is_linear_grey = channels == Channels::Grey && given == ColorType::L8;
+    Ok(Decoded::new(layout, samples, is_linear_grey))
 }
 
 /// Brings decoded samples to eight bits and one, three or four channels, like those of PNG.

@@ -47,13 +47,17 @@ impl Decoder<'_> {
         let mut samples = vec![0; size];
         self.reader.next_frame(&mut samples).map_err(|error| malformed(&error))?;
         let (_, samples) = arrange(&self.reader, &samples);
-        Ok(Decoded::new(self.layout, samples.into_owned()))
+        Ok(Decoded::new(self.layout, samples.into_owned(), self.is_linear_grey()))
     }
 }
 
 impl RowSource for Decoder<'_> {
     fn layout(&self) -> Layout {
         self.layout
+    }
+
+    fn is_linear_grey(&self) -> bool {
+        self.layout.channels == Channels::Grey && self.reader.info().bit_depth == BitDepth::Eight
     }
 
     fn read(&mut self, rows: &mut [u8], ticker: &mut Ticker) -> Result<(), Error> {

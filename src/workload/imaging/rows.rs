@@ -45,6 +45,12 @@ impl Channels {
 pub(super) trait RowSource: Send {
     fn layout(&self) -> Layout;
 
+    /// Whether grey samples are linear light as it was stored, which turns brighter where it is
+    /// made into colours.
+    fn is_linear_grey(&self) -> bool {
+        false
+    }
+
     /// Fills `rows`, a whole number of rows, with the next ones.
     fn read(&mut self, rows: &mut [u8], ticker: &mut Ticker) -> Result<(), Error>;
 }
@@ -62,19 +68,24 @@ pub(super) trait RowSink: Send {
 pub(super) struct Decoded {
     pub(super) layout: Layout,
     pub(super) samples: Vec<u8>,
+    is_linear_grey: bool,
     /// Bytes already given out.
     given: usize,
 }
 
 impl Decoded {
-    pub(super) fn new(layout: Layout, samples: Vec<u8>) -> Self {
-        Self { layout, samples, given: 0 }
+    pub(super) fn new(layout: Layout, samples: Vec<u8>, is_linear_grey: bool) -> Self {
+        Self { layout, samples, is_linear_grey, given: 0 }
     }
 }
 
 impl RowSource for Decoded {
     fn layout(&self) -> Layout {
         self.layout
+    }
+
+    fn is_linear_grey(&self) -> bool {
+        self.is_linear_grey
     }
 
     fn read(&mut self, rows: &mut [u8], _: &mut Ticker) -> Result<(), Error> {

@@ -9,7 +9,9 @@ mod words;
 use super::scene::{
     Finish, Geometry, Lens, Light, Pigment, Plane, Rgb, Scene, Shape, Sphere, Triangle,
 };
-use crate::workload::{Error, Limits};
+use crate::workload::{Error, FullSpeed, Limits, Pacer};
+#[cfg(test)]
+pub(super) use words::PACE;
 use words::Words;
 
 /// Numbers of a shape that is read but never drawn, except for `polyhedron`, which says itself.
@@ -17,15 +19,23 @@ const INVISIBLE: [(&[u8], usize); 5] =
     [(b"cylinder", 7), (b"cone", 7), (b"disc", 7), (b"parallelogram", 9), (b"bezier", 48)];
 
 impl Scene {
+    /// Reads a scene from its text, at full speed.
+    ///
+    /// # Errors
+    /// Those of [`Scene::read`], but for the last.
+    pub fn parse(text: &[u8], limits: &Limits) -> Result<Self, Error> {
+        Self::read(text, limits, &FullSpeed)
+    }
+
     /// Reads a scene from its text.
     ///
     /// # Errors
     /// [`Error::Malformed`] names the word, its line and column, what was expected and what was
     /// found. [`Error::Unprocessable`] for a shape whose pigment or finish does not exist.
     /// [`Error::TooLarge`] for more shapes, pigments or finishes than `limits.primitives`, or more
-    /// lights than `limits.lights`.
-    pub fn parse(text: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let mut words = Words::new(text);
+    /// lights than `limits.lights`. [`Error::Cancelled`].
+    pub fn read(text: &[u8], limits: &Limits, pacer: &dyn Pacer) -> Result<Self, Error> {
+        let mut words = Words::new(text, pacer);
         let lens = Lens {
             eye: words.point("the eye")?,
             center: words.point("the point looked at")?,
@@ -103,6 +113,7 @@ fn list<T>(
     // A count may lie; room is made only for what the rest of the text can hold.
     let mut items = Vec::with_capacity(count.min(words.bytes_left() / kind.least_bytes));
     for number in 0..count {
+        words.pace()?;
         words.enter(kind.item, number, count);
         items.push(item(words)?);
     }
@@ -205,6 +216,7 @@ fn geometry(words: &mut Words<'_>) -> Result<Option<Geometry>, Error> {
         ])),
         b"polyhedron" => {
             for _ in 0..words.integer("the polyhedron's number of faces (a whole number)")? {
+                words.pace()?;
                 four(words, "a face of the polyhedron")?;
             }
             return Ok(None);

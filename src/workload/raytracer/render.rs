@@ -10,7 +10,7 @@ use super::scene::{Finish, Lens, Scene, Shape};
 use super::texture::{self, Texture};
 use super::tiles;
 use super::world::World;
-use crate::workload::{Cancelled, Error, Instructions, Limits, Pacer, Run, Usage};
+use crate::workload::{Cancelled, Error, Instructions, Pacer, Run, Usage};
 
 /// A picture to be made.
 #[derive(Debug, Clone, Copy)]
@@ -155,9 +155,9 @@ impl Prepared {
     /// Those of [`Scene::parse`]; [`Error::Unprocessable`] for a texture that is missing or
     /// unreadable; [`Error::TooLarge`] for one beyond the limits; [`Error::Cancelled`].
     pub fn new(scene: &[u8], texmap: Option<&[u8]>, run: &Run<'_>) -> Result<Self, Error> {
-        let scene = Scene::parse(scene, run.limits)?;
+        let scene = Scene::read(scene, run.limits, run.pacer)?;
         run.pacer.checkpoint()?;
-        let texture = load_texture(&scene, texmap, run.limits)?;
+        let texture = load_texture(&scene, texmap, run)?;
         Ok(Self::arrange(scene, texture, LEAST, run.pacer)?)
     }
 
@@ -245,7 +245,7 @@ pub fn render(request: &RenderRequest<'_>, run: &Run<'_>) -> Result<Rendered, Er
 fn load_texture(
     scene: &Scene,
     texmap: Option<&[u8]>,
-    limits: &Limits,
+    run: &Run<'_>,
 ) -> Result<Option<Texture>, Error> {
     if !scene.needs_texture() {
         return Ok(None);
@@ -257,7 +257,7 @@ fn load_texture(
                 .to_owned(),
         )
     })?;
-    texture::decode(bytes, limits).map(Some)
+    texture::decode(bytes, run).map(Some)
 }
 
 #[cfg(test)]

@@ -194,9 +194,11 @@ pub(super) fn shade<S: Simd>(
             "Index 0 out of bounds for length 0: the scene has no light.".to_owned(),
         ));
     };
-    simd.run(Shade { simd, world, hits, ambient, lights, sink });
-    Ok(())
+    simd.run(Shade { simd, world, hits, ambient, lights, sink })
 }
+
+/// Lights between two looks at the clock: each may take a test against every shape.
+const LIGHTS_A_LOOK: usize = 8;
 
 /// Arguments of [`shade_lit`].
 struct Shade<'a, 'b, S> {
@@ -209,12 +211,12 @@ struct Shade<'a, 'b, S> {
 }
 
 impl<S: Simd> Task for Shade<'_, '_, S> {
-    type Output = ();
+    type Output = Result<(), Error>;
 
     #[inline(always)]
-    fn work(self) {
+    fn work(self) -> Result<(), Error> {
         let Self { simd, world, hits, ambient, lights, sink } = self;
-        shade_lit(simd, world, hits, ambient, lights, sink);
+        shade_lit(simd, world, hits, ambient, lights, sink)
     }
 }
 
@@ -226,7 +228,7 @@ fn shade_lit<S: Simd>(
     ambient: &Light,
     lights: &[Light],
     sink: &mut Sink<'_>,
-) {
+) -> Result<(), Error> {
     let looks = Looks::of(world, hits);
     let point = each!(axis => simd.load(&hits.point[axis]));
     let zero = simd.splat_single(0.0);
@@ -248,7 +250,10 @@ fn shade_lit<S: Simd>(
         let light = simd.splat_single(ambient.color[channel]) * glow.clamp();
         S::S::select(glows, (zero + shading.pigment[channel] * light).clamp(), zero)
     });
-    for light in lights {
+    for (number, light) in lights.iter().enumerate() {
+        if number % LIGHTS_A_LOOK == LIGHTS_A_LOOK - 1 {
+            (sink.pause)(&sink.effort.counters)?;
+        }
         add_light(simd, world, &shading, light, &mut color, sink);
     }
     let color = each!(channel => color[channel].to_array());
@@ -259,6 +264,7 @@ fn shade_lit<S: Simd>(
         reflect(simd, &shading, hits, &looks, sink);
         refract(simd, &shading, hits, &looks, sink);
     }
+    Ok(())
 }
 
 #[inline(always)]

@@ -122,7 +122,12 @@ pub(super) struct Sink<'a> {
     /// Streams for reflected and refracted rays, if there are to be any.
     pub(super) next: Option<&'a mut [Stream; 2]>,
     pub(super) effort: &'a mut Effort,
+    /// Called now and then, with what was done so far.
+    pub(super) pause: Pause<'a>,
 }
+
+/// Lets a pacer have a say.
+pub(super) type Pause<'a> = &'a mut dyn FnMut(&Counters) -> Result<(), Error>;
 
 impl Sink<'_> {
     #[inline(always)]
@@ -168,7 +173,7 @@ impl Waves {
         &mut self,
         simd: S,
         world: &World,
-        pause: &mut impl FnMut(&Counters) -> Result<(), Error>,
+        pause: Pause<'_>,
     ) -> Result<(), Error> {
         self.effort.counters.primary += self.streams[0].len() as u64;
         for depth in 0..=LAST_DEPTH {
@@ -186,8 +191,9 @@ impl Waves {
                     nodes: &mut self.nodes,
                     next: (depth < LAST_DEPTH).then_some(&mut self.next),
                     effort: &mut self.effort,
+                    pause,
                 };
-                trace_stream(simd, world, stream, start, &mut sink, pause)?;
+                trace_stream(simd, world, stream, start, &mut sink)?;
             }
             std::mem::swap(&mut self.streams, &mut self.next);
             self.next.iter_mut().for_each(Stream::clear);
@@ -239,7 +245,6 @@ fn trace_stream<S: Simd>(
     stream: &Stream,
     start: usize,
     sink: &mut Sink<'_>,
-    pause: &mut impl FnMut(&Counters) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut pending = Hits::default();
     for (batch, packets) in stream.packets.chunks(BATCH).enumerate() {
@@ -247,7 +252,7 @@ fn trace_stream<S: Simd>(
         let rays = (packets.len() * LANES).min(stream.length - done);
         let node = start + done;
         simd.run(Batch { simd, world, packets, rays, node, pending: &mut pending, sink })?;
-        pause(&sink.effort.counters)?;
+        (sink.pause)(&sink.effort.counters)?;
     }
     shade(simd, world, &pending, sink)
 }

@@ -263,6 +263,10 @@ impl RowSource for Decoder<'_> {
         self.layout
     }
 
+    fn is_linear_grey(&self) -> bool {
+        self.layout.channels == Channels::Grey
+    }
+
     fn read(&mut self, rows: &mut [u8], ticker: &mut Ticker) -> Result<(), Error> {
         if !self.started {
             self.start(ticker)?;

@@ -23,7 +23,7 @@ pub(super) fn open(input: &[u8]) -> Result<Decoded, Error> {
     let layout = Layout { width: width as usize, height: height as usize, channels };
     let mut samples = vec![0; layout.stride() * layout.height];
     decoder.read_image(&mut samples).map_err(reason)?;
-    Ok(Decoded::new(layout, samples))
+    Ok(Decoded::new(layout, samples, channels == Channels::Grey))
 }
 
 /// Whether the last scan has no end of image behind it (T.81, section B.1.1.3). The decoder would

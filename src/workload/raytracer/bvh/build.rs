@@ -203,7 +203,9 @@ impl<B: Block> Builder<'_, B> {
         let bin = cheapest(&bins)?;
         let sides = [&bins[..=bin], &bins[bin + 1..]].map(|side| {
             let mut all = Bounds::NOTHING;
-            side.iter().for_each(|(bounds, _)| all.include(bounds));
+            for (bounds, _) in side {
+                all.include(bounds);
+            }
             all
         });
         Some((Cut { bin, ..cut }, sides))

@@ -148,6 +148,31 @@ fn long_words_are_shortened_in_errors() {
     assert!(error.len() < 300 && error.contains('…'), "{error}");
 }
 
+/// Counts how often it is asked, and gives up at the fifth time.
+struct Fifth(std::sync::atomic::AtomicUsize);
+
+impl Pacer for Fifth {
+    fn checkpoint(&self) -> Result<(), crate::workload::Cancelled> {
+        let before = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if before < 4 { Ok(()) } else { Err(crate::workload::Cancelled) }
+    }
+}
+
+#[test]
+fn reading_a_long_scene_can_be_given_up() {
+    let ask = |text: &str| {
+        let pacer = Fifth(0.into());
+        let scene = Scene::read(text.as_bytes(), &Limits::default(), &pacer).map(drop);
+        (scene, pacer.0.into_inner())
+    };
+    let faces = format!("1 0 0 polyhedron 900000 {}", "0 1 0 1 ".repeat(900_000));
+    let spheres = format!("90000 {}", "0 0 sphere 1 2 3 4 ".repeat(90_000));
+    for long in [scene(&faces), scene(&spheres)] {
+        assert_eq!(ask(&long), (Err(Error::Cancelled), 5));
+    }
+    assert_eq!(ask(&scene("1 0 0 sphere 1 2 3 4")), (Ok(()), 0));
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text: Vec<u8>) {

@@ -1,10 +1,13 @@
 //! Splits a scene's text into words and says exactly where it went wrong.
 
-use crate::workload::Error;
 use crate::workload::raytracer::vector::Vector;
+use crate::workload::{Cancelled, Error, Pacer};
 
 /// How much of an unexpected word an error shows, in bytes.
 const SHOWN: usize = 40;
+
+/// Bytes of text between two calls of the pacer: about half a millisecond.
+pub(in crate::workload::raytracer) const PACE: usize = 64 << 10;
 
 /// The words of a text, one after another.
 pub(super) struct Words<'a> {
@@ -17,11 +20,23 @@ pub(super) struct Words<'a> {
     count: usize,
     /// The item being read, for errors: what, which one from 0, of how many.
     item: Option<(&'static str, usize, usize)>,
+    pacer: &'a dyn Pacer,
+    /// Where the pacer was last called.
+    paced: usize,
 }
 
 impl<'a> Words<'a> {
-    pub(super) const fn new(text: &'a [u8]) -> Self {
-        Self { text, position: 0, start: 0, count: 0, item: None }
+    pub(super) const fn new(text: &'a [u8], pacer: &'a dyn Pacer) -> Self {
+        Self { text, position: 0, start: 0, count: 0, item: None, pacer, paced: 0 }
+    }
+
+    /// Lets the pacer have a say now and then. Called between things of bounded length.
+    pub(super) fn pace(&mut self) -> Result<(), Cancelled> {
+        if self.position - self.paced < PACE {
+            return Ok(());
+        }
+        self.paced = self.position;
+        self.pacer.checkpoint()
     }
 
     /// How much text is left to read.

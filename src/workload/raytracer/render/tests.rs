@@ -2,7 +2,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::workload::FullSpeed;
+use crate::workload::{FullSpeed, Limits};
 
 const SCENE: &str = "0 1 6 0 0 0 0 1 0 50
 2 0 0 0 .3 .3 .3 1 0 0 5 5 5 1 1 1 1 0 0
@@ -98,6 +98,22 @@ fn a_scene_of_no_size_is_all_background() {
         let rendered = render(&request(SCENE, view), &run_with(1, &FullSpeed, &limits)).unwrap();
         assert_eq!(rendered.rgb(), [128; 60]);
     }
+}
+
+#[test]
+fn many_lights_over_many_shapes_do_not_delay_giving_up() {
+    let lights = "0 5 0 1 1 1 1 0 0 ".repeat(800);
+    let planes = "0 0 plane 0 1 0 1000 ".repeat(20_000);
+    let scene = format!(
+        "0 0 5 0 0 0 0 1 0 9 800 {lights} 1 solid 1 1 1 1 .2 .6 .4 9 0 0 1 20001 \
+         0 0 sphere 0 0 0 1 {planes}"
+    );
+    let limits = Limits::default();
+    let shapes = scene.len() / super::super::parse::PACE;
+    // One pixel: a single batch of rays, whose lights alone are worth several checkpoints.
+    let pacer = StopAfter(AtomicU32::new(u32::try_from(shapes).unwrap() + 4));
+    let result = render(&request(&scene, View::full(1, 1)), &run_with(1, &pacer, &limits));
+    assert_eq!(result.unwrap_err(), Error::Cancelled);
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! Requests that kill: one that has taken two VMs with it must not take the rest.
+//!
+//! A VM that dies takes all its requests with it, and at most one of them is to blame. So the blame
+//! is shared among them, and a request is condemned when it was alone on two VMs that died, or on
+//! any three. Condemned bytes are remembered for a while, and refused when they come again, unless
+//! so many others were there that it proves nothing.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How long condemned bytes are refused.
+pub const REFUSED_FOR: Duration = Duration::from_mins(1);
+/// So many are remembered; the oldest are forgotten first.
+const REMEMBERED: usize = 256;
+/// Of blame below this one cannot tell the killer from those who stood beside it.
+const PROOF: f64 = 1.0;
+
+/// What a request has to do with the deaths of VMs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Suspicion {
+    deaths: u32,
+    blame: f64,
+}
+
+impl Suspicion {
+    /// A VM died while it had this request and `others` besides.
+    pub fn add_death(&mut self, others: u32) {
+        self.deaths += 1;
+        self.blame += 1.0 / (f64::from(others) + 1.0);
+    }
+
+    /// How many VMs died while they had it.
+    pub fn deaths(&self) -> u32 {
+        self.deaths
+    }
+
+    /// Whether it must not be sent to another VM.
+    pub fn is_condemned(&self) -> bool {
+        self.deaths >= 3 || (self.deaths == 2 && self.blame >= 2.0)
+    }
+
+    /// Whether the same bytes are to be refused too.
+    pub fn is_proven(&self) -> bool {
+        self.is_condemned() && self.blame >= PROOF
+    }
+}
+
+/// The condemned bytes, by a hash of method, path and body. Times are since any one moment.
+#[derive(Debug, Default)]
+pub struct Quarantine {
+    until: HashMap<u64, Duration>,
+}
+
+impl Quarantine {
+    /// Whether nobody is refused, so that no hash need be computed.
+    pub fn is_empty(&mut self, now: Duration) -> bool {
+        self.until.retain(|_, until| *until > now);
+        self.until.is_empty()
+    }
+
+    /// Refuses these bytes from now on.
+    pub fn add(&mut self, hash: u64, now: Duration) {
+        let oldest = self.until.iter().min_by_key(|(_, until)| **until).map(|(hash, _)| *hash);
+        if let Some(oldest) = oldest.filter(|_| self.until.len() >= REMEMBERED) {
+            self.until.remove(&oldest);
+        }
+        self.until.insert(hash, now.saturating_add(REFUSED_FOR));
+    }
+
+    /// For how long these bytes are still refused.
+    pub fn refuses(&self, hash: u64, now: Duration) -> Option<Duration> {
+        self.until
+            .get(&hash)
+            .and_then(|until| until.checked_sub(now))
+            .filter(|left| !left.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn after(deaths: &[u32]) -> Suspicion {
+        let mut suspicion = Suspicion::default();
+        deaths.iter().for_each(|others| suspicion.add_death(*others));
+        suspicion
+    }
+
+    #[test]
+    fn alone_on_two_dead_vms_is_proof_and_a_crowd_is_not() {
+        let cases: &[(&[u32], bool, bool)] = &[
+            (&[], false, false),
+            (&[0], false, false),
+            (&[0, 0], true, true),
+            (&[0, 1], false, false),
+            (&[3, 3], false, false),
+            (&[2, 2, 2], true, true),
+            (&[9, 9, 9], true, false),
+        ];
+        for (deaths, condemned, proven) in cases {
+            let suspicion = after(deaths);
+            let found = (suspicion.is_condemned(), suspicion.is_proven());
+            assert_eq!(found, (*condemned, *proven), "{deaths:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_refused_for_a_while() {
+        let mut quarantine = Quarantine::default();
+        let now = Duration::from_secs(5);
+        assert!(quarantine.is_empty(now));
+        quarantine.add(7, now);
+        assert!(!quarantine.is_empty(now));
+        assert_eq!(quarantine.refuses(7, now), Some(REFUSED_FOR));
+        assert_eq!(quarantine.refuses(8, now), None);
+        assert_eq!(quarantine.refuses(7, now + REFUSED_FOR), None);
+        assert!(quarantine.is_empty(now + REFUSED_FOR));
+    }
+
+    proptest! {
+        #[test]
+        fn memory_is_bounded_and_the_last_is_in_it(hashes in proptest::collection::vec(any::<u64>(), 1..600)) {
+            let mut quarantine = Quarantine::default();
+            for (second, hash) in (0..).zip(&hashes) {
+                let now = Duration::from_millis(second);
+                quarantine.add(*hash, now);
+                prop_assert!(quarantine.refuses(*hash, now).is_some());
+                prop_assert!(quarantine.until.len() <= REMEMBERED);
+            }
+        }
+
+        #[test]
+        fn no_more_than_three_vms_die_of_one_request(others in proptest::collection::vec(0_u32..9, 3)) {
+            prop_assert!(after(&others).is_condemned());
+            prop_assert!(!after(&others[..1]).is_condemned());
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! So many requests per VM: the rule of queue workers.
+//!
+//! As event-driven autoscalers for containers apply it to a queue (<https://keda.sh/docs/latest/scalers/aws-sqs/>,
+//! `queueLength` and `scaleOnInFlight`), with the cooldown before fewer.
+
+use std::time::Duration;
+
+use super::history::History;
+use super::parameters::{BadPolicy, Parameters};
+use super::{Advice, Situation, ceil};
+use crate::domain::decision::Check;
+
+/// `ceil(requests / per_vm)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueDepth {
+    per_vm: f64,
+    in_flight: bool,
+    pub(super) cooldown: Duration,
+}
+
+impl QueueDepth {
+    pub(super) fn read(from: &mut Parameters) -> Result<Self, BadPolicy> {
+        let pause = Duration::from_mins(5);
+        Ok(Self {
+            per_vm: from.number("per_vm", 5.0, 0.001..=1e6, "requests that one VM may have")?,
+            in_flight: from.word(
+                "in_flight",
+                "true",
+                "true or false",
+                "whether those worked on count beside those that wait",
+            )?,
+            cooldown: from.time("cooldown", pause, "it shrinks to the most of this time")?,
+        })
+    }
+
+    pub(super) fn advise(&self, situation: &Situation, history: &History) -> Advice {
+        let now = &situation.now;
+        let requests = if self.in_flight { now.in_flight } else { now.queued };
+        let raw = ceil(requests / self.per_vm);
+        let held = history.highest_advice(raw, now, self.cooldown);
+        let wanted = situation.wanted();
+        let size = if raw >= wanted { raw } else { held.min(wanted) };
+        let what =
+            if self.in_flight { "requests in flight or waiting" } else { "requests waiting" };
+        let checks = vec![
+            Check::input(what, requests),
+            Check::input("requests per VM", self.per_vm),
+            Check::compared(
+                "VMs needed above those wanted",
+                raw.into(),
+                wanted.into(),
+                raw > wanted,
+            ),
+            Check::compared("most needed lately below", held.into(), wanted.into(), held < wanted),
+        ];
+        let seconds = self.cooldown.as_secs_f64();
+        let mut reason = format!("{requests:.0} {what}, {} per VM: {raw} needed", self.per_vm);
+        if raw < wanted && size == wanted {
+            reason = format!("{reason}, {held} in the last {seconds} s");
+        }
+        Advice { raw: Some(raw), ..Advice::new(size, reason, checks) }
+    }
+}
