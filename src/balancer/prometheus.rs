@@ -58,18 +58,7 @@ pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String 
         "Requests in the balancer.",
         totals.in_flight,
     );
-    page.whole(
-        "cumulet_run_queue_seconds_total",
-        "counter",
-        "Time that the balancer's threads have waited for a core.",
-        pulse.waited().as_secs_f64(),
-    );
-    page.whole(
-        "cumulet_run_queue_delay_seconds",
-        "gauge",
-        "Mean wait of the balancer's threads for a core before each turn, over the last second.",
-        pulse.delay().as_secs_f64(),
-    );
+    own_health(&mut page, pulse);
     page.each(
         "cumulet_in_flight",
         "gauge",
@@ -116,6 +105,21 @@ pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String 
         }
     }
     page.text
+}
+
+fn own_health(page: &mut Page, pulse: &Pulse) {
+    page.whole(
+        "cumulet_run_queue_seconds_total",
+        "counter",
+        "Time that the balancer's threads have waited for a core.",
+        pulse.waited().as_secs_f64(),
+    );
+    page.whole(
+        "cumulet_run_queue_delay_seconds",
+        "gauge",
+        "Mean wait of the balancer's threads for a core before each turn, over the last second.",
+        pulse.delay().as_secs_f64(),
+    );
 }
 
 #[derive(Default)]
