@@ -54,7 +54,7 @@ pub struct Load {
     pub pace: Pace,
     /// No more requests than this.
     pub requests: Option<u64>,
-    /// None is sent after this time.
+    /// Nothing is sent that is not due within this time.
     pub duration: Option<Duration>,
     /// A request that has no answer after this time is lost.
     pub timeout: Duration,
