@@ -1,6 +1,8 @@
 //! What a person can ask of a cluster: each a change of ASState.xml with the same force as an edit
 //! by hand, or a signal to one VM. The command line and the screen share these functions.
 
+mod replacing;
+
 use jiff::Timestamp;
 use rustix::process::Signal;
 
@@ -9,12 +11,13 @@ use crate::domain::decision::Action;
 use crate::domain::scaling::{BadPolicy, Defaults, Parameter, Policy};
 use crate::domain::vm::{VmId, VmState};
 use crate::process;
-use crate::state::as_state::{AsStateFile, Refresh, VmOrder};
+use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::events::{Event, EventKind};
 use crate::state::image::ImageName;
 use crate::state::vm_state::{VmReport, VmStateFile};
 use crate::state::{self, StateFolder};
-use crate::units::Share;
+
+pub use replacing::{protect, refresh, stop_refresh};
 
 /// Who the operator is in the `by` of an order.
 pub const BY: &str = "operator";
@@ -66,6 +69,9 @@ pub enum Error {
     /// The VM is asked for, but it has not reported yet, so its process is not known.
     #[error("{0} has not started yet: try again in a moment")]
     NotStarted(VmId),
+    /// The VM is to be deleted.
+    #[error("{0} is to be deleted already: nothing can protect it any more")]
+    Leaving(VmId),
     /// The VM is on its way out.
     #[error("{id} is {state} and has no process to act on")]
     NotAlive {
@@ -152,56 +158,6 @@ pub fn terminate(folder: &StateFolder, id: &VmId) -> Result<(), Error> {
     })??;
     tell(folder, EventKind::Operator, Some(id), "terminate asked for");
     Ok(())
-}
-
-/// Protects a VM from scale-in and refresh, or no longer. Returns whether that changed anything.
-///
-/// # Errors
-/// [`Error::NoSuchVm`] for one that ASState.xml does not list, [`Error::NoCluster`],
-/// [`Error::State`].
-pub fn protect(folder: &StateFolder, id: &VmId, protected: bool) -> Result<bool, Error> {
-    let changed = change(folder, |file| {
-        let order = file.vms.iter_mut().find(|order| &order.id == id)?;
-        Some(std::mem::replace(&mut order.protected, protected) != protected)
-    })?;
-    let changed = changed.ok_or_else(|| Error::unknown_vm(folder, id))?;
-    if changed {
-        let told = if protected { "protected" } else { "no longer protected" };
-        tell(folder, EventKind::Operator, Some(id), told);
-    }
-    Ok(changed)
-}
-
-/// Asks for every VM to be replaced, a share of the fleet at a time. Returns how many VMs that are.
-///
-/// # Errors
-/// [`Error::NoCluster`], [`Error::State`].
-pub fn refresh(folder: &StateFolder, share: Share) -> Result<u32, Error> {
-    if folder.read_cluster_file()?.is_none() {
-        return Err(no_cluster(folder));
-    }
-    let count = change(folder, |file| {
-        file.refresh = Some(Refresh { before: Timestamp::now(), share });
-        let replaced = file.vms.iter().filter(|order| order.counts() && !order.protected);
-        u32::try_from(replaced.count()).unwrap_or(u32::MAX)
-    })?;
-    let percent = share.get() * 100.0;
-    let told = format!("refresh asked for: {count} VMs, {percent:.0} % at a time");
-    tell(folder, EventKind::Operator, None, &told);
-    Ok(count)
-}
-
-/// Stops a refresh: what is on its way ends, nothing more is replaced. Returns whether there was
-/// one.
-///
-/// # Errors
-/// [`Error::NoCluster`], [`Error::State`].
-pub fn stop_refresh(folder: &StateFolder) -> Result<bool, Error> {
-    let stopped = change(folder, |file| file.refresh.take().is_some())?;
-    if stopped {
-        tell(folder, EventKind::Operator, None, "refresh stopped");
-    }
-    Ok(stopped)
 }
 
 /// Something done to a VM's process, as faults happen: without a word to the VM.

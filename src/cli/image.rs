@@ -144,13 +144,23 @@ struct Trial {
 }
 
 const TRIALS: [Trial; 3] = [
-    Trial { workload: "blur", path: "/blurimage", body: picture, answer: 0 },
-    Trial { workload: "enhance", path: "/enhanceimage", body: picture, answer: 0 },
+    Trial {
+        workload: "blur",
+        path: "/blurimage",
+        body: picture,
+        answer: 0x6a9e_6fd7_a2a1_9185,
+    },
+    Trial {
+        workload: "enhance",
+        path: "/enhanceimage",
+        body: picture,
+        answer: 0xc08b_2c78_ecaf_cbba,
+    },
     Trial {
         workload: "raytrace",
         path: "/raytracer?scols=40&srows=30&wcols=40&wrows=30&coff=0&roff=0&aa=true",
         body: scene,
-        answer: 0,
+        answer: 0xf781_d110_0f30_f3f4,
     },
 ];
 
@@ -297,6 +307,42 @@ impl Drop for TrialVm {
         let _reaped = self.child.wait();
         if let Err(error) = std::fs::remove_dir_all(self.folder.path()) {
             tracing::warn!(%error, "the folder of the trial is left behind");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::workload::imaging::{self, Filter, OutputFormat};
+    use crate::workload::raytracer::{self, RenderRequest, View};
+    use crate::workload::{FullSpeed, Limits, Run};
+
+    /// A VM whose answers differ from those of this program was not made of it.
+    #[test]
+    fn the_known_results_are_what_the_workloads_make() {
+        let limits = Limits::default();
+        let run = Run { threads: NonZeroUsize::MIN, pacer: &FullSpeed, limits: &limits };
+        let filtered = |filter| {
+            imaging::apply(filter, &picture(), OutputFormat::SameAsInput, &run).unwrap().bytes
+        };
+        let view = View {
+            scene_columns: 40,
+            scene_rows: 30,
+            window_columns: 40,
+            window_rows: 30,
+            column_offset: 0,
+            row_offset: 0,
+            antialias: true,
+        };
+        let scene = scene();
+        let request = RenderRequest { scene: &scene, texmap: None, view };
+        let rendered = raytracer::render(&request, &run).unwrap().bmp;
+        let made = [filtered(Filter::Blur), filtered(Filter::Enhance), rendered];
+        for (trial, made) in TRIALS.iter().zip(made) {
+            assert_eq!(format!("{:#x}", trial.answer), format!("{:#x}", fnv1a(&made)));
         }
     }
 }

@@ -93,7 +93,7 @@ fn describe(status: ExitStatus, last_words: impl FnOnce() -> Option<String>) -> 
 }
 
 /// The last line that a process wrote to its file of errors, after the first `from` bytes. Advice
-/// on how to learn more (`note: run with …`) is no reason.
+/// on how to learn more (`note: run with …`) and why there is none (`skipping …`) is no reason.
 fn last_words(path: &Path, from: u64) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let end = file.metadata().ok()?.len();
@@ -102,7 +102,9 @@ fn last_words(path: &Path, from: u64) -> Option<String> {
     file.take(LAST_WORDS).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().map(str::trim);
-    lines.rev().find(|line| !line.is_empty() && !line.starts_with("note:")).map(str::to_owned)
+    let no_reason = ["note:", "skipping backtrace"];
+    let is_reason = |line: &&str| !no_reason.iter().any(|start| line.starts_with(start));
+    lines.filter(|line| !line.is_empty()).rfind(is_reason).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -120,7 +122,8 @@ mod tests {
             ("echo all is well >&2", "exit status 0"),
             ("kill -9 $$", "signal 9"),
             (
-                "echo memory allocation of 9 bytes failed >&2; kill -6 $$",
+                "echo memory allocation of 9 bytes failed >&2; echo skipping backtrace >&2; \
+                 kill -6 $$",
                 "out of memory: memory allocation of 9 bytes failed",
             ),
             ("echo why >&2; kill -6 $$", "aborted: why"),

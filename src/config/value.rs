@@ -16,7 +16,7 @@ use crate::units::Share;
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// The most vCPUs of an instance type: each is a thread of every request.
 const MOST_VCPUS: u32 = 1024;
-/// The least memory of an instance type, in bytes: an idle VM has about a third of it.
+/// The least memory of an instance type, in bytes: an idle VM takes about 12 MiB of it.
 const LEAST_MEMORY: u64 = 64 << 20;
 
 /// A type that a setting can have. A refusal is a sentence about what would be right.
