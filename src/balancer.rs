@@ -24,6 +24,7 @@ mod hedge;
 mod journal;
 mod killers;
 mod latency;
+mod learner;
 mod lease;
 mod merged;
 mod patience;
@@ -34,6 +35,7 @@ mod proxy;
 mod pulse;
 mod record;
 mod report;
+mod sampler;
 mod strict;
 mod tape;
 mod target;
@@ -60,8 +62,10 @@ use crate::state::vm_state::VmStateFile;
 use crate::state::{StateFolder, View, Watcher};
 use fleet::{Fleet, Rules};
 use journal::Journal;
+use learner::Learner;
 use proxy::Proxy;
 use report::Identity;
+use sampler::Sampler;
 use target::Target;
 
 pub use pulse::raise_priority;
@@ -166,6 +170,9 @@ pub async fn run(
     let as_states = watcher.follow::<AsStateFile>();
     take_in(&fleet, &vm_states, &as_states);
 
+    let learner = Arc::new(Learner::open(&folder));
+    let sampler = Sampler::start().context("starting the thread that samples renders")?;
+
     let background = CancellationToken::new();
     let _cancels_background = background.clone().drop_guard();
     let upkeep = [
@@ -176,20 +183,28 @@ pub async fn run(
         ))),
         tokio::spawn(background.clone().run_until_cancelled_owned(probe::run(fleet.clone()))),
     ];
+    let keeper = tokio::spawn(learner::keep(learner.clone(), folder.clone(), background.clone()));
     let identity =
         Identity { address: address.to_string(), pid: std::process::id(), pulse: Arc::default() };
     let reports = tokio::spawn(report::run(
         fleet.clone(),
+        learner.clone(),
         folder.clone(),
         identity.clone(),
         stop.clone(),
         background.clone(),
     ));
-    let questions = tokio::spawn(admin::serve(admin, fleet.clone(), identity, background.clone()));
+    let questions = tokio::spawn(admin::serve(
+        admin,
+        fleet.clone(),
+        learner.clone(),
+        identity,
+        background.clone(),
+    ));
 
     let grace = settings.grace;
     let limits = front_limits(&settings);
-    let proxy = Arc::new(Proxy::new(settings, fleet, journal.clone()));
+    let proxy = Arc::new(Proxy::new(settings, fleet, journal.clone(), learner, sampler));
     let finished = front::serve(proxy, listener, limits, stop, grace).await;
     if !finished {
         tracing::warn!(
@@ -200,6 +215,7 @@ pub async fn run(
     for task in upkeep {
         task.await.context("a task of the balancer's upkeep")?;
     }
+    keeper.await.context("the task that keeps what was learned")?;
     reports.await.context("the task that writes LBState.xml")?;
     questions.await.context("the admin listener")?;
     drop(watcher);

@@ -8,6 +8,7 @@ mod list;
 mod load;
 mod observe;
 mod operate;
+mod report;
 mod roles;
 mod scale;
 mod send;
@@ -78,6 +79,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Limits { minimum, maximum } => scale::limits(&config, minimum, maximum),
         Command::SetDesired { number } => scale::set_desired(&config, number),
         Command::Why { json } => scale::why(&config, json),
+        Command::ScaleReport(wish) => report::scale_report(&config, &wish),
         Command::Send(wanted) => send::send(&config, wanted),
         Command::Config { json } => observe::config(&config, json),
     }

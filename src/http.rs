@@ -1,12 +1,14 @@
 //! What every server here says alike: header names, problem documents, and an accept loop that
 //! ends well.
 
+mod cost;
 pub mod problem;
 pub mod server;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
+pub use cost::Cost;
 pub use problem::Problem;
 
 /// Which VM answered.
@@ -15,6 +17,8 @@ pub const X_CUMULET_VM: HeaderName = HeaderName::from_static("x-cumulet-vm");
 pub const X_CUMULET_ATTEMPTS: HeaderName = HeaderName::from_static("x-cumulet-attempts");
 /// The load of the VM when it answered: `cpu=0.430 in_flight=2 queued=0`.
 pub const X_CUMULET_LOAD: HeaderName = HeaderName::from_static("x-cumulet-load");
+/// What an answer cost its VM: see [`Cost`].
+pub const X_CUMULET_WORK: HeaderName = HeaderName::from_static("x-cumulet-work");
 /// A client that sends this with the value 1 is told in [`X_CUMULET_ROUTE`] why its request went
 /// where it went.
 pub const X_CUMULET_EXPLAIN: HeaderName = HeaderName::from_static("x-cumulet-explain");

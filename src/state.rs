@@ -16,6 +16,7 @@
 pub mod access;
 pub mod as_state;
 pub mod cluster_file;
+pub mod cost_model;
 pub mod document;
 mod error;
 pub mod events;

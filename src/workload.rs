@@ -4,6 +4,7 @@
 //! runs a workload says how many threads it may use, how long it may go on and how large its
 //! input may be ([`Run`]); the workload answers with its output and a [`Usage`].
 
+pub mod foresight;
 pub mod imaging;
 pub mod raytracer;
 pub mod wire;

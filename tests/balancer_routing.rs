@@ -351,3 +351,77 @@ async fn a_stop_lets_requests_finish_and_takes_no_more() {
     }
     within(cluster.balancer).await.unwrap().unwrap();
 }
+
+/// An answer that says that it cost so many microseconds of CPU time.
+fn costly(cpu_us: u32) -> Act {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Cumulet-Work: work=1 cpu_us=";
+    Act::Raw(format!("{head}{cpu_us}\r\n\r\nok").into_bytes())
+}
+
+/// The beginning of a PNG file of 640 x 480.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x02\0\0\0";
+
+#[tokio::test]
+async fn what_answers_cost_is_learned_and_kept() {
+    let vm = FakeVm::start_with("vm-1", |_| costly(20_000)).await;
+    let cluster = Cluster::start(&[&vm]).await;
+    for _ in 0..40 {
+        let answer = cluster.post("/blurimage", PNG).await;
+        assert_eq!(answer.header("x-cumulet-work"), Some("work=1 cpu_us=20000"));
+    }
+    let metrics = cluster.ask_admin("/metrics").await.text();
+    assert!(metrics.contains("cumulet_predictions_total{workload=\"blur\"} 40"), "{metrics}");
+    eventually(|| async {
+        let view = cluster.file("LBState.xml");
+        view.contains("<Prediction workload=\"blur\" requests=\"40\"")
+    })
+    .await;
+    let directory = cluster.stop_and_keep().await;
+    let model = std::fs::read_to_string(directory.path().join("CostModel.xml")).unwrap();
+    assert!(model.contains("<Class workload=\"blur\" form=\"png\""), "{model}");
+
+    // One that starts here knows it from the first request on.
+    let cluster = Cluster::start_in(directory, Settings::default(), &[&vm]).await;
+    cluster.post("/blurimage", PNG).await;
+    let state = cluster.ask_admin("/state").await.text();
+    assert!(state.contains("\"requests\": 41"), "{state}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_cost_model_is_put_aside_and_learned_anew() {
+    let vm = FakeVm::start_with("vm-1", |_| costly(20_000)).await;
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("CostModel.xml"), "<CostModel version=\"1\"").unwrap();
+    let cluster = Cluster::start_in(directory, Settings::default(), &[&vm]).await;
+    assert_eq!(cluster.post("/blurimage", PNG).await.status(), 200);
+    let directory = cluster.stop_and_keep().await;
+    let names: Vec<String> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.iter().any(|name| name.starts_with("CostModel.xml.broken-")), "{names:?}");
+    let model = std::fs::read_to_string(directory.path().join("CostModel.xml")).unwrap();
+    assert!(model.contains("<Accuracy workload=\"blur\" requests=\"1\""), "{model}");
+}
+
+#[tokio::test]
+async fn without_a_model_the_lines_of_finished_requests_are_learned_from() {
+    let vm = FakeVm::start("vm-1").await;
+    let directory = tempfile::tempdir().unwrap();
+    let line = "at=2026-11-21T12:30:01.123Z request=r workload=raytrace vm=vm-1 status=200 \
+                width=640 height=480 input_bytes=900 output_bytes=1 queue_us=0 cpu_us=9000000 \
+                wall_us=1 work=30000000 attempts=1 antialias=0\n";
+    std::fs::write(directory.path().join("metrics.txt"), line.repeat(30)).unwrap();
+    let cluster = Cluster::start_in(directory, Settings::default(), &[&vm]).await;
+    let query = "scols=640&srows=480&wcols=640&wrows=480&coff=0&roff=0&aa=false";
+    cluster.post(&format!("/raytracer?{query}"), &[b' '; 900]).await;
+    eventually(|| async {
+        // Nine seconds within the last ten; by the rule of thumb it would be some 0.005.
+        let view = cluster.file("LBState.xml");
+        let load = view.split("offeredLoad=\"").nth(1).and_then(|rest| rest.split('"').next());
+        load.and_then(|load| load.parse().ok()).is_some_and(|load: f64| load > 0.5)
+    })
+    .await;
+    cluster.stop().await;
+}

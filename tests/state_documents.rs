@@ -11,13 +11,18 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::Document;
 use cumulet::state::as_state::{AsStateFile, VmOrder};
-use cumulet::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
+use cumulet::state::cost_model::CostModelFile;
+use cumulet::state::lb_state::{
+    LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,
+};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::Foreign;
 use cumulet::units::Share;
@@ -27,6 +32,7 @@ use proptest::prelude::*;
 const VM_STATE: &str = include_str!("documents/VMState.xml");
 const AS_STATE: &str = include_str!("documents/ASState.xml");
 const LB_STATE: &str = include_str!("documents/LBState.xml");
+const COST_MODEL: &str = include_str!("documents/CostModel.xml");
 const NEWER: &str = include_str!("documents/VMState.newer.xml");
 const EDITED: &str = include_str!("documents/ASState.edited.xml");
 const EDITED_KEPT: &str = include_str!("documents/ASState.edited.kept.xml");
@@ -201,11 +207,35 @@ fn lb_state_is_frozen() {
             rate: 11.9,
             offered_load: 1.204,
         },
+        predictions: vec![LbPrediction { workload: Kind::Blur, requests: 80, error: 0.071 }],
         vms: vec![target, leaving],
         choices: vec![choice],
         foreign: Foreign::default(),
     };
     assert_frozen(LB_STATE, &value);
+}
+
+#[test]
+fn cost_model_is_frozen() {
+    let mut model = CostModel::default();
+    let nominal = Work::from_nanos(16_000_000);
+    let blur = Features { kind: Kind::Blur, form: Form::Jpeg, nominal, bytes: 500_000 };
+    model.learn(&blur, model.predict(&blur), Duration::from_millis(18), 1.0);
+    assert_frozen(COST_MODEL, &CostModelFile { seq: 7, model, foreign: Foreign::default() });
+}
+
+#[test]
+fn a_cost_model_of_nonsense_is_refused_in_words() {
+    for (from, to, expected) in [
+        ("products=\"", "products=\"NaN ", "`products` of <Class> is not 6 numbers"),
+        ("costs=\"0", "costs=\"-1", "`costs` of <Class> is not 3 numbers"),
+        ("form=\"jpeg\"", "form=\"webp\"", "jpeg, png"),
+        ("lines=\"1\"", "lines=\"-1\"", "0 or more"),
+    ] {
+        let text = COST_MODEL.replacen(from, to, 1);
+        let problem = CostModelFile::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(problem.contains(expected), "{to}: {problem}");
+    }
 }
 
 #[test]
@@ -312,6 +342,7 @@ fn the_frozen_documents_validate_against_the_schemas() {
         ("ASState.xsd", "ASState.edited.xml"),
         ("ASState.xsd", "ASState.edited.kept.xml"),
         ("LBState.xsd", "LBState.xml"),
+        ("CostModel.xsd", "CostModel.xml"),
     ] {
         let documents = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
         assert_validates(schema, &documents.join(name));
@@ -332,6 +363,10 @@ fn the_schemas_refuse_what_the_program_refuses() {
         ("ASState.xsd", AS_STATE, "id=\"vm-4\"", "id=\"VM 4\""),
         ("ASState.xsd", AS_STATE, "<Decision", "then <Decision"),
         ("LBState.xsd", LB_STATE, "inRotation=\"true\"", "inRotation=\"maybe\""),
+        ("LBState.xsd", LB_STATE, "workload=\"blur\"", "workload=\"bake\""),
+        ("CostModel.xsd", COST_MODEL, "form=\"jpeg\"", "form=\"webp\""),
+        ("CostModel.xsd", COST_MODEL, " lines=\"1\"", ""),
+        ("CostModel.xsd", COST_MODEL, "costs=\"0.", "costs=\"-0."),
     ] {
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
         let output = xmllint(schema, &path);
@@ -365,6 +400,11 @@ proptest! {
     fn lb_state_comes_back_as_it_was(document in any::lb_state()) {
         assert_round_trip(&document);
     }
+
+    #[test]
+    fn cost_model_comes_back_as_it_was(document in any::cost_model()) {
+        assert_round_trip(&document);
+    }
 }
 
 proptest! {
@@ -374,7 +414,7 @@ proptest! {
     #[test]
     fn whatever_is_written_validates(
         vms in any::vm_state(), orders in any::as_state(), view in any::lb_state(),
-        reason in any::anything(),
+        costs in any::cost_model(), reason in any::anything(),
     ) {
         let mut orders = orders;
         orders.policy = reason;
@@ -383,6 +423,7 @@ proptest! {
             ("VMState.xsd", vms.render()),
             ("ASState.xsd", orders.render()),
             ("LBState.xsd", view.render()),
+            ("CostModel.xsd", costs.render()),
         ] {
             let path = folder.path().join("document.xml");
             fs::write(&path, text).unwrap();

@@ -195,8 +195,10 @@ start_proxies() {
     main[haproxy]=$!
     started+=("${main[nginx]}" "${main[haproxy]}")
     if [ -z "${main[cumulet]:-}" ]; then
-        "$cumulet" balancer --state "$work/state" --port "${port[cumulet]}" --admin-port 0 \
-            >"$work/balancer.log" 2>&1 &
+        # As `up` starts it: by hand it would print every request.
+        python3 "$here/inherit.py" "${port[cumulet]}" \
+            "$cumulet" balancer --state "$work/state" --listeners-inherited \
+            2>"$work/balancer.log" &
         main[cumulet]=$!
         started+=("${main[cumulet]}")
     fi
@@ -358,8 +360,8 @@ EOF
     start_proxies "${addresses[@]}"
     for ((round = 0; round < (rounds + 2) / 3; round++)); do
         measure mixed "$round" --mix blur=3,enhance=3,raytrace=1 --distinct 20 \
-            --picture-size log-uniform:0.03..3 --render-size log-uniform:0.003..4 \
-            --shapes log-uniform:2..100 --seed $((round + 1)) -c 16 -n "$(times 350)" \
+            --picture-size log-uniform:0.03..3 --render-size log-uniform:0.003..12 \
+            --shapes log-uniform:2..120 --seed $((round + 1)) -c 16 -n "$(times 350)" \
             --timeout 600s
     done
     main[cumulet]=$cluster
@@ -368,6 +370,7 @@ EOF
 
 start_slow_backend() {
     python3 "$here/backend.py" "${slow[$1]}" &
+    disown # nobody wants to be told that it was killed
     echo $! >"$work/backend-$1.pid"
 }
 
@@ -379,8 +382,8 @@ list_slow_backends() {
     mv "$work/fleet.new" "$work/fleet"
 }
 
-# Kills one backend after the other, every 0.7 s; each is started again after 0.3 s. On a machine that
-# is too busy for that the next one waits, so that never more than one is away.
+# Kills one backend after the other, every 0.7 s; each is started again after 0.3 s. On a machine
+# that is too busy for that the next one waits, so that never more than one is away.
 kill_backends() {
     local number=0
     while sleep 0.4; do
@@ -409,8 +412,8 @@ lost() {
     measure lost-get 0 --request "GET /blurimage/get" --mix request -c 12 --duration 8s
     measure lost-post 0 --request "POST /blurimage/post" --mix request --body "$work/512k" -c 12 \
         --duration 8s
-    measure lost-stream 0 --request "POST /blurimage/stream" --mix request --body "$work/512k" -c 12 \
-        --duration 8s
+    measure lost-stream 0 --request "POST /blurimage/stream" --mix request --body "$work/512k" \
+        -c 12 --duration 8s
     end "$killer"
     stop_proxies
     end "$heart"

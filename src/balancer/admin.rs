@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
+use super::learner::Learner;
 use super::report::{self, Identity};
 use super::{merged, prometheus};
 use crate::http::{Problem, server};
@@ -25,12 +26,13 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(super) async fn serve(
     listener: TcpListener,
     fleet: Arc<Fleet>,
+    learner: Arc<Learner>,
     identity: Identity,
     stop: CancellationToken,
 ) {
     let identity = Arc::new(identity);
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&request, &fleet, &identity);
+        let response = answer(&request, &fleet, &learner, &identity);
         async move { Ok::<_, Infallible>(response) }
     });
     server::serve(listener, service, stop, GRACE).await;
@@ -39,6 +41,7 @@ pub(super) async fn serve(
 fn answer(
     request: &Request<Incoming>,
     fleet: &Fleet,
+    learner: &Learner,
     identity: &Identity,
 ) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -47,7 +50,7 @@ fn answer(
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refusal;
     }
-    let seen = || report::snapshot(fleet, identity, Instant::now());
+    let seen = || report::snapshot(fleet, learner, identity, Instant::now());
     match request.uri().path() {
         "/healthz" => text("text/plain; charset=utf-8", "ok\n".to_owned()),
         "/readyz" if fleet.is_ready() => text("text/plain; charset=utf-8", "ready\n".to_owned()),
@@ -57,7 +60,7 @@ fn answer(
         }
         "/metrics" => text(
             "text/plain; version=0.0.4; charset=utf-8",
-            prometheus::render(fleet, &identity.pulse),
+            prometheus::render(fleet, learner, &identity.pulse),
         ),
         "/state" => {
             let (vm_state, as_state) = fleet.files();

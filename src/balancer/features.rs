@@ -1,23 +1,33 @@
-//! What the cost of a request is guessed from: its head and the first bytes of its body.
+//! What is known of a request before it is run, and what that makes it cost.
 
 use std::time::Duration;
 
-use base64_simd::STANDARD_NO_PAD;
 use hyper::Method;
 use hyper::http::request::Parts;
 
+use super::learner::Learner;
+use super::sampler::Sampler;
 use super::tape::Tape;
-use crate::domain::cost::{Features, Kind};
-use crate::workload::imaging::probe_header;
+use crate::domain::cost::{Features, Kind, Work};
+use crate::workload::foresight::{self, LOOKED_AT, Sampling};
+use crate::workload::imaging::Filter;
 
-/// How long to wait for the first bytes of a picture. They follow the head at once, or else the
+/// How long to wait for the first bytes of a body. They follow the head at once, or else the
 /// client has something else to do first and is not kept waiting.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// The scenes that are looked at begin and end within so many bytes of a body.
+const SCENE_LOOKED_AT: usize = 1 << 20;
+/// A render that is guessed to cost less is not worth a closer look.
+const WORTH_SAMPLING: Work = Work::from_nanos(1_000_000);
 
-/// So much of a body is looked at: nearly every picture tells its size in its first 64 KiB.
-const LOOKED_AT: usize = 64 << 10;
-/// What stands before the picture in a data URL or a form is shorter than this.
-const PREAMBLE: usize = 1 << 10;
+/// What a request was foretold to cost, and from what.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Foretold {
+    /// What is known of it.
+    pub(super) features: Features,
+    /// CPU time on a typical VM.
+    pub(super) work: Work,
+}
 
 /// What kind of work a request asks for.
 pub(super) fn kind(head: &Parts) -> Kind {
@@ -36,95 +46,54 @@ pub(super) fn kind(head: &Parts) -> Kind {
     }
 }
 
-/// The features of a request.
-pub(super) async fn of(head: &Parts, tape: &Tape) -> Features {
-    let kind = kind(head);
-    let mut features = Features { kind, body_bytes: tape.declared(), ..Features::default() };
-    match kind {
-        Kind::Blur | Kind::Enhance => {
-            let first = tape.first_chunk(PATIENCE).await;
-            features.picture_pixels = first.and_then(|bytes| picture_pixels(&bytes));
-        }
+/// Foretells what a request will cost, from its head and as much of its body as comes at once.
+pub(super) async fn foretell(
+    head: &Parts,
+    tape: &Tape,
+    learner: &Learner,
+    sampler: &Sampler,
+) -> Foretold {
+    let features = match kind(head) {
+        Kind::Blur => picture(Filter::Blur, tape).await,
+        Kind::Enhance => picture(Filter::Enhance, tape).await,
         Kind::Raytrace => {
             let query = head.uri.query().unwrap_or_default();
-            features.window_pixels = window_pixels(query);
-            features.antialias =
-                parameter(query, "aa").is_some_and(|aa| aa.eq_ignore_ascii_case("true"));
+            let features = foresight::render(query, tape.declared());
+            let looked_at = if features.nominal >= WORTH_SAMPLING {
+                sampled(query, tape, sampler).await
+            } else {
+                None
+            };
+            looked_at.unwrap_or(features)
         }
-        Kind::Other => {}
+        Kind::Other => Features::default(),
+    };
+    Foretold { features, work: learner.predict(&features) }
+}
+
+async fn picture(filter: Filter, tape: &Tape) -> Features {
+    let first = tape.start(1, PATIENCE).await;
+    let features = foresight::picture(filter, &first.bytes, tape.declared());
+    // A header that stands behind a long preamble is worth a second look.
+    if features.is_guess() && !first.is_all && (1..LOOKED_AT).contains(&first.bytes.len()) {
+        let more = tape.start(LOOKED_AT, PATIENCE).await;
+        return foresight::picture(filter, &more.bytes, tape.declared());
     }
     features
 }
 
-/// Width times height of the picture that begins in these bytes: a data URL, a picture file, or a
-/// form with a file.
-fn picture_pixels(body: &[u8]) -> Option<u64> {
-    let body = body.get(..LOOKED_AT).unwrap_or(body);
-    let preamble = body.get(..PREAMBLE).unwrap_or(body);
-    let after = |mark: &[u8]| {
-        let at = preamble.windows(mark.len()).position(|window| window == mark)?;
-        body.get(at + mark.len()..)
+/// The features of a render some rays of which were traced, if its scene is there and the sampler
+/// has time for it.
+async fn sampled(query: &str, tape: &Tape, sampler: &Sampler) -> Option<Features> {
+    let length = tape.declared();
+    let first = tape.start(1, PATIENCE).await;
+    let sampling = Sampling::of(query, &first.bytes, first.is_all, length);
+    let sampling = match sampling {
+        None if !first.is_all && (1..SCENE_LOOKED_AT).contains(&first.bytes.len()) => {
+            let more = tape.start(SCENE_LOOKED_AT, PATIENCE).await;
+            Sampling::of(query, &more.bytes, more.is_all, length)
+        }
+        sampling => sampling,
     };
-    let header = if body.starts_with(b"data:") {
-        probe_header(&decode_start(after(b"base64,")?))
-    } else if body.starts_with(b"--") {
-        probe_header(after(b"\r\n\r\n")?)
-    } else {
-        probe_header(body)
-    };
-    header.map(|header| header.pixels())
-}
-
-/// Decodes base64 as far as its start goes: to the last whole group of four, line breaks aside.
-fn decode_start(base64: &[u8]) -> Vec<u8> {
-    let mut digits: Vec<u8> = base64
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=')
-        .collect();
-    digits.truncate(digits.len() / 4 * 4);
-    STANDARD_NO_PAD.decode_to_vec(&digits).unwrap_or_default()
-}
-
-/// Width times height of the window that a query asks for.
-fn window_pixels(query: &str) -> Option<u64> {
-    let columns: u64 = parameter(query, "wcols")?.parse().ok()?;
-    let rows: u64 = parameter(query, "wrows")?.parse().ok()?;
-    Some(columns.saturating_mul(rows))
-}
-
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A PNG file up to its size: 640 x 480.
-    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x02\0\0\0";
-
-    #[test]
-    fn a_picture_tells_its_size_however_it_is_sent() {
-        let pixels = Some(640 * 480);
-        assert_eq!(picture_pixels(PNG), pixels);
-        let base64 = base64_simd::STANDARD.encode_to_string(PNG);
-        let (first, second) = base64.split_at(17);
-        let url = format!("data:image/png;base64,{first}\r\n{second}");
-        assert_eq!(picture_pixels(url.as_bytes()), pixels);
-        let mut form = b"--x\r\nContent-Disposition: form-data; name=f\r\n\r\n".to_vec();
-        form.extend_from_slice(PNG);
-        assert_eq!(picture_pixels(&form), pixels);
-        assert_eq!(picture_pixels(b"data:image/png,plain"), None);
-        assert_eq!(picture_pixels(b""), None);
-    }
-
-    #[test]
-    fn the_window_is_read_from_the_query() {
-        let query = "scols=9&srows=9&wcols=400&wrows=300&coff=0&roff=0&aa=true";
-        assert_eq!(window_pixels(query), Some(120_000));
-        assert_eq!(parameter(query, "aa"), Some("true"));
-        assert_eq!(window_pixels("wcols=x&wrows=3"), None);
-        assert_eq!(window_pixels(""), None);
-    }
+    sampler.sample(sampling?).await
 }

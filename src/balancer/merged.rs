@@ -49,6 +49,11 @@ pub(super) fn view(vm_state: &VmStateFile, as_state: &AsStateFile, lb: &LbStateF
             "retries": lb.totals.retries,
             "rate": lb.totals.rate,
             "offeredLoad": lb.totals.offered_load,
+            "predictions": lb.predictions.iter().map(|prediction| json!({
+                "workload": prediction.workload.as_str(),
+                "requests": prediction.requests,
+                "error": prediction.error,
+            })).collect::<Vec<_>>(),
         },
         "autoscaler": {
             "decidedAt": as_state.decided_at.map(|at| at.to_string()),

@@ -5,11 +5,12 @@ use std::fmt::{Display, Write};
 
 use super::fleet::Fleet;
 use super::latency::{BOUNDS_MS, Buckets};
+use super::learner::Learner;
 use super::pulse::Pulse;
 use crate::domain::cost::Kind;
 
 /// All metrics.
-pub(super) fn render(fleet: &Fleet, pulse: &Pulse) -> String {
+pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String {
     let mut page = Page::default();
     let totals = fleet.count(|totals| totals.clone());
     let (queued, queued_work) = fleet.queue();
@@ -57,18 +58,7 @@ pub(super) fn render(fleet: &Fleet, pulse: &Pulse) -> String {
         "Requests in the balancer.",
         totals.in_flight,
     );
-    page.whole(
-        "cumulet_run_queue_seconds_total",
-        "counter",
-        "Time that the balancer's threads have waited for a core.",
-        pulse.waited().as_secs_f64(),
-    );
-    page.whole(
-        "cumulet_run_queue_delay_seconds",
-        "gauge",
-        "Mean wait of the balancer's threads for a core before each turn, over the last second.",
-        pulse.delay().as_secs_f64(),
-    );
+    own_health(&mut page, pulse);
     page.each(
         "cumulet_in_flight",
         "gauge",
@@ -99,6 +89,7 @@ pub(super) fn render(fleet: &Fleet, pulse: &Pulse) -> String {
         "Times a VM was taken out of rotation.",
         each(&|state| state.tally.ejections),
     );
+    page.predictions(learner);
     page.family(
         "cumulet_request_duration_seconds",
         "histogram",
@@ -114,6 +105,21 @@ pub(super) fn render(fleet: &Fleet, pulse: &Pulse) -> String {
         }
     }
     page.text
+}
+
+fn own_health(page: &mut Page, pulse: &Pulse) {
+    page.whole(
+        "cumulet_run_queue_seconds_total",
+        "counter",
+        "Time that the balancer's threads have waited for a core.",
+        pulse.waited().as_secs_f64(),
+    );
+    page.whole(
+        "cumulet_run_queue_delay_seconds",
+        "gauge",
+        "Mean wait of the balancer's threads for a core before each turn, over the last second.",
+        pulse.delay().as_secs_f64(),
+    );
 }
 
 #[derive(Default)]
@@ -147,6 +153,28 @@ impl Page {
         self.family(name, kind, help);
         for (labels, value) in values {
             self.sample(name, &labels, value);
+        }
+    }
+
+    fn predictions(&mut self, learner: &Learner) {
+        let kinds = learner.accuracy();
+        self.family(
+            "cumulet_prediction_error_ratio",
+            "gauge",
+            "Mean absolute error of the predicted CPU time, as a share of the actual one.",
+        );
+        for (kind, accuracy) in &kinds {
+            let labels = format!("workload=\"{}\"", kind.as_str());
+            self.sample("cumulet_prediction_error_ratio", &labels, accuracy.error);
+        }
+        self.family(
+            "cumulet_predictions_total",
+            "counter",
+            "Answers that a prediction was compared with.",
+        );
+        for (kind, accuracy) in &kinds {
+            let labels = format!("workload=\"{}\"", kind.as_str());
+            self.sample("cumulet_predictions_total", &labels, accuracy.answers);
         }
     }
 

@@ -15,22 +15,24 @@ use hyper::{Request, Response, StatusCode};
 
 use super::Settings;
 use super::answer::{self, AnswerBody, Held, Whole};
-use super::features;
+use super::features::{self, Foretold};
 use super::finish::Finish;
 use super::fleet::{Assignment, Fleet, NoVm};
 use super::forward::{self, Again, Answer, Attempt, ForwardError};
 use super::headers;
 use super::journal::{Journal, Pace};
 use super::killers::Killers;
+use super::learner::Learner;
 use super::lease::{Lease, Visits};
 use super::problems::{no_vm_problem, problem_of, too_long};
 use super::record::Record;
+use super::sampler::Sampler;
 use super::strict::Arrival;
 use super::tape::Tape;
 use super::target::Connection;
 use super::tunnel::Tunnel;
 use crate::domain::balancing::Demand;
-use crate::domain::cost::{self, Kind, Work};
+use crate::domain::cost::Work;
 use crate::domain::quarantine::Suspicion;
 use crate::http::{
     self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_ROUTE, X_CUMULET_VM, X_REQUEST_ID,
@@ -49,6 +51,8 @@ pub(super) struct Proxy {
     pub(super) settings: Settings,
     pub(super) fleet: Arc<Fleet>,
     journal: Journal,
+    learner: Arc<Learner>,
+    sampler: Sampler,
     killers: Killers,
 }
 
@@ -65,8 +69,14 @@ pub(super) struct Taken {
 
 impl Proxy {
     /// A proxy for this fleet.
-    pub(super) fn new(settings: Settings, fleet: Arc<Fleet>, journal: Journal) -> Self {
-        Self { settings, fleet, journal, killers: Killers::default() }
+    pub(super) fn new(
+        settings: Settings,
+        fleet: Arc<Fleet>,
+        journal: Journal,
+        learner: Arc<Learner>,
+        sampler: Sampler,
+    ) -> Self {
+        Self { settings, fleet, journal, learner, sampler, killers: Killers::default() }
     }
 
     /// Has a request answered, by a VM or, if none can, with a problem.
@@ -82,17 +92,14 @@ impl Proxy {
         let refused = arrival.refusal.map_or(Ok(()), Err);
         let checked =
             refused.and_then(|()| headers::check(&head)).and_then(|()| self.check_length(&tape));
-        let guess = match &checked {
-            Ok(()) => {
-                let features = features::of(&head, &tape).await;
-                (features.kind, cost::predict(&features))
-            }
-            Err(_) => (Kind::Other, Work::NONE),
+        let foretold = match &checked {
+            Ok(()) => features::foretell(&head, &tape, &self.learner, &self.sampler).await,
+            Err(_) => Foretold::default(),
         };
         let name = id.to_str().unwrap_or_default().to_owned();
         let (fleet, journal) = (self.fleet.clone(), self.journal.clone());
         let origin = (peer.ip(), arrival.head_time);
-        let record = Record::open(fleet, journal, tape.clone(), &head, name, guess, origin);
+        let record = Record::open(fleet, journal, tape.clone(), &head, name, foretold, origin);
         if let Err(problem) = checked {
             return refuse(problem, record, &id, tape).await;
         }
@@ -103,8 +110,7 @@ impl Proxy {
             return refuse(problem, record, &id, tape).await;
         }
         headers::towards_vm(&mut head, peer.ip(), &id, arrival.asks_for_upgrade);
-        let demand = Demand { kind: guess.0, work: guess.1 };
-        self.forward(&head, tape, record, demand, &id).await
+        self.forward(&head, tape, record, &foretold, &id).await
     }
 
     fn check_length(&self, tape: &Tape) -> Result<(), Problem> {
@@ -122,9 +128,10 @@ impl Proxy {
         head: &Parts,
         tape: Tape,
         mut record: Record,
-        demand: Demand,
+        foretold: &Foretold,
         id: &HeaderValue,
     ) -> Response<AnswerBody> {
+        let demand = Demand { kind: foretold.features.kind, work: foretold.work };
         let limit = self.settings.request_deadline;
         let attempt = Attempt {
             head,
@@ -153,7 +160,10 @@ impl Proxy {
                 None => self.attempt(&attempt, lease, record.attempts()).await,
             };
             let (error, lease) = match tried {
-                Ok(taken) => return deliver(taken, record, id, tape),
+                Ok(taken) => {
+                    self.learner.hear(foretold, &taken.head.headers, &taken.lease.target);
+                    return deliver(taken, record, id, tape);
+                }
                 Err(failure) => failure,
             };
             sent += u32::from(error.counts());

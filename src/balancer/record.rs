@@ -8,11 +8,11 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use jiff::Timestamp;
 
+use super::features::Foretold;
 use super::fleet::{Chosen, Fleet};
 use super::journal::{Account, End, Journal, Pace, Why};
 use super::tape::Tape;
 use crate::domain::balancing::Reason;
-use crate::domain::cost::{Kind, Work};
 use crate::domain::vm::VmId;
 use crate::http::X_CUMULET_EXPLAIN;
 
@@ -39,7 +39,7 @@ impl Record {
         tape: Tape,
         head: &Parts,
         request: String,
-        (kind, work): (Kind, Work),
+        Foretold { features, work }: Foretold,
         (client, head_time): (IpAddr, Duration),
     ) -> Self {
         let begun = Instant::now();
@@ -49,7 +49,7 @@ impl Record {
             request,
             method: head.method.clone(),
             path: head.uri.path().to_owned(),
-            kind,
+            kind: features.kind,
             work,
             waiting,
             client,

@@ -8,10 +8,14 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::{Chosen, Fleet};
+use super::learner::Learner;
 use super::pulse::Pulse;
 use super::target::Target;
+use crate::domain::cost::{Accuracy, Kind};
 use crate::state::StateFolder;
-use crate::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{
+    LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,
+};
 
 /// How often the file is written.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -31,6 +35,7 @@ pub(super) struct Identity {
 /// balancer that has taken over, if there is one.
 pub(super) async fn run(
     fleet: Arc<Fleet>,
+    learner: Arc<Learner>,
     folder: StateFolder,
     identity: Identity,
     stop: CancellationToken,
@@ -47,7 +52,7 @@ pub(super) async fn run(
                 false
             }
         };
-        let seen = snapshot(&fleet, &identity, Instant::now());
+        let seen = snapshot(&fleet, &learner, &identity, Instant::now());
         let (folder, stopping) = (folder.clone(), stop.is_cancelled());
         let written = tokio::task::spawn_blocking(move || {
             folder.update_if_changed(LbStateFile::default, |file: &mut LbStateFile| {
@@ -68,8 +73,14 @@ pub(super) async fn run(
 }
 
 /// What the balancer sees at `now`.
-pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbStateFile {
+pub(super) fn snapshot(
+    fleet: &Fleet,
+    learner: &Learner,
+    identity: &Identity,
+    now: Instant,
+) -> LbStateFile {
     let vms = fleet.targets().iter().map(|target| line(fleet, target, now)).collect();
+    let predictions = learner.accuracy().into_iter().map(prediction).collect();
     let (queued, queued_work) = fleet.queue();
     let totals = fleet.count(|totals| {
         let (rate, offered_load) = totals.rates(now);
@@ -91,10 +102,15 @@ pub(super) fn snapshot(fleet: &Fleet, identity: &Identity, now: Instant) -> LbSt
         policy: fleet.policy().to_string(),
         scheduling_delay_ms: identity.pulse.delay().as_secs_f64() * 1e3,
         totals,
+        predictions,
         vms,
         choices: fleet.recent().iter().map(choice).collect(),
         ..LbStateFile::default()
     }
+}
+
+fn prediction((kind, accuracy): (Kind, Accuracy)) -> LbPrediction {
+    LbPrediction { workload: kind, requests: accuracy.answers, error: accuracy.error }
 }
 
 fn choice(chosen: &Chosen) -> LbChoice {
@@ -128,7 +144,7 @@ fn line(fleet: &Fleet, target: &Target, now: Instant) -> LbTarget {
         ejections: state.tally.ejections,
         capacity: LbCapacity {
             cap: target.cap,
-            speed: target.speed,
+            speed: target.speed * state.pace.factor(),
             weight: fleet.weight(&state, now),
             foreign: state.foreign.at(fleet.age(now)),
         },

@@ -42,6 +42,14 @@ enum End {
     Failed(Fault),
 }
 
+/// The beginning of a body.
+pub(super) struct Start {
+    /// What has come.
+    pub(super) bytes: Bytes,
+    /// Whether that is the whole body.
+    pub(super) is_all: bool,
+}
+
 /// Why a body cannot be sent on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
@@ -103,16 +111,25 @@ impl Tape {
         self.lock().declared
     }
 
-    /// The first bytes of the body, if they arrive within `patience`. They stay on the tape.
-    pub(super) async fn first_chunk(&self, patience: Duration) -> Option<Bytes> {
-        let first = std::future::poll_fn(|cx| {
+    /// The first bytes of the body: at least `least` of them, or what arrives within `patience`.
+    /// They stay on the tape.
+    pub(super) async fn start(&self, least: usize, patience: Duration) -> Start {
+        let enough = std::future::poll_fn(|cx| {
             let mut recording = self.lock();
-            if recording.chunks.is_empty() && recording.end == End::Open {
+            while recording.bytes < least as u64 && recording.end == End::Open {
                 ready!(recording.record(cx));
             }
-            Poll::Ready(recording.chunks.first().cloned())
+            Poll::Ready(())
         });
-        tokio::time::timeout(patience, first).await.ok().flatten()
+        // Whatever came in time is what there is.
+        let _ = tokio::time::timeout(patience, enough).await;
+        let recording = self.lock();
+        let bytes = match recording.chunks.as_slice() {
+            [] => Bytes::new(),
+            [only] => only.clone(),
+            chunks => chunks.concat().into(),
+        };
+        Start { bytes, is_all: recording.end == End::Whole }
     }
 
     /// Waits for the whole body, and computes a fingerprint of it that begins with `seed`; none if

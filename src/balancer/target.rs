@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::latency::{Buckets, Latency};
 use super::tape::Reader;
 use crate::domain::balancing::{self, Foreign, Standing};
-use crate::domain::cost::{Kind, Work};
+use crate::domain::cost::{Kind, Pace, Work};
 use crate::domain::health::{Cause, Health, Phase};
 use crate::domain::vm::VmId;
 
@@ -57,6 +57,8 @@ pub(super) struct State {
     peak: Peak,
     /// Predicted work of those in flight.
     pub(super) outstanding: Work,
+    /// How fast it computes, by what its answers cost and were foretold to cost.
+    pub(super) pace: Pace,
     /// Requests that others have put there.
     pub(super) foreign: Foreign,
     /// What it had in flight and queued by its last report.
@@ -135,6 +137,7 @@ impl Target {
             in_flight: 0,
             peak: Peak { from: report.1, now: 0, before: 0 },
             outstanding: Work::NONE,
+            pace: Pace::default(),
             foreign: Foreign::default(),
             reported: 0,
             last_chosen: 0,

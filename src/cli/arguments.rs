@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::balance::BalancerWish;
 use super::image::ImageWish;
 use super::load::Wanting;
+use super::report::Report;
 use super::scale::PolicyWish;
 use super::send::Send;
 use super::{Usage, parse_setting};
@@ -193,6 +194,10 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure how well the fleet followed the load and what it cost, and what another policy or
+    /// type would have made of it.
+    #[command(after_help = "Example: cumulet scale-report --policy kubernetes-hpa --type c5.large")]
+    ScaleReport(Report),
     /// Run the autoscaler alone, or pause or resume the one that runs.
     #[command(after_help = "Example: cumulet autoscaler pause")]
     Autoscaler {

@@ -48,13 +48,18 @@ impl Cluster {
             self.forgive_own_absence(now - looked, now);
             looked = now;
             self.keep_folder()?;
-            self.tell_problems().await;
-            self.start_roles().await;
-            self.retire_predecessors().await;
-            self.meet_strangers().await;
-            self.launch_missing().await;
-            self.step_machines().await;
+            self.look().await;
         }
+    }
+
+    /// Makes what is match what should be, a step further.
+    async fn look(&mut self) {
+        self.tell_problems().await;
+        self.start_roles().await;
+        self.retire_predecessors();
+        self.meet_strangers().await;
+        self.launch_missing().await;
+        self.step_machines().await;
     }
 
     /// A cluster that was stopped itself (Ctrl-Z in a terminal) heard nothing meanwhile: that says

@@ -47,7 +47,7 @@ impl Cluster {
     }
 
     /// Tells a predecessor to leave as soon as its successor has said that it serves.
-    pub(super) async fn retire_predecessors(&mut self) {
+    pub(super) fn retire_predecessors(&mut self) {
         if self.predecessors.iter().all(|before| before.told) {
             return;
         }

@@ -1,5 +1,5 @@
 //! log/access.log: one line per request that the balancer has taken, whatever became of it, with
-//! where its time went. The times are those that HAProxy's HTTP log gives
+//! where its time went. The times are those that `HAProxy`'s HTTP log gives
 //! (<https://docs.haproxy.org/3.2/configuration.html#8.2.3>), in microseconds.
 
 use std::fmt;

@@ -36,10 +36,11 @@ pub(in crate::state) const TORN_FOR: Duration = Duration::from_millis(50);
 const CLUSTER_FILE_BYTES: u64 = 64 << 10;
 
 /// The schemas of the documents, so that a folder that is copied elsewhere explains itself.
-const SCHEMAS: [(&str, &str); 3] = [
+const SCHEMAS: [(&str, &str); 4] = [
     ("VMState.xsd", include_str!("../../state/schema/VMState.xsd")),
     ("ASState.xsd", include_str!("../../state/schema/ASState.xsd")),
     ("LBState.xsd", include_str!("../../state/schema/LBState.xsd")),
+    ("CostModel.xsd", include_str!("../../state/schema/CostModel.xsd")),
 ];
 
 /// A state folder. Clones are the same folder and share what has been seen in it.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use crate::domain::cost::Kind;
 use crate::domain::vm::VmId;
 use crate::state::document::{self, Document};
 use crate::state::xml::{Element, Fields, Foreign, Problem, decimal, time};
@@ -29,6 +30,9 @@ pub struct LbStateFile {
     pub scheduling_delay_ms: f64,
     /// Over all VMs, and what no VM had yet.
     pub totals: LbTotals,
+    /// How well each workload's cost was foretold lately; a workload that was not asked for is
+    /// not there.
+    pub predictions: Vec<LbPrediction>,
     /// One element per VM it knows.
     pub vms: Vec<LbTarget>,
     /// The last choices of a VM, oldest first, at most [`CHOICES_KEPT`].
@@ -57,6 +61,17 @@ pub struct LbTotals {
     /// Predicted CPU seconds that arrive per second, over the last ten seconds: the number of
     /// vCPUs that would be exactly busy.
     pub offered_load: f64,
+}
+
+/// How well the cost of a workload was foretold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LbPrediction {
+    /// The workload.
+    pub workload: Kind,
+    /// Answers that a prediction was compared with.
+    pub requests: u64,
+    /// Mean absolute error over about the last 50 of them, as a share of the actual CPU time.
+    pub error: f64,
 }
 
 /// The balancer's view of one VM.
@@ -165,6 +180,16 @@ impl Document for LbStateFile {
                     }
                     parts.push(("Totals".to_owned(), foreign));
                 }
+                "Prediction" => {
+                    let (prediction, foreign) = read_prediction(child)?;
+                    if file.predictions.iter().any(|p| p.workload == prediction.workload) {
+                        let word = prediction.workload.as_str();
+                        let message = format!("a second <Prediction> for the workload `{word}`");
+                        return Err(Problem::new(child.at, message));
+                    }
+                    parts.push((prediction_part(prediction.workload), foreign));
+                    file.predictions.push(prediction);
+                }
                 "VM" => {
                     let (target, foreign) = read_target(child)?;
                     if !ids.insert(target.id.clone()) {
@@ -197,6 +222,10 @@ impl Document for LbStateFile {
             .with("policy", &self.policy)
             .with("schedulingDelayMs", decimal(self.scheduling_delay_ms));
         root.push(self.foreign.restore("Totals", self.totals.to_element()));
+        for prediction in &self.predictions {
+            let part = prediction_part(prediction.workload);
+            root.push(self.foreign.restore(&part, prediction.to_element()));
+        }
         for target in &self.vms {
             root.push(self.foreign.restore(&part_of(&target.id), target.to_element()));
         }
@@ -218,6 +247,15 @@ impl LbTotals {
             .with("retries", self.retries)
             .with("rate", decimal(self.rate))
             .with("offeredLoad", decimal(self.offered_load))
+    }
+}
+
+impl LbPrediction {
+    fn to_element(self) -> Element {
+        Element::new("Prediction")
+            .with("workload", self.workload.as_str())
+            .with("requests", self.requests)
+            .with("error", decimal(self.error))
     }
 }
 
@@ -271,6 +309,23 @@ fn read_totals(element: &Element) -> Result<(LbTotals, Foreign), Problem> {
         offered_load: fields.decimal("offeredLoad")?.unwrap_or(0.0),
     };
     Ok((totals, fields.foreign(|_| Ok(false))?))
+}
+
+/// Reads `<Prediction>`, and what is unknown in it.
+fn read_prediction(element: &Element) -> Result<(LbPrediction, Foreign), Problem> {
+    let mut fields = Fields::of(element);
+    let workload = fields.word("workload")?;
+    let prediction = LbPrediction {
+        workload: fields.required("workload", workload)?,
+        requests: fields.whole("requests")?.unwrap_or(0),
+        error: fields.decimal("error")?.unwrap_or(0.0),
+    };
+    Ok((prediction, fields.foreign(|_| Ok(false))?))
+}
+
+/// What tells one `<Prediction>` from another.
+fn prediction_part(workload: Kind) -> String {
+    format!("Prediction {}", workload.as_str())
 }
 
 /// Reads `<VM>`, and what is unknown in it.

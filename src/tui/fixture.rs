@@ -12,13 +12,14 @@ use super::news::{ClusterWord, News, Word};
 use super::theme::Theme;
 use super::update::{Message, update};
 use crate::config;
+use crate::domain::cost::Kind;
 use crate::domain::decision::{Action, Decision, Direction};
 use crate::domain::load::{Load, Served};
 use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::cluster_file::ClusterFile;
 use crate::state::events::{Event, EventKind};
-use crate::state::lb_state::{LbCapacity, LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{LbCapacity, LbPrediction, LbStateFile, LbTarget, LbTotals};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::vm_state::{VmReport, VmStateFile};
@@ -187,6 +188,10 @@ fn balancer() -> LbStateFile {
             rate: 15.9,
             offered_load: 2.71,
         },
+        predictions: vec![
+            LbPrediction { workload: Kind::Blur, requests: 2104, error: 0.07 },
+            LbPrediction { workload: Kind::Raytrace, requests: 1407, error: 0.11 },
+        ],
         vms: vec![
             target(1, true, "answers"),
             target(2, true, "answers"),

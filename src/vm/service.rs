@@ -17,7 +17,8 @@ use super::machine::Machine;
 use super::route::{Kind, Route, allowed, route};
 use super::{accept, body};
 use crate::http::{
-    self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_LOAD, X_CUMULET_VM, X_REQUEST_ID,
+    self, Cost, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_LOAD, X_CUMULET_VM,
+    X_CUMULET_WORK, X_REQUEST_ID,
 };
 use crate::state::metrics::Metric;
 use crate::workload::Error;
@@ -32,8 +33,8 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const X_CUMULET_STATE: HeaderName = HeaderName::from_static("x-cumulet-state");
 /// What a page from elsewhere may read of an answer.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "X-Cumulet-VM, X-Cumulet-Attempts, X-Cumulet-Load, X-Cumulet-State, X-Cumulet-Reason, \
-     X-Request-Id, Server-Timing, Retry-After",
+    "X-Cumulet-VM, X-Cumulet-Attempts, X-Cumulet-Load, X-Cumulet-State, X-Cumulet-Work, \
+     X-Cumulet-Reason, X-Request-Id, Server-Timing, Retry-After",
 );
 /// Longer request ids are replaced by one of ours: each goes into a log line.
 const LONGEST_REQUEST_ID: usize = 256;
@@ -176,6 +177,10 @@ async fn work(
         Ok(output) => {
             let content_type = HeaderValue::from_static(output.content_type);
             let mut answer = content(content_type, output.body);
+            if output.refusal.is_none() {
+                let cost = Cost { work: output.usage.work, cpu: call.cpu };
+                answer.headers_mut().insert(X_CUMULET_WORK, cost.to_header());
+            }
             let reason = output.refusal.and_then(|reason| HeaderValue::try_from(reason).ok());
             if let Some(reason) = reason {
                 answer.headers_mut().insert("x-cumulet-reason", reason);

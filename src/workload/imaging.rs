@@ -32,7 +32,7 @@ mod wbmp_files;
 
 pub use cost::nominal_work;
 pub use format::{Format, OutputFormat};
-pub use header::{PictureHeader, probe_header};
+pub use header::{PictureHeader, probe_channels, probe_header};
 pub use jpeg::{jpeg_description, jpeg_is_exact};
 pub use rows::Channels;
 

@@ -22,6 +22,7 @@
 mod bmp;
 mod bvh;
 mod camera;
+mod foretell;
 mod index;
 mod meter;
 mod packet;
@@ -43,5 +44,6 @@ mod world;
 mod tests;
 
 pub use camera::View;
+pub use foretell::foretell;
 pub use render::{Counters, Features, Prepared, RenderRequest, Rendered, render};
 pub use scene::Scene;

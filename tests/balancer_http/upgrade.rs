@@ -81,6 +81,7 @@ async fn a_tunnel_ends_when_its_vm_dies() {
     assert_eq!(client.head().await.status(), 101);
     vm.kill();
     assert!(!client.first_bytes_contain("anything").await, "the connection ends");
+    drop(client);
     eventually(|| async { cluster.file("LBState.xml").contains("inFlight=\"0\"") }).await;
     cluster.stop().await;
 }

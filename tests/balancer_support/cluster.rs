@@ -68,7 +68,15 @@ impl Cluster {
     }
 
     pub(crate) async fn start_with(settings: Settings, vms: &[&FakeVm]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), settings, vms).await
+    }
+
+    /// Starts in a folder that may hold something already.
+    pub(crate) async fn start_in(
+        directory: tempfile::TempDir,
+        settings: Settings,
+        vms: &[&FakeVm],
+    ) -> Self {
         let folder = StateFolder::open(directory.path()).unwrap();
         write_vms(&folder, vms.iter().map(|vm| vm.report()).collect());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -132,8 +140,14 @@ impl Cluster {
     }
 
     pub(crate) async fn stop(self) {
+        self.stop_and_keep().await;
+    }
+
+    /// Stops it and gives its folder.
+    pub(crate) async fn stop_and_keep(self) -> tempfile::TempDir {
         self.stop.cancel();
         within(self.balancer).await.unwrap().unwrap();
+        self.directory
     }
 }
 

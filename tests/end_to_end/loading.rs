@@ -23,7 +23,7 @@ const SMALL: [&str; 9] = [
 ];
 
 fn load(cluster: &Cluster, more: &[&str]) -> Output {
-    cluster.cumulet(&[&SMALL, more].concat())
+    cluster.cumulet(&[&SMALL[..], more].concat())
 }
 
 /// The report of a load that went well.

@@ -11,3 +11,4 @@ mod serving;
 mod steering;
 mod support;
 mod surviving;
+mod taking_over;

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cumulet::domain::balancing::Policy;
+use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::as_state::{AsStateFile, Refresh, VmOrder};
-use cumulet::state::lb_state::{LbCapacity, LbChoice, LbStateFile, LbTarget, LbTotals};
+use cumulet::state::cost_model::CostModelFile;
+use cumulet::state::lb_state::{
+    LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,
+};
 use cumulet::state::vm_state::{VmReport, VmStateFile};
 use cumulet::state::xml::{Element, Foreign, Node};
 use cumulet::units::Share;
@@ -308,13 +312,43 @@ fn choice() -> impl Strategy<Value = LbChoice> {
     )
 }
 
+fn kind() -> impl Strategy<Value = Kind> {
+    proptest::sample::select(Kind::WORKLOADS.to_vec())
+}
+
+fn prediction(workload: Kind) -> impl Strategy<Value = LbPrediction> {
+    (any::<u64>(), amount()).prop_map(move |(requests, error)| LbPrediction {
+        workload,
+        requests,
+        error,
+    })
+}
+
+/// Any CostModel.xml: what was learned from any answers.
+pub(crate) fn cost_model() -> impl Strategy<Value = CostModelFile> {
+    let form = proptest::sample::select(vec![Form::Jpeg, Form::Png, Form::Guessed]);
+    let answer = (kind(), form, any::<u64>(), any::<u64>(), any::<u32>());
+    (any::<u64>(), vec(answer, 0..20), foreign()).prop_map(|(seq, answers, foreign)| {
+        let mut model = CostModel::default();
+        for (kind, form, nanos, bytes, micros) in answers {
+            let features = Features { kind, form, nominal: Work::from_nanos(nanos), bytes };
+            let predicted = model.predict(&features);
+            model.learn(&features, predicted, Duration::from_micros(micros.into()), 1.0);
+        }
+        CostModelFile { seq, model, foreign }
+    })
+}
+
 /// Any LBState.xml.
 pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
     let vms = ids().prop_flat_map(|ids| ids.into_iter().map(target).collect::<Vec<_>>());
     let head = (any::<u64>(), option::of(time()), text(), any::<u32>(), text(), amount());
-    let lists = (vms, vec(choice(), 0..3));
-    (head, totals(), lists, foreign()).prop_map(|(head, totals, (vms, choices), foreign)| {
+    let predictions = btree_set(kind(), 0..3)
+        .prop_flat_map(|kinds| kinds.into_iter().map(prediction).collect::<Vec<_>>());
+    let lists = (predictions, vms, vec(choice(), 0..3));
+    (head, totals(), lists, foreign()).prop_map(|(head, totals, lists, foreign)| {
         let (seq, reported_at, address, pid, policy, scheduling_delay_ms) = head;
+        let (predictions, vms, choices) = lists;
         LbStateFile {
             seq,
             reported_at,
@@ -323,6 +357,7 @@ pub(crate) fn lb_state() -> impl Strategy<Value = LbStateFile> {
             policy,
             scheduling_delay_ms,
             totals,
+            predictions,
             vms,
             choices,
             foreign,

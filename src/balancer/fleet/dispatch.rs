@@ -214,7 +214,7 @@ impl Fleet {
             cap: target.cap,
             foreign: state.foreign.at(age),
             outstanding: state.outstanding,
-            speed: target.speed,
+            speed: target.speed * state.pace.factor(),
             weight: self.weight(&state, now),
             reported: state.reported,
             last_chosen: state.last_chosen,

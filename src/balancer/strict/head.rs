@@ -174,7 +174,7 @@ fn header(line: &[u8], found: &mut Found) -> Result<(), String> {
             found.length = Some(number(value.trim_ascii())?);
         }
         17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-            let last = list(value).last().unwrap_or_default();
+            let last = list(value).next_back().unwrap_or_default();
             if found.chunked || !last.eq_ignore_ascii_case(b"chunked") {
                 return Err("one transfer coding that ends with `chunked` is needed".to_owned());
             }
@@ -211,7 +211,7 @@ fn request_line(line: &[u8]) -> Result<&[u8], Refused> {
 
 /// The members of a list.
 fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(|word| trim(word))
+    value.split(|&byte| byte == b',').map(trim)
 }
 
 /// Without the spaces and tabs around it; other white space is no white space here.

@@ -96,8 +96,8 @@ impl Pods {
             let replicas = if within(ratio) { current } else { ceil(number * ratio) };
             return Some((replicas, ratio));
         }
-        let missing = f64::from(self.missing);
-        // Those that say nothing are taken to speak against the change.
+        // Those that say nothing are taken to speak against the change, if there is one.
+        let missing = if (ratio - 1.0).abs() > 0.0 { f64::from(self.missing) } else { 0.0 };
         let assumed = if ratio < 1.0 { missing * target.max(1.0) } else { 0.0 };
         let unready = if count_unready { f64::from(self.unready) } else { 0.0 };
         let counted = number + missing + unready;
@@ -216,4 +216,32 @@ fn start_of(situation: &Situation, period: Duration) -> u32 {
         removed = removed.saturating_add(change.from.saturating_sub(change.to));
     }
     situation.wanted().saturating_add(removed).saturating_sub(added)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cases of `replica_calculator_test.go`, by their names there, with CPU as a share of what
+    /// was requested.
+    #[test]
+    fn replicas_are_those_of_the_published_algorithm() {
+        let cases: [(&str, &[f64], (u32, u32), u32, f64, u32); 9] = [
+            ("ScaleUp", &[0.3, 0.5, 0.7], (0, 0), 3, 0.3, 5),
+            ("ScaleUpUnreadyLessScale", &[0.5, 0.7], (1, 0), 3, 0.3, 4),
+            ("ScaleUpHotCpuLessScale", &[0.4], (2, 0), 3, 0.3, 3),
+            ("ScaleDown", &[0.1, 0.3, 0.5, 0.25, 0.25], (0, 0), 5, 0.5, 3),
+            ("Tolerance", &[1.01, 1.03, 1.02], (0, 0), 3, 1.0, 3),
+            ("MissingMetricsNoChangeEq", &[1.0], (0, 1), 2, 1.0, 2),
+            ("MissingMetricsNoChangeGt", &[1.9], (0, 1), 2, 1.0, 2),
+            ("MissingMetricsNoChangeLt", &[0.6], (0, 1), 2, 1.0, 2),
+            ("ScaleDownIgnoresUnreadyPods", &[0.1, 0.3, 0.5], (2, 0), 5, 0.5, 2),
+        ];
+        for (name, ready, (unready, missing), current, target, expected) in cases {
+            let pods = Pods { ready: ready.to_vec(), unready, missing };
+            let (replicas, ratio) = pods.replicas(current, target, 0.1).unwrap();
+            assert_eq!(replicas, expected, "{name}: ratio {ratio}");
+        }
+        assert_eq!(Pods::default().replicas(3, 0.5, 0.1), None);
+    }
 }

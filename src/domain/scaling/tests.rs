@@ -1,3 +1,6 @@
+mod guards;
+mod policies;
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Reads a picture's size from the first bytes of its file, without decoding it.
 
-use super::{Format, wbmp_files};
+use super::{Channels, Format, wbmp_files};
 
 /// What the first bytes of a picture file say about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +39,26 @@ pub fn probe_header(bytes: &[u8]) -> Option<PictureHeader> {
     Some(PictureHeader { format, width, height })
 }
 
+/// What the pixels will most likely be once decoded, from the head of a file; colours if it does
+/// not say.
+#[must_use]
+pub fn probe_channels(bytes: &[u8]) -> Channels {
+    let channels = match Format::sniff(bytes) {
+        Some(Format::Jpeg) => jpeg_frame(bytes).and_then(|at| match bytes.get(at + 7)? {
+            1 => Some(Channels::Grey),
+            _ => None,
+        }),
+        // Bits of a sample and type of colour (PNG, third edition, section 11.2.1).
+        Some(Format::Png) => match array(bytes, 24) {
+            Some([8 | 16, 0]) => Some(Channels::Grey),
+            Some([_, 6]) => Some(Channels::Rgba),
+            _ => None,
+        },
+        _ => None,
+    };
+    channels.unwrap_or(Channels::Rgb)
+}
+
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
@@ -51,8 +71,14 @@ fn little16(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from(u16::from_le_bytes(array(bytes, at)?)))
 }
 
-/// Follows the marker segments (T.81, section B.1.1.4) up to the frame header (B.2.2).
 fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
+    let at = jpeg_frame(bytes)?;
+    Some((big16(bytes, at + 5)?, big16(bytes, at + 3)?))
+}
+
+/// Follows the marker segments (T.81, section B.1.1.4) up to the frame header (B.2.2), and gives
+/// the place behind its marker.
+fn jpeg_frame(bytes: &[u8]) -> Option<usize> {
     let mut at = 2;
     loop {
         at += bytes.get(at..)?.iter().position(|&byte| byte == 0xff)?;
@@ -65,7 +91,7 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
             0xd9 | 0xda => return None,
             // A frame header, which shares its range with three other markers.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                return Some((big16(bytes, at + 5)?, big16(bytes, at + 3)?));
+                return Some(at);
             }
             _ => at += big16(bytes, at)? as usize,
         }
@@ -160,6 +186,7 @@ mod tests {
         file.extend(b"\xff\xff\xc2\x00\x0b\x08\x02\x00\x03\x01\x01");
         let header = PictureHeader { format: Format::Jpeg, width: 0x301, height: 0x200 };
         assert_eq!(probe_header(&file), Some(header));
+        assert_eq!(probe_channels(&file), Channels::Grey, "it has one component");
         assert_eq!(probe_header(&file[..200]), None, "the frame header is not there yet");
     }
 
@@ -182,7 +209,8 @@ mod tests {
             ]),
             rest in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let _ = probe_header(&[signature, &rest].concat());
+            let file = [signature, &rest].concat();
+            let _ = (probe_header(&file), probe_channels(&file));
         }
     }
 }

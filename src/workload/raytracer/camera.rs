@@ -16,7 +16,7 @@ const RADIANS_PER_DEGREE: f64 = 0.017_453_292_519_943_295;
 /// with both offsets 0 the window is the lower left corner of the scene, and a positive row offset
 /// moves it *down*. So horizontal strips of height h, from the bottom up, have row offsets 0, −h,
 /// −2h and so on. Nothing need lie within the scene; the image plane goes on without end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct View {
     /// Width of the whole scene.
     pub scene_columns: i32,

@@ -216,7 +216,7 @@ impl Prepared {
 
     /// What preparing is charged for, in nominal nanoseconds: per byte of text, per shape that
     /// went into a hierarchy, and per texel.
-    fn work(&self) -> u64 {
+    pub(super) fn work(&self) -> u64 {
         let Features { scene_bytes, texture_pixels, .. } = self.features;
         5 * scene_bytes + 400 * self.world.index.arranged() + 4 * texture_pixels
     }

@@ -26,6 +26,11 @@ impl Texture {
         Self { width: width.into(), height: height.into(), texels }
     }
 
+    /// One grey texel: stands in for a texture where colours do not matter.
+    pub(super) fn plain() -> Self {
+        Self { width: 1, height: 1, texels: vec![[128; 3]] }
+    }
+
     /// Width times height.
     pub(super) fn pixels(&self) -> usize {
         self.texels.len()

@@ -59,6 +59,29 @@ pub fn parse(body: &[u8], limits: &Limits) -> Result<RenderBody, Error> {
     Ok(RenderBody { scene, texmap })
 }
 
+/// The scene in a body of which the rest may not be there yet; nothing if the scene is not whole.
+#[must_use]
+pub fn scene(start: &[u8]) -> Option<String> {
+    let at = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mut scanner = Scanner { body: start, at };
+    scanner.skip_whitespace();
+    scanner.expect(b'{', "an object").ok()?;
+    loop {
+        scanner.skip_whitespace();
+        let name = scanner.string("a name").ok()?;
+        scanner.skip_whitespace();
+        scanner.expect(b':', "a colon").ok()?;
+        scanner.skip_whitespace();
+        if name == "scene" {
+            return scanner.string("a scene").ok();
+        }
+        scanner.skip_value(DEEPEST).ok()?;
+        if !scanner.goes_on(b'}').ok()? {
+            return None;
+        }
+    }
+}
+
 /// A place in the body.
 struct Scanner<'a> {
     body: &'a [u8],

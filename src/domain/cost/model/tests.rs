@@ -1,0 +1,145 @@
+use super::*;
+use proptest::prelude::*;
+
+const MS: u64 = 1_000_000;
+
+fn features(kind: Kind, form: Form, nominal_ms: u64, bytes: u64) -> Features {
+    Features { kind, form, nominal: Work::from_nanos(nominal_ms * MS), bytes }
+}
+
+fn learn(model: &mut CostModel, features: &Features, actual: Duration) {
+    let predicted = model.predict(features);
+    model.learn(features, predicted, actual, 1.0);
+}
+
+/// What a machine would take on which the terms weigh so much, times `noise`.
+fn cost(features: &Features, weights: [f64; TERMS], noise: f64) -> Duration {
+    let nanos: f64 = features.terms().iter().zip(weights).map(|(term, w)| term * w).sum();
+    Duration::from_secs_f64(nanos * noise / 1e9)
+}
+
+fn any_kind() -> impl Strategy<Value = Kind> {
+    proptest::sample::select(vec![Kind::Blur, Kind::Enhance, Kind::Raytrace, Kind::Other])
+}
+
+fn any_features() -> impl Strategy<Value = Features> {
+    let form = proptest::sample::select(Form::ALL.to_vec());
+    (any_kind(), form, any::<u64>(), any::<u64>()).prop_map(|(kind, form, nominal, bytes)| {
+        Features { kind, form, nominal: Work::from_nanos(nominal), bytes }
+    })
+}
+
+/// Requests as they come: from 1 ms to 10 s, a byte for each 10 to 1000 ns.
+fn usual() -> impl Strategy<Value = Features> {
+    (0.0..4.0_f64, 1.0..3.0_f64).prop_map(|(log_ms, log_ns_a_byte)| {
+        let nominal = Work::from_nanos_f64(10_f64.powf(log_ms) * 1e6);
+        let bytes = Work::from_nanos_f64(nominal.nanos() as f64 / 10_f64.powf(log_ns_a_byte));
+        Features { kind: Kind::Blur, form: Form::Jpeg, nominal, bytes: bytes.nanos() }
+    })
+}
+
+#[test]
+fn the_first_prediction_is_the_nominal_work_and_what_goes_with_it() {
+    let blur = features(Kind::Blur, Form::Jpeg, 16, 1_000_000);
+    assert_eq!(CostModel::default().predict(&blur).to_string(), "18 ms");
+    let ping = CostModel::default().predict(&Features::default());
+    assert_eq!(ping.to_string(), "60 us");
+}
+
+#[test]
+fn a_machine_of_half_the_speed_is_known_after_a_few_answers_and_for_all_kinds() {
+    let mut model = CostModel::default();
+    let (blur, enhance) =
+        (features(Kind::Blur, Form::Jpeg, 16, 0), features(Kind::Enhance, Form::Png, 30, 0));
+    for _ in 0..20 {
+        learn(&mut model, &blur, cost(&blur, [2.0; TERMS], 1.0));
+    }
+    let off = |features: &Features| {
+        model.predict(features).seconds() / cost(features, [2.0; TERMS], 1.0).as_secs_f64()
+    };
+    assert!((off(&blur) - 1.0).abs() < 0.05, "{}", off(&blur));
+    assert!((off(&enhance) - 1.0).abs() < 0.1, "{}", off(&enhance));
+}
+
+#[test]
+fn the_error_is_the_mean_of_the_last_answers() {
+    let mut model = CostModel::default();
+    let blur = features(Kind::Blur, Form::Jpeg, 100, 0);
+    let actual = Duration::from_millis(100);
+    for _ in 0..10 {
+        model.learn(&blur, Work::from_nanos(125 * MS), actual, 1.0);
+    }
+    let (kind, accuracy) = model.accuracy().next().unwrap();
+    assert_eq!((kind, accuracy.answers), (Kind::Blur, 10));
+    assert!((accuracy.error - 0.25).abs() < 1e-9, "{accuracy:?}");
+}
+
+#[test]
+fn costs_that_make_no_sense_teach_nothing() {
+    let mut model = CostModel::default();
+    let blur = features(Kind::Blur, Form::Jpeg, 100, 0);
+    for (actual, pace) in [
+        (Duration::ZERO, 1.0),
+        (Duration::MAX, 1.0),
+        (Duration::from_secs(1), f64::NAN),
+        (Duration::from_secs(1), -1.0),
+        (Duration::from_secs(1), f64::INFINITY),
+    ] {
+        model.learn(&blur, Work::NONE, actual, pace);
+    }
+    model.learn(&Features::default(), Work::NONE, Duration::from_secs(1), 1.0);
+    assert_eq!(model, CostModel::default());
+}
+
+proptest! {
+    #[test]
+    fn more_to_do_never_costs_less(
+        seen in proptest::collection::vec((any_features(), any::<u64>()), 0..30),
+        features in any_features(),
+        more in any::<u64>(),
+    ) {
+        let mut model = CostModel::default();
+        for (seen, nanos) in &seen {
+            learn(&mut model, seen, Duration::from_nanos(*nanos));
+        }
+        let cost = model.predict(&features);
+        let nominal = features.nominal + Work::from_nanos(more);
+        let bytes = features.bytes.saturating_add(more);
+        for larger in [Features { nominal, ..features }, Features { bytes, ..features }] {
+            prop_assert!(model.predict(&larger) >= cost, "{larger:?} below {features:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_restored_predicts_the_same(
+        seen in proptest::collection::vec((any_features(), 1_u64..u64::MAX), 0..30),
+        features in any_features(),
+    ) {
+        let mut model = CostModel::default();
+        for (seen, nanos) in &seen {
+            learn(&mut model, seen, Duration::from_nanos(*nanos));
+        }
+        let classes: Vec<_> = model.classes().map(|(key, sums)| (key, *sums)).collect();
+        let restored = CostModel::restored(classes, model.accuracy());
+        prop_assert_eq!(restored.predict(&features), model.predict(&features));
+        prop_assert_eq!(restored, model);
+    }
+
+    #[test]
+    fn one_wild_answer_in_ten_does_little_harm(
+        requests in proptest::collection::vec((usual(), 0.9..1.1_f64, -2.0..2.0_f64), 150..200),
+        weights in [0.5..2.0_f64, 0.5..2.0_f64, 0.5..2.0_f64],
+    ) {
+        let mut model = CostModel::default();
+        for (index, (request, noise, wild)) in requests.iter().enumerate() {
+            let factor = if index % 10 == 9 { 10_f64.powf(*wild) } else { *noise };
+            learn(&mut model, request, cost(request, weights, factor));
+        }
+        let errors = requests.iter().map(|(request, ..)| {
+            let truth = cost(request, weights, 1.0).as_secs_f64();
+            (model.predict(request).seconds() / truth - 1.0).abs()
+        });
+        let mean = errors.sum::<f64>() / requests.len() as f64;
+        prop_assert!(mean < 0.2, "{mean}");
+    }
+}
