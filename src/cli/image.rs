@@ -144,12 +144,7 @@ struct Trial {
 }
 
 const TRIALS: [Trial; 3] = [
-    Trial {
-        workload: "blur",
-        path: "/blurimage",
-        body: picture,
-        answer: 0x6a9e_6fd7_a2a1_9185,
-    },
+    Trial { workload: "blur", path: "/blurimage", body: picture, answer: 0x6a9e_6fd7_a2a1_9185 },
     Trial {
         workload: "enhance",
         path: "/enhanceimage",
