@@ -226,7 +226,9 @@ mod tests {
     /// was requested.
     #[test]
     fn replicas_are_those_of_the_published_algorithm() {
-        let cases: [(&str, &[f64], (u32, u32), u32, f64, u32); 9] = [
+        // Shares of the ready; not ready and silent; replicas; target; replicas expected.
+        type Case = (&'static str, &'static [f64], (u32, u32), u32, f64, u32);
+        let cases: [Case; 9] = [
             ("ScaleUp", &[0.3, 0.5, 0.7], (0, 0), 3, 0.3, 5),
             ("ScaleUpUnreadyLessScale", &[0.5, 0.7], (1, 0), 3, 0.3, 4),
             ("ScaleUpHotCpuLessScale", &[0.4], (2, 0), 3, 0.3, 3),

@@ -28,7 +28,7 @@ const LEVEL: f64 = 30.0;
 /// Time in which the trend forgets, in seconds.
 const TREND: f64 = 120.0;
 /// Time for which a trend is believed to last, in seconds (a damped trend: E. S. Gardner and
-/// E. McKenzie, Management Science 31, 1985).
+/// E. `McKenzie`, Management Science 31, 1985).
 const LASTS: f64 = 60.0;
 /// Time in which the errors of forecasts are forgotten, in seconds.
 const ERRORS: f64 = 300.0;

@@ -23,7 +23,7 @@ fn serving(vms: u32, in_flight: f64) -> Situation {
 fn past(situation: &Situation, ticks: u64, change: impl Fn(u64, &mut Observation)) -> History {
     let mut history = History::default();
     for ago in (1..=ticks).rev() {
-        let at = situation.now.at - Duration::from_secs(5 * ago);
+        let at = situation.now.at.saturating_sub(Duration::from_secs(5 * ago));
         let mut seen = Observation { at, ..situation.now };
         change(ago, &mut seen);
         history.push(seen);
