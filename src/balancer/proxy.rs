@@ -153,7 +153,7 @@ impl Proxy {
                     Err(problem) => break problem,
                 };
             record.assigned(&lease.target.id, id, reason, began.elapsed());
-            let tried = match self.late_after(&attempt, demand, repeatable) {
+            let tried = match self.late_after(demand, repeatable) {
                 Some(late) => {
                     self.hedged(&attempt, lease, late, (&visits, demand), &mut record).await
                 }
@@ -182,7 +182,11 @@ impl Proxy {
                 break self.killers.condemn(suspicion, head, &tape).await;
             }
             if !again {
-                break problem_of(&error);
+                let mut problem = problem_of(&error);
+                if may {
+                    problem.detail += "; it is not sent again, for too many others are already";
+                }
+                break problem;
             }
             visits.note(&lease.target);
             if matches!(error, ForwardError::Declined { .. }) {
@@ -283,6 +287,7 @@ fn overdue_after(work: Work) -> Duration {
 /// Gives a VM's answer to the client.
 fn deliver(taken: Taken, mut record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
     let Taken { mut head, body, connection, lease, at_vm, pace } = taken;
+    record.came_from(&lease.target.id);
     record.answering(pace);
     let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
     headers::towards_client(&mut head.headers, switched);

@@ -258,11 +258,7 @@ impl Shared {
             Act::Close | Act::CloseAtHead | Act::RawAtHead(_) => None,
             Act::Switch(bytes) => {
                 stream.get_mut().write_all(&bytes).await.ok()?;
-                let mut bytes = [0; 1024];
-                loop {
-                    let read = stream.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
-                    stream.get_mut().write_all(bytes.get(..read)?).await.ok()?;
-                }
+                send_back(stream).await
             }
             Act::Wait => {
                 let mut byte = [0];
@@ -299,5 +295,14 @@ impl Shared {
             bytes.extend_from_slice(&request.body);
         }
         bytes
+    }
+}
+
+/// Sends back whatever comes, until nothing more does.
+async fn send_back(stream: &mut BufReader<TcpStream>) -> Option<()> {
+    let mut bytes = [0; 1024];
+    loop {
+        let read = stream.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
+        stream.get_mut().write_all(bytes.get(..read)?).await.ok()?;
     }
 }

@@ -130,7 +130,8 @@ fn a_vm_that_needs_more_memory_than_it_has_dies_of_it_and_is_replaced() {
     assert_eq!(cluster.send("/blurimage", &small).unwrap().status, 200);
     // The picture alone has 147 MB.
     let refused = cluster.send(&render_path(7_000, 7_000), SCENE.as_bytes()).unwrap();
-    assert_eq!(refused.status, 502, "after the attempts that the retry rule allows");
+    // 502 if it killed each VM that it was tried on, 500 if one could not start a thread for it.
+    assert!([500, 502].contains(&refused.status), "{}", refused.status);
     until("the reason is told", || {
         cluster.told().contains("out of memory: memory allocation of").then_some(())
     });
@@ -151,6 +152,7 @@ fn hooks_run_at_launch_and_at_the_end_and_a_late_one_is_told() {
     let launch = format!("hooks.launch=echo up $VM_ID >> {}", notes.display());
     let late = format!("hooks.terminate=echo down $VM_ID >> {}; sleep 600", notes.display());
     let more = ["--set", &launch, "--set", &late, "--set", "hooks.timeout=2s"];
+    let more = [&more[..], &["--set", "autoscaler.minimum=2"]].concat();
     let mut cluster = Cluster::start(2, &more);
     let noted = || std::fs::read_to_string(&notes).unwrap_or_default();
     assert!(noted().contains("up vm-1\n") && noted().contains("up vm-2\n"), "before it serves");
@@ -159,8 +161,11 @@ fn hooks_run_at_launch_and_at_the_end_and_a_late_one_is_told() {
         cluster.vm("vm-2").is_none().then_some(())
     });
     assert!(noted().contains("down vm-2\n"));
-    let told = cluster.told();
-    assert!(told.contains("the terminate hook `echo down") && told.contains("longer than 2 s"));
+    until("that it took too long is told", || {
+        let told = cluster.told();
+        (told.contains("the terminate hook `echo down") && told.contains("longer than 2 s"))
+            .then_some(())
+    });
     assert_eq!(cluster.stop(), Some(0));
     assert!(noted().contains("down vm-1\n"));
     assert_eq!(cluster.processes(), []);
@@ -205,7 +210,7 @@ fn an_image_is_made_tried_launched_listed_and_removed() {
     assert_eq!(listed[0]["type"], "local");
     let launched = run(&["launch", "--image", "web"]);
     assert_eq!(launched, "vm-2 will be launched from image web\n");
-    until("it runs", || (cluster.running().len() == 2).then_some(()));
+    until("it runs", || ids(&cluster).contains(&"vm-2".to_owned()).then_some(()));
     run(&["image", "delete", "web"]);
     let refused = cluster.cumulet(&["launch", "--image", "web"]);
     let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -238,7 +243,7 @@ fn list_tells_which_requests_run_where() {
     std::fs::write(&file, slow).unwrap();
     let more = ["--config", file.to_str().unwrap(), "--set", "instance_type=slow"];
     let cluster = Cluster::start(1, &[&more[..], &["--set", "autoscaler.maximum=1"]].concat());
-    let (path, cluster) = (render_path(900, 700), &cluster);
+    let (path, cluster) = (render_path(240, 180), &cluster);
     std::thread::scope(|scope| {
         let request = scope.spawn(|| cluster.send(&path, SCENE.as_bytes()));
         let row = until("the request is listed", || {
