@@ -236,7 +236,8 @@ fn chance(observation: &Observation, load: f64, period: f64) -> f64 {
 /// saturate: the larger of the two is nearer to the truth. Without a balancer each request counts
 /// as one vCPU.
 fn demand(observation: &Observation) -> f64 {
-    observation.offered.unwrap_or(observation.in_flight).max(observation.busy)
+    // Adding zero turns -0 into 0.
+    observation.offered.unwrap_or(observation.in_flight).max(observation.busy) + 0.0
 }
 
 fn source(observation: &Observation) -> &'static str {

@@ -151,6 +151,16 @@ fn staffing_shrinks_to_the_most_of_its_hold_and_not_for_a_trifle() {
 }
 
 #[test]
+fn an_autoscaler_that_has_just_started_takes_nothing_away() {
+    let idle = serving(3, 0.0);
+    for policy in ["staffing hold=60s", "kubernetes-hpa", "queue-depth"] {
+        assert_size(policy, &idle, &History::default(), 3);
+        assert_size(policy, &idle, &past(&idle, 5, |_, seen| seen.advice = Some(1)), 3);
+        assert_size(policy, &idle, &past(&idle, 90, |_, seen| seen.advice = Some(1)), 1);
+    }
+}
+
+#[test]
 fn staffing_without_a_balancer_takes_the_larger_of_requests_and_cpu() {
     let none = History::default();
     assert_size("staffing wait=0.23", &serving(2, 9.0), &none, 12);
