@@ -13,9 +13,7 @@ use super::pulse::Pulse;
 use super::target::Target;
 use crate::domain::cost::{Accuracy, Kind};
 use crate::state::StateFolder;
-use crate::state::lb_state::{
-    LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,
-};
+use crate::state::lb_state::{LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals};
 
 /// How often the file is written.
 const PERIOD: Duration = Duration::from_secs(1);
