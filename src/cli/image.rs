@@ -1,6 +1,6 @@
 //! `cumulet image`: what a VM is launched from.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -221,7 +221,7 @@ fn test(config: &Config, folder: &StateFolder, name: &ImageName) -> anyhow::Resu
             },
             |()| format!("ok in {milliseconds:.0} ms"),
         );
-        let _ = writeln!(report, "  {workload:<9} {outcome}");
+        writeln!(report, "  {workload:<9} {outcome}")?;
     }
     vm.end()?;
     report += "  the VM has ended\n";
