@@ -3,6 +3,9 @@
 //! `cargo bench --bench imaging`. The inputs are made here by seed: smooth value noise in several
 //! octaves, discs with hard edges, and noise, so strong that a JPEG file of quality 75 has about two
 //! bits a pixel, like a camera's of quality 90.
+//!
+//! `cargo bench --bench imaging -- --serve` measures on demand, for `compare_imaging.py`: see
+//! [`serve`].
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
@@ -11,14 +14,64 @@
 
 use cumulet::workload::imaging::{self, Channels, Filter, Format, OutputFormat, Picture};
 use cumulet::workload::wire::{data_url, render_json};
-use cumulet::workload::{FullSpeed, Limits, Run};
+use cumulet::workload::{FullSpeed, Instructions, Limits, Run};
 use divan::{Bencher, black_box};
+use rustix::time::{ClockId, clock_gettime};
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 fn main() {
+    if std::env::args().any(|argument| argument == "--serve") {
+        return serve();
+    }
     println!("{}", imaging::jpeg_description());
     divan::main();
+}
+
+/// Answers lines from standard input, so that another program can be measured in turns with this
+/// one on the same pictures:
+///
+/// - `picture 512 768` prints the path of the JPEG file of that size;
+/// - `filter blur avx2 1 512 768` filters the decoded picture with these instructions on so many
+///   threads, `request blur avx2 1 512 768` does a whole request, base64 to base64. Both print
+///   the CPU time of all threads and the time on the clock, in milliseconds.
+fn serve() {
+    for line in std::io::stdin().lines() {
+        let line = line.expect("text");
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            ["picture", width, height] => {
+                let name = format!("cumulet-{width}x{height}.jpg");
+                let path = std::env::temp_dir().join(name);
+                std::fs::write(&path, &input(parse(width, height)).jpeg).expect("room for a file");
+                println!("{}", path.display());
+            }
+            [what, filter, set, threads, width, height] => {
+                let filter = if filter == "blur" { Filter::Blur } else { Filter::Enhance };
+                let set = set.parse().expect("instructions of this processor");
+                let threads = threads.parse().expect("a number of threads");
+                let input = input(parse(width, height));
+                // Outside the clock: what the decoder would give.
+                let picture = input.picture.clone();
+                let start = Instant::now();
+                let cpu = if what == "filter" {
+                    on_threads(threads, |run| imaging::filter_with(set, filter, picture, run))
+                        .expect("a picture")
+                        .1
+                } else {
+                    request(set, filter, &input.url, threads).1
+                };
+                let wall = start.elapsed();
+                println!("{} {}", cpu.as_secs_f64() * 1e3, wall.as_secs_f64() * 1e3);
+            }
+            _ => println!("this line is not understood: {line}"),
+        }
+    }
+}
+
+/// One of [`SIZES`].
+fn parse(width: &str, height: &str) -> (u32, u32) {
+    (width.parse().expect("a width"), height.parse().expect("a height"))
 }
 
 /// Width and height: 0.4, 2 and 12 megapixels.
@@ -104,44 +157,56 @@ fn value_noise(lattice: &[f32; 4096], x: f32, y: f32) -> f32 {
 }
 
 /// Runs `work` with this many threads.
-fn on_threads<T>(threads: usize, work: impl Fn(&Run) -> T) -> T {
+fn on_threads<T>(threads: usize, work: impl FnOnce(&Run) -> T) -> T {
     let limits = Limits::default();
     let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
     work(&Run { threads, pacer: &FullSpeed, limits: &limits })
 }
 
 /// A whole request: data URL in, data URL out.
-fn request(filter: Filter, url: &[u8], threads: usize) -> Vec<u8> {
+///
+/// Gives the answer, and the CPU time of all threads.
+fn request(set: Instructions, filter: Filter, url: &[u8], threads: usize) -> (Vec<u8>, Duration) {
+    let start = thread_time();
     let picture = data_url::parse(url).expect("a data URL");
     let output = OutputFormat::from_label(picture.label);
+    let before = thread_time();
     let processed = on_threads(threads, |run| {
-        imaging::apply(filter, &picture.payload, output, run).expect("a picture")
+        imaging::apply_with(set, filter, &picture.payload, output, run).expect("a picture")
     });
-    data_url::write(picture.label, &processed.bytes)
+    let after = thread_time();
+    let answer = data_url::write(picture.label, &processed.bytes);
+    let own = before.saturating_sub(start) + thread_time().saturating_sub(after);
+    (answer, own + processed.usage.cpu)
+}
+
+/// CPU time of this thread.
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("a time after its start")
 }
 
 #[divan::bench(args = SIZES)]
 fn blur_request(bencher: Bencher, size: (u32, u32)) {
     let input = input(size);
-    bencher.bench(|| request(Filter::Blur, black_box(&input.url), 1));
+    bencher.bench(|| request(Instructions::best(), Filter::Blur, black_box(&input.url), 1));
 }
 
 #[divan::bench(args = SIZES)]
 fn blur_request_on_two_threads(bencher: Bencher, size: (u32, u32)) {
     let input = input(size);
-    bencher.bench(|| request(Filter::Blur, black_box(&input.url), 2));
+    bencher.bench(|| request(Instructions::best(), Filter::Blur, black_box(&input.url), 2));
 }
 
 #[divan::bench(args = SIZES)]
 fn enhance_request(bencher: Bencher, size: (u32, u32)) {
     let input = input(size);
-    bencher.bench(|| request(Filter::Enhance, black_box(&input.url), 1));
+    bencher.bench(|| request(Instructions::best(), Filter::Enhance, black_box(&input.url), 1));
 }
 
 #[divan::bench(args = SIZES)]
 fn enhance_request_on_two_threads(bencher: Bencher, size: (u32, u32)) {
     let input = input(size);
-    bencher.bench(|| request(Filter::Enhance, black_box(&input.url), 2));
+    bencher.bench(|| request(Instructions::best(), Filter::Enhance, black_box(&input.url), 2));
 }
 
 /// The filter and little else: BMP files are only copied.

@@ -14,6 +14,7 @@ pub mod hedging;
 pub mod instance_type;
 pub mod load;
 pub mod quarantine;
+pub mod queueing;
 pub mod refresh;
 pub mod restart;
 pub mod retries;

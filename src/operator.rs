@@ -2,13 +2,14 @@
 //! by hand, or a signal to one VM. The command line and the screen share these functions.
 
 mod replacing;
+mod scaling;
 
 use jiff::Timestamp;
 use rustix::process::Signal;
 
 use crate::domain::balancing;
 use crate::domain::decision::Action;
-use crate::domain::scaling::{BadPolicy, Defaults, Parameter, Policy};
+use crate::domain::scaling::BadPolicy;
 use crate::domain::vm::{VmId, VmState};
 use crate::process;
 use crate::state::as_state::{AsStateFile, VmOrder};
@@ -18,6 +19,8 @@ use crate::state::vm_state::{VmReport, VmStateFile};
 use crate::state::{self, StateFolder};
 
 pub use replacing::{protect, refresh, stop_refresh};
+
+pub use scaling::{set_desired, set_limits, set_policy};
 
 /// Who the operator is in the `by` of an order.
 pub const BY: &str = "operator";
@@ -239,58 +242,6 @@ pub fn balance_by(folder: &StateFolder, policy: balancing::Policy) -> Result<boo
         tell(folder, EventKind::Operator, None, &format!("balancing by {policy} asked for"));
     }
     Ok(changed)
-}
-
-/// Puts a policy in force, with its parameters. Returns all parameters in force.
-///
-/// # Errors
-/// [`Error::Policy`], [`Error::NoCluster`], [`Error::State`].
-pub fn set_policy(
-    folder: &StateFolder,
-    name: &str,
-    parameters: &[(String, String)],
-    defaults: &Defaults,
-) -> Result<Vec<Parameter>, Error> {
-    let (_, in_force) = Policy::read(name, parameters, defaults)?;
-    change(folder, |file| {
-        name.clone_into(&mut file.policy);
-        file.parameters = parameters.to_vec();
-    })?;
-    let given = parameters.iter().map(|(key, value)| format!("{key}={value}"));
-    let told = std::iter::once(name.to_owned()).chain(given).collect::<Vec<_>>().join(" ");
-    tell(folder, EventKind::Operator, None, &format!("policy {told}"));
-    Ok(in_force)
-}
-
-/// Sets the fewest and the most VMs.
-///
-/// # Errors
-/// [`Error::Limits`], [`Error::NoCluster`], [`Error::State`].
-pub fn set_limits(folder: &StateFolder, minimum: u32, maximum: u32) -> Result<(), Error> {
-    if minimum > maximum {
-        return Err(Error::Limits { minimum, maximum });
-    }
-    change(folder, |file| (file.minimum, file.maximum) = (minimum, maximum))?;
-    tell(folder, EventKind::Operator, None, &format!("limits {minimum} to {maximum}"));
-    Ok(())
-}
-
-/// Asks for so many VMs, until the policy decides otherwise.
-///
-/// # Errors
-/// [`Error::Desired`], [`Error::NoCluster`], [`Error::State`].
-pub fn set_desired(folder: &StateFolder, asked: u32) -> Result<(), Error> {
-    change(folder, |file| {
-        let (minimum, maximum) = (file.minimum, file.maximum);
-        if !(minimum..=maximum).contains(&asked) {
-            return Err(Error::Desired { asked, minimum, maximum });
-        }
-        file.settled.get_or_insert(file.desired);
-        file.desired = asked;
-        Ok(())
-    })??;
-    tell(folder, EventKind::Operator, None, &format!("{asked} VMs asked for"));
-    Ok(())
 }
 
 /// Changes ASState.xml of a cluster that exists.

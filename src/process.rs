@@ -62,7 +62,7 @@ pub async fn ended(pid: u32) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = pid;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[cfg(target_os = "linux")]

@@ -6,8 +6,11 @@
 
 pub mod foresight;
 pub mod imaging;
+mod instructions;
 pub mod raytracer;
 pub mod wire;
+
+pub use instructions::Instructions;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use cumulet::workload::imaging::{self, Filter, Format, OutputFormat, Picture, Refusal};
-use cumulet::workload::{Error, FullSpeed, Limits, Run};
+use cumulet::workload::{Error, FullSpeed, Instructions, Limits, Run};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -52,8 +52,15 @@ fn apply(golden: &Golden, threads: usize) -> imaging::Processed {
     let run =
         Run { threads: NonZeroUsize::new(threads).unwrap(), pacer: &FullSpeed, limits: &limits };
     let output = OutputFormat::from_label(golden.label);
-    imaging::apply(golden.filter, &golden.input, output, &run)
-        .unwrap_or_else(|error| panic!("{}: {error}", golden.name))
+    let apply = |set| {
+        imaging::apply_with(set, golden.filter, &golden.input, output, &run)
+            .unwrap_or_else(|error| panic!("{}: {error}", golden.name))
+    };
+    let processed = apply(Instructions::best());
+    for set in Instructions::available() {
+        assert!(apply(set).bytes == processed.bytes, "{} with {set}", golden.name);
+    }
+    processed
 }
 
 fn decode(file: &[u8]) -> Picture {
@@ -93,7 +100,7 @@ fn every_golden_is_reproduced() {
                 _ => format!("{:.2} % of samples differ, by up to {greatest}", share * 100.0),
             }
         };
-        println!("{:<40} {verdict}", golden.name);
+        println!("{:>8} bytes  {:<40} {verdict}", golden.expected.len(), golden.name);
     }
     assert!(wrong.is_empty(), "these differ: {wrong:#?}");
 }

@@ -1,16 +1,18 @@
 //! Pictures made by the widely used Java implementation, to the byte.
 //!
+//! `cargo test --test raytracer_goldens -- --nocapture` prints the comparison file by file.
+//!
 //! A file `SCENE[_TEXTURE]_WxH[_wW_..][_aa].png` in `tests/goldens/raytracer` is the picture of
 //! `SCENE.txt`. `640x400_w101x77_c301_httproff53` is the window of 101 x 77 pixels of a scene of
 //! 640 x 400 at column offset 301 and row offset 53.
-#![expect(clippy::unwrap_used, reason = "a test may panic anywhere")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and print")]
 
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use cumulet::workload::raytracer::{RenderRequest, Rendered, View, render};
-use cumulet::workload::{FullSpeed, Limits, Run};
+use cumulet::workload::raytracer::{Prepared, Rendered, View};
+use cumulet::workload::{FullSpeed, Instructions, Limits, Run};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/raytracer")
@@ -53,13 +55,14 @@ fn understand(name: &str) -> Option<Golden> {
     Some(Golden { scene, texture: texture.or(default), view })
 }
 
-fn render_golden(golden: &Golden, threads: usize) -> Rendered {
+fn render_golden(golden: &Golden, instructions: Instructions) -> Rendered {
     let scene = fs::read(folder().join(format!("{}.txt", golden.scene))).unwrap();
     let texmap = golden.texture.as_ref().map(|name| fs::read(folder().join(name)).unwrap());
-    let request = RenderRequest { scene: &scene, texmap: texmap.as_deref(), view: golden.view };
     let limits = Limits::default();
-    let threads = NonZeroUsize::new(threads).unwrap();
-    render(&request, &Run { threads, pacer: &FullSpeed, limits: &limits }).unwrap()
+    let threads = NonZeroUsize::new(2).unwrap();
+    let run = Run { threads, pacer: &FullSpeed, limits: &limits };
+    let prepared = Prepared::new(&scene, texmap.as_deref(), &run).unwrap();
+    prepared.render_with(instructions, &golden.view, &run).unwrap()
 }
 
 fn goldens() -> Vec<(String, Golden)> {
@@ -77,14 +80,20 @@ fn goldens() -> Vec<(String, Golden)> {
 fn every_golden_is_equal_to_the_byte() {
     let goldens = goldens();
     assert_eq!(goldens.len(), 38, "every golden's name is understood");
+    println!("{:>8}  {:<52} equal with", "pixels", "picture");
     for (name, golden) in goldens {
         let expected = image::open(folder().join(&name)).unwrap().into_rgb8();
-        let rendered = render_golden(&golden, 2);
-        assert_eq!((rendered.width, rendered.height), expected.dimensions(), "{name}");
-        let actual = rendered.rgb();
-        let different =
-            actual.chunks(3).zip(expected.as_raw().chunks(3)).filter(|(a, b)| a != b).count();
-        assert_eq!(different, 0, "pixels of {name} differ");
-        assert_eq!(actual.len(), expected.as_raw().len(), "{name}");
+        let mut equal = Vec::new();
+        for set in Instructions::available() {
+            let rendered = render_golden(&golden, set);
+            assert_eq!((rendered.width, rendered.height), expected.dimensions(), "{name}");
+            let actual = rendered.rgb();
+            let different =
+                actual.chunks(3).zip(expected.as_raw().chunks(3)).filter(|(a, b)| a != b).count();
+            assert_eq!(different, 0, "pixels of {name} differ with {set}");
+            assert_eq!(actual.len(), expected.as_raw().len(), "{name}");
+            equal.push(set.to_string());
+        }
+        println!("{:>8}  {name:<52} {}", expected.as_raw().len() / 3, equal.join(", "));
     }
 }

@@ -269,7 +269,7 @@ fn lb_state_keeps_what_is_foreign_in_its_parts() {
             "rate=\"11.9\" offeredLoad=\"1.204\"",
             "rate=\"11.9\" offeredLoad=\"1.204\" x=\"1\"",
         )
-        .replace("p99Ms=\"950.25\"", "p99Ms=\"950.25\" y=\"2\"");
+        .replace("foreign=\"0.5\"", "foreign=\"0.5\" y=\"2\"");
     assert_eq!(parse::<LbStateFile>(&text).render(), text);
 }
 

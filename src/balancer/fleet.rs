@@ -264,20 +264,20 @@ impl Fleet {
             report.address.clone(),
             f64::from(speed),
             cap,
-            (report.reported_at, now),
+            now,
             tally,
         )
     }
 
     /// Takes in a report; says whether it is a new one.
     fn hear_report(&self, target: &Target, report: &VmReport, now: Instant) -> bool {
+        let inside = report.load.in_flight.saturating_add(report.load.queued);
         let mut state = target.state();
-        state.reported = report.load.in_flight.saturating_add(report.load.queued);
-        if state.report.0 == report.reported_at {
+        if state.report.0 == Some(report.reported_at) {
             return false;
         }
-        state.report = (report.reported_at, now);
-        let inside = state.reported;
+        state.report = (Some(report.reported_at), now);
+        state.reported = inside;
         state.hear_load(inside, now, self.age(now));
         true
     }

@@ -14,15 +14,10 @@ use crate::domain::balancing::Demand;
 
 impl Proxy {
     /// After what time a second VM is to be asked for this request; none if that is not wanted, or
-    /// if the request may not be done twice, or is not all here yet.
-    pub(super) fn late_after(
-        &self,
-        attempt: &Attempt<'_>,
-        demand: Demand,
-        repeatable: bool,
-    ) -> Option<Duration> {
+    /// if the request may not be done twice.
+    pub(super) fn late_after(&self, demand: Demand, repeatable: bool) -> Option<Duration> {
         let may = self.settings.hedge && repeatable && demand.takes_place();
-        (may && attempt.tape.is_over()).then(|| self.fleet.late_after(demand))
+        may.then(|| self.fleet.late_after(demand))
     }
 
     /// Asks the VM of `lease`, and if it is late an idle one besides; the first whole answer is
@@ -41,6 +36,10 @@ impl Proxy {
         if let Ok(outcome) = tokio::time::timeout(late, &mut first).await {
             return outcome;
         }
+        if !attempt.tape.is_over() {
+            // It is not the VM that is late, but the client, whose body is still on its way.
+            return first.await;
+        }
         let Some(second) = self.fleet.idle_vm(&both, demand, Instant::now()) else {
             return first.await;
         };
@@ -50,15 +49,22 @@ impl Proxy {
         match select(first, second).await {
             Either::Left((Ok(taken), _)) | Either::Right((Ok(taken), _)) => Ok(taken),
             Either::Left((Err((error, lease)), other)) => {
-                note_failure(&error, &lease, true);
-                drop(lease);
-                other.await
+                wait_for_other(&error, lease, other).await
             }
             Either::Right((Err((error, lease)), other)) => {
-                note_failure(&error, &lease, true);
-                drop(lease);
-                other.await
+                wait_for_other(&error, lease, other).await
             }
         }
     }
+}
+
+/// What comes of the `other` attempt when one has failed with `error`.
+async fn wait_for_other<T>(
+    error: &ForwardError,
+    lease: Lease,
+    other: impl Future<Output = T>,
+) -> T {
+    note_failure(error, &lease, true);
+    drop(lease);
+    other.await
 }

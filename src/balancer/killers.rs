@@ -35,19 +35,18 @@ impl Killers {
         }
         let hash = tape.fingerprint(seed(head)).await?;
         let left = self.lock().refuses(hash, self.born.elapsed())?;
-        Some(problem("the same request was there when VMs died, just now", left))
+        Some(problem("the same request was alone on VMs that died, just now", left))
     }
 
-    /// Puts a condemned request into quarantine, if it is proven that it kills, and says so.
+    /// Puts a condemned request into quarantine, and says so.
     pub(super) async fn condemn(&self, it: Suspicion, head: &Parts, tape: &Tape) -> Problem {
-        if it.is_proven()
-            && tape.is_over()
+        if tape.is_over()
             && let Some(hash) = tape.fingerprint(seed(head)).await
         {
             self.lock().add(hash, self.born.elapsed());
         }
         tracing::warn!(deaths = it.deaths(), "a request is not sent again: VMs died of it");
-        problem(&format!("{} VMs died while they had this request", it.deaths()), REFUSED_FOR)
+        problem(&format!("{} VMs died while they had this request alone", it.deaths()), REFUSED_FOR)
     }
 
     fn lock(&self) -> MutexGuard<'_, Quarantine> {

@@ -24,7 +24,7 @@ pub(super) struct Latency {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Buckets {
     /// How many were at most as long as each of [`BOUNDS_MS`] and longer than the one before it.
-    pub(super) buckets: [u64; BOUNDS_MS.len()],
+    pub(super) at_most: [u64; BOUNDS_MS.len()],
     /// How many there were.
     pub(super) count: u64,
     /// How long they took together.
@@ -37,7 +37,7 @@ impl Buckets {
         self.count += 1;
         self.sum += time;
         let bound = BOUNDS_MS.iter().position(|&bound| time <= Duration::from_millis(bound));
-        if let Some(bucket) = bound.and_then(|bound| self.buckets.get_mut(bound)) {
+        if let Some(bucket) = bound.and_then(|bound| self.at_most.get_mut(bound)) {
             *bucket += 1;
         }
     }
@@ -106,7 +106,7 @@ mod tests {
         for ms in [0, 1, 2, 3, 30_000, 30_001] {
             buckets.record(Duration::from_millis(ms));
         }
-        assert_eq!(buckets.buckets, [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(buckets.at_most, [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         assert_eq!((buckets.count, buckets.sum), (6, Duration::from_millis(60_007)));
     }
 

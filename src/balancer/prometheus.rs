@@ -2,32 +2,37 @@
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 
 use super::fleet::Fleet;
 use super::latency::{BOUNDS_MS, Buckets};
 use super::learner::Learner;
 use super::pulse::Pulse;
+use super::target::{State, Target};
 use crate::domain::cost::Kind;
 
 /// All metrics.
 pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String {
     let mut page = Page::default();
+    let targets = fleet.targets();
+    requests(&mut page, fleet, &targets);
+    own_health(&mut page, pulse);
+    each_vm(&mut page, &targets);
+    page.predictions(learner);
+    times(&mut page, &targets);
+    page.text
+}
+
+/// What became of the requests.
+fn requests(page: &mut Page, fleet: &Fleet, targets: &[Arc<Target>]) {
     let totals = fleet.count(|totals| totals.clone());
     let (queued, queued_work) = fleet.queue();
-    let targets = fleet.targets();
-    let each = |read: &dyn Fn(&super::target::State) -> u64| -> Vec<(String, u64)> {
-        let labelled = |target: &std::sync::Arc<super::target::Target>| {
-            (format!("vm=\"{}\"", target.id), read(&target.state()))
-        };
-        targets.iter().map(labelled).collect()
-    };
-
     page.family(
         "cumulet_requests_total",
         "counter",
         "Requests answered, by VM and class of status.",
     );
-    for target in &targets {
+    for target in targets {
         page.classes(target.id.as_str(), target.state().tally.answered);
     }
     page.classes("-", totals.own_answers);
@@ -58,7 +63,15 @@ pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String 
         "Requests in the balancer.",
         totals.in_flight,
     );
-    own_health(&mut page, pulse);
+}
+
+/// How the VMs fare.
+fn each_vm(page: &mut Page, targets: &[Arc<Target>]) {
+    let each = |read: &dyn Fn(&State) -> u64| -> Vec<(String, u64)> {
+        let labelled =
+            |target: &Arc<Target>| (format!("vm=\"{}\"", target.id), read(&target.state()));
+        targets.iter().map(labelled).collect()
+    };
     page.each(
         "cumulet_in_flight",
         "gauge",
@@ -89,13 +102,16 @@ pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String 
         "Times a VM was taken out of rotation.",
         each(&|state| state.tally.ejections),
     );
-    page.predictions(learner);
+}
+
+/// How long requests take.
+fn times(page: &mut Page, targets: &[Arc<Target>]) {
     page.family(
         "cumulet_request_duration_seconds",
         "histogram",
         "Time to answer, by VM and workload.",
     );
-    for target in &targets {
+    for target in targets {
         let by_kind = target.state().tally.by_kind;
         for (kind, buckets) in Kind::ALL.iter().zip(&by_kind).filter(|(_, it)| it.count > 0) {
             page.histogram(
@@ -104,7 +120,6 @@ pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String 
             );
         }
     }
-    page.text
 }
 
 fn own_health(page: &mut Page, pulse: &Pulse) {
@@ -180,7 +195,7 @@ impl Page {
 
     fn histogram(&mut self, labels: &str, times: &Buckets) {
         let mut at_most = 0;
-        for (bound, count) in BOUNDS_MS.iter().zip(times.buckets) {
+        for (bound, count) in BOUNDS_MS.iter().zip(times.at_most) {
             at_most += count;
             let labels = format!("{labels},le=\"{}\"", *bound as f64 / 1e3);
             self.sample("cumulet_request_duration_seconds_bucket", &labels, at_most);

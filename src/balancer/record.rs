@@ -105,6 +105,13 @@ impl Record {
         self.fleet.count(|totals| totals.hedges += 1);
     }
 
+    /// Of the VMs that it was sent to, this one has answered.
+    pub(super) fn came_from(&mut self, vm: &VmId) {
+        if let Some(account) = &mut self.open {
+            account.vm = Some(vm.clone());
+        }
+    }
+
     /// Why the VM was chosen that it was sent to last; none if it was sent to none, or nobody has
     /// asked.
     pub(super) fn explanation(&self) -> Option<&Reason> {

@@ -68,7 +68,7 @@ pub(super) struct State {
     /// What it has done since the balancer started, under this name.
     pub(super) tally: Tally,
     /// Its last report, and when that was first seen.
-    pub(super) report: (Timestamp, Instant),
+    pub(super) report: (Option<Timestamp>, Instant),
     /// Ends the attempts that wait for an answer, when it is found hanging.
     pub(super) hung: CancellationToken,
 }
@@ -126,7 +126,7 @@ impl Target {
         address: String,
         speed: f64,
         cap: Option<u32>,
-        report: (Timestamp, Instant),
+        now: Instant,
         tally: Tally,
     ) -> Self {
         let state = State {
@@ -135,14 +135,14 @@ impl Target {
             health: Health::default(),
             out_since: None,
             in_flight: 0,
-            peak: Peak { from: report.1, now: 0, before: 0 },
+            peak: Peak { from: now, now: 0, before: 0 },
             outstanding: Work::NONE,
             pace: Pace::default(),
             foreign: Foreign::default(),
             reported: 0,
             last_chosen: 0,
             tally,
-            report,
+            report: (None, now),
             hung: CancellationToken::new(),
         };
         let over = CancellationToken::new();

@@ -94,7 +94,7 @@ impl Recorded {
         let recorded = Self::of(&samples, default_type);
         anyhow::ensure!(
             !recorded.intervals.is_empty(),
-            "{} tells of fewer than two decisions of an autoscaler: there is nothing to measure yet",
+            "{} tells of fewer than two decisions: there is nothing to measure yet",
             path.display()
         );
         Ok(recorded)
@@ -293,9 +293,9 @@ fn table(columns: &[Column]) -> String {
     let mut text = String::new();
     let mut line = |name: &str, cells: Vec<String>| {
         let _ = write!(text, "{name:<32}");
-        cells.iter().for_each(|cell| {
+        for cell in &cells {
             let _ = write!(text, "  {cell:>18}");
-        });
+        }
         text.push('\n');
     };
     let shown = |said: &str| -> String {

@@ -54,7 +54,7 @@ pub struct Load {
     pub pace: Pace,
     /// No more requests than this.
     pub requests: Option<u64>,
-    /// None is sent after this time.
+    /// Nothing is sent that is not due within this time.
     pub duration: Option<Duration>,
     /// A request that has no answer after this time is lost.
     pub timeout: Duration,
@@ -200,7 +200,9 @@ impl Sender {
                 for _ in 0..concurrency {
                     let sender = self.clone();
                     tasks.spawn(async move {
-                        while let Some((number, input)) = sender.next() {
+                        while sender.begin.elapsed() < sender.duration
+                            && let Some((number, input)) = sender.next()
+                        {
                             sender.send(number, input, None).await;
                         }
                     });
@@ -209,6 +211,7 @@ impl Sender {
             Pace::Open { times, at_most } => {
                 let places = at_most.map(|most| Arc::new(Semaphore::new(most as usize)));
                 let mut due = pacer::start(times.due(seed), self.begin, self.duration);
+                // What was due before the end is sent, even if it is late by now.
                 while let Some(due) = due.recv().await {
                     let Some((number, input)) = self.next() else { break };
                     let (sender, places) = (self.clone(), places.clone());
@@ -227,9 +230,6 @@ impl Sender {
 
     /// The number and the input of the next request. None at the end of the load.
     fn next(&self) -> Option<(u64, usize)> {
-        if self.begin.elapsed() >= self.duration {
-            return None;
-        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let input = (number < self.requests).then(|| self.plan.request(number)).flatten()?;
         Some((number, input))

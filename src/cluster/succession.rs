@@ -25,12 +25,9 @@ pub(super) struct Predecessor {
 }
 
 impl Cluster {
-    /// Starts a balancer beside the one that runs, unless that one has only just begun itself.
+    /// Starts a balancer beside the one that runs.
     pub(super) async fn start_successor(&mut self) {
         let Some(pid) = self.balancer.pid() else { return };
-        if self.predecessors.iter().any(|before| !before.told) {
-            return;
-        }
         match self.start_role("balancer") {
             Ok(successor) => {
                 self.predecessors.push(Predecessor { pid, told: false });

@@ -219,11 +219,11 @@ impl<'a> Field<'a> {
                 let share = |candidate: &Candidate<'_>| pace(candidate);
                 let total: f64 = open().map(|(_, candidate)| share(candidate)).sum();
                 let mut left = total * f64::from(draws[0]) / (f64::from(u32::MAX) + 1.0);
-                let drawn = open().find(|(_, candidate)| {
+                let chosen = open().find(|(_, candidate)| {
                     left -= share(candidate);
                     left < 0.0
                 });
-                drawn.or_else(|| open().last())
+                chosen.or_else(|| open().next_back())
             }
             Policy::JoinIdleQueue => {
                 let idle = open().filter(|(_, c)| c.in_flight == 0 && c.foreign < 0.5);
@@ -237,16 +237,16 @@ impl<'a> Field<'a> {
 
     /// Who comes first among those between whom the policy decides.
     fn rank(&self, a: (usize, &Candidate<'_>), b: (usize, &Candidate<'_>)) -> Ordering {
-        let (a_at, a) = a;
-        let (b_at, b) = b;
+        let (place, a) = a;
+        let (other_place, b) = b;
         let by_policy = match self.policy {
             Policy::LeastWork => self.done_after(a).total_cmp(&self.done_after(b)),
             Policy::LeastInFlight | Policy::PowerOfTwo => crowding(a).total_cmp(&crowding(b)),
             Policy::RoundRobin | Policy::JoinIdleQueue => a.last_chosen.cmp(&b.last_chosen),
             Policy::Weighted => pace(b).total_cmp(&pace(a)),
-            Policy::ByFile => a.reported.cmp(&b.reported).then(a_at.cmp(&b_at)),
+            Policy::ByFile => a.reported.cmp(&b.reported).then(place.cmp(&other_place)),
             Policy::FillFirst => match (is_filled(a), is_filled(b)) {
-                (false, false) => a_at.cmp(&b_at),
+                (false, false) => place.cmp(&other_place),
                 (true, true) => crowding(a).total_cmp(&crowding(b)),
                 (a, b) => a.cmp(&b),
             },

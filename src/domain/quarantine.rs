@@ -1,9 +1,9 @@
 //! Requests that kill: one that has taken two VMs with it must not take the rest.
 //!
-//! A VM that dies takes all its requests with it, and at most one of them is to blame. So the blame
-//! is shared among them, and a request is condemned when it was alone on two VMs that died, or on
-//! any three. Condemned bytes are remembered for a while, and refused when they come again, unless
-//! so many others were there that it proves nothing.
+//! A VM that dies takes all its requests with it, and at most one of them is to blame. So only the
+//! death of a VM that had nothing else to do says anything about a request, and one that was alone
+//! on two VMs that died is condemned: it is not sent to a third, and the same bytes are refused for
+//! a while. One that died in company is only bound by the number of attempts.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,36 +12,29 @@ use std::time::Duration;
 pub const REFUSED_FOR: Duration = Duration::from_mins(1);
 /// So many are remembered; the oldest are forgotten first.
 const REMEMBERED: usize = 256;
-/// Of blame below this one cannot tell the killer from those who stood beside it.
-const PROOF: f64 = 1.0;
+/// So many VMs must have died with it alone.
+const PROOF: u32 = 2;
 
 /// What a request has to do with the deaths of VMs.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Suspicion {
-    deaths: u32,
-    blame: f64,
+    alone: u32,
 }
 
 impl Suspicion {
     /// A VM died while it had this request and `others` besides.
     pub fn add_death(&mut self, others: u32) {
-        self.deaths += 1;
-        self.blame += 1.0 / (f64::from(others) + 1.0);
+        self.alone += u32::from(others == 0);
     }
 
-    /// How many VMs died while they had it.
-    pub fn deaths(&self) -> u32 {
-        self.deaths
+    /// How many VMs died while they had this request alone.
+    pub fn deaths(self) -> u32 {
+        self.alone
     }
 
     /// Whether it must not be sent to another VM.
-    pub fn is_condemned(&self) -> bool {
-        self.deaths >= 3 || (self.deaths == 2 && self.blame >= 2.0)
-    }
-
-    /// Whether the same bytes are to be refused too.
-    pub fn is_proven(&self) -> bool {
-        self.is_condemned() && self.blame >= PROOF
+    pub fn is_condemned(self) -> bool {
+        self.alone >= PROOF
     }
 }
 
@@ -83,25 +76,24 @@ mod tests {
 
     fn after(deaths: &[u32]) -> Suspicion {
         let mut suspicion = Suspicion::default();
-        deaths.iter().for_each(|others| suspicion.add_death(*others));
+        for others in deaths {
+            suspicion.add_death(*others);
+        }
         suspicion
     }
 
     #[test]
-    fn alone_on_two_dead_vms_is_proof_and_a_crowd_is_not() {
-        let cases: &[(&[u32], bool, bool)] = &[
-            (&[], false, false),
-            (&[0], false, false),
-            (&[0, 0], true, true),
-            (&[0, 1], false, false),
-            (&[3, 3], false, false),
-            (&[2, 2, 2], true, true),
-            (&[9, 9, 9], true, false),
+    fn alone_on_two_dead_vms_is_proof_and_company_is_none() {
+        let cases: &[(&[u32], bool)] = &[
+            (&[], false),
+            (&[0], false),
+            (&[0, 0], true),
+            (&[0, 1], false),
+            (&[0, 3, 0], true),
+            (&[2, 2, 2, 2], false),
         ];
-        for (deaths, condemned, proven) in cases {
-            let suspicion = after(deaths);
-            let found = (suspicion.is_condemned(), suspicion.is_proven());
-            assert_eq!(found, (*condemned, *proven), "{deaths:?}");
+        for (deaths, condemned) in cases {
+            assert_eq!(after(deaths).is_condemned(), *condemned, "{deaths:?}");
         }
     }
 
@@ -128,12 +120,6 @@ mod tests {
                 prop_assert!(quarantine.refuses(*hash, now).is_some());
                 prop_assert!(quarantine.until.len() <= REMEMBERED);
             }
-        }
-
-        #[test]
-        fn no_more_than_three_vms_die_of_one_request(others in proptest::collection::vec(0_u32..9, 3)) {
-            prop_assert!(after(&others).is_condemned());
-            prop_assert!(!after(&others[..1]).is_condemned());
         }
     }
 }

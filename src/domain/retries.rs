@@ -79,7 +79,7 @@ mod tests {
                 budget.pay_in(Duration::from_secs(second));
             }
         }
-        let taken = (0..10_000).filter(|_| budget.take(Duration::from_secs(3_600))).count();
+        let taken = (0..10_000).filter(|_| budget.take(Duration::from_hours(1))).count();
         // Ten seconds' worth of 3 + 20 a second.
         assert!((200..=240).contains(&taken), "{taken}");
     }

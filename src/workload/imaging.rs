@@ -36,8 +36,8 @@ pub use header::{PictureHeader, probe_channels, probe_header};
 pub use jpeg::{jpeg_description, jpeg_is_exact};
 pub use rows::Channels;
 
-use crate::workload::{Error, FullSpeed, Limits, Run, Usage};
-use rows::{Gather, Layout, RowSink, RowSource};
+use crate::workload::{Error, FullSpeed, Instructions, Limits, Run, Usage};
+use rows::{Decoded, Gather, Layout, RowSink, RowSource};
 use std::time::Duration;
 use ticker::{Ticker, thread_cpu_time};
 
@@ -112,6 +112,20 @@ pub fn apply(
     output: OutputFormat,
     run: &Run,
 ) -> Result<Processed, Error> {
+    apply_with(Instructions::best(), filter, input, output, run)
+}
+
+/// As [`apply`], with these instructions if the processor has them.
+///
+/// # Errors
+/// Those of [`apply`].
+pub fn apply_with(
+    instructions: Instructions,
+    filter: Filter,
+    input: &[u8],
+    output: OutputFormat,
+    run: &Run,
+) -> Result<Processed, Error> {
     let start = thread_cpu_time();
     let header = read_header(input, run.limits.picture_pixels, "picture_pixels")?;
     run.pacer.checkpoint()?;
@@ -145,10 +159,29 @@ pub fn apply(
     }
     let sink = create(output_format, result)?;
     let opened = thread_cpu_time().saturating_sub(start);
-    let (bytes, cpu) = filters::run(filter, source, sink, run)?;
+    let (bytes, cpu) = filters::run(instructions, filter, source, sink, run)?;
     processed.bytes = bytes;
     processed.usage.cpu = opened + cpu;
     Ok(processed)
+}
+
+/// Filters a picture that is decoded already. Gives the result and the CPU time of all threads.
+///
+/// # Errors
+/// [`Error::Cancelled`].
+pub fn filter_with(
+    instructions: Instructions,
+    filter: Filter,
+    picture: Picture,
+    run: &Run,
+) -> Result<(Picture, Duration), Error> {
+    let Picture { width, height, channels, samples } = picture;
+    let layout = Layout { width: width as usize, height: height as usize, channels };
+    let result = Layout { channels: filters::result_channels(filter, channels), ..layout };
+    let source = Box::new(Decoded::new(layout, samples, false));
+    let sink = Box::new(Gather::new(result, |_, samples| Ok(std::mem::take(samples))));
+    let (samples, cpu) = filters::run(instructions, filter, source, sink, run)?;
+    Ok((Picture { width, height, channels: result.channels, samples }, cpu))
 }
 
 /// A picture as colours alone.
@@ -298,8 +331,12 @@ fn create(format: Format, layout: Layout) -> Result<Box<dyn RowSink>, Error> {
         Format::Jpeg => jpeg::create(layout),
         Format::Png => png_files::create(layout),
         Format::Bmp => bmp_files::create(layout),
-        Format::Gif => Ok(Box::new(Gather::new(layout, gif_files::encode))),
-        Format::Tiff => Ok(Box::new(Gather::new(layout, other_files::encode_tiff))),
+        Format::Gif => {
+            Ok(Box::new(Gather::new(layout, |layout, samples| gif_files::encode(layout, samples))))
+        }
+        Format::Tiff => Ok(Box::new(Gather::new(layout, |layout, samples| {
+            other_files::encode_tiff(layout, samples)
+        }))),
         Format::Wbmp => Err(Error::Unprocessable(Refusal::TwoLevels.to_string())),
     }
 }

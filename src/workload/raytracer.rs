@@ -24,6 +24,7 @@ mod bvh;
 mod camera;
 mod foretell;
 mod index;
+mod list;
 mod meter;
 mod packet;
 mod parse;

@@ -258,11 +258,7 @@ impl Shared {
             Act::Close | Act::CloseAtHead | Act::RawAtHead(_) => None,
             Act::Switch(bytes) => {
                 stream.get_mut().write_all(&bytes).await.ok()?;
-                let mut bytes = [0; 1024];
-                loop {
-                    let read = stream.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
-                    stream.get_mut().write_all(bytes.get(..read)?).await.ok()?;
-                }
+                send_back(stream).await
             }
             Act::Wait => {
                 let mut byte = [0];
@@ -276,14 +272,16 @@ impl Shared {
                 self.echo(request, stream).await
             }
             Act::Echo => self.echo(request, stream).await,
-            Act::Halves => {
-                let answer = self.answer(request);
-                let (first, second) = answer.split_at(answer.len() / 2);
-                stream.get_mut().write_all(first).await.ok()?;
-                tokio::time::sleep(WORK).await;
-                stream.get_mut().write_all(second).await.ok()
-            }
+            Act::Halves => self.halves(request, stream).await,
         }
+    }
+
+    async fn halves(&self, request: &Answer, stream: &mut BufReader<TcpStream>) -> Option<()> {
+        let answer = self.answer(request);
+        let (first, second) = answer.split_at(answer.len() / 2);
+        stream.get_mut().write_all(first).await.ok()?;
+        tokio::time::sleep(WORK).await;
+        stream.get_mut().write_all(second).await.ok()
     }
 
     async fn echo(&self, request: &Answer, stream: &mut BufReader<TcpStream>) -> Option<()> {
@@ -299,5 +297,14 @@ impl Shared {
             bytes.extend_from_slice(&request.body);
         }
         bytes
+    }
+}
+
+/// Sends back whatever comes, until nothing more does.
+async fn send_back(stream: &mut BufReader<TcpStream>) -> Option<()> {
+    let mut bytes = [0; 1024];
+    loop {
+        let read = stream.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
+        stream.get_mut().write_all(bytes.get(..read)?).await.ok()?;
     }
 }

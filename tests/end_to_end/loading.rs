@@ -51,7 +51,7 @@ fn answered(report: &Value) -> BTreeMap<String, u64> {
 
 #[test]
 fn a_load_is_what_its_seed_says_is_answered_whole_and_can_be_sent_again() {
-    let cluster = Cluster::start(2, &[]);
+    let cluster = Cluster::start(2, &["--set", "autoscaler.minimum=2"]);
     let reports = tempfile::tempdir().unwrap();
     let file = |name| reports.path().join(name).display().to_string();
     let (first, second) = (file("first.json"), file("second.json"));
@@ -91,7 +91,7 @@ fn a_load_is_what_its_seed_says_is_answered_whole_and_can_be_sent_again() {
 
 #[test]
 fn a_rate_is_kept_and_its_times_are_those_listed() {
-    let cluster = Cluster::start(2, &[]);
+    let cluster = Cluster::start(2, &["--set", "autoscaler.minimum=2"]);
     let load = |more: &[&str]| {
         let rate = ["--rate", "10..60", "--arrivals", "poisson", "--duration", "2s", "--mix"];
         load(&cluster, &[&rate[..], &["blur=1,enhance=2"], more].concat())

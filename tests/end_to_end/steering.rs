@@ -108,6 +108,36 @@ fn commands_launch_terminate_hang_and_resume() {
 }
 
 #[test]
+fn the_policy_the_limits_and_the_size_are_set_live_by_command_and_by_hand() {
+    let cluster = Cluster::start(1, &["--set", "autoscaler.policy=static"]);
+    assert!(cluster.cumulet(&["set-desired", "3"]).status.success());
+    until("three run", || (cluster.running().len() == 3).then_some(()));
+    let settled = until("the wish is settled", || {
+        Some(cluster.orders()).filter(|orders| orders.asked().is_none() && orders.desired == 3)
+    });
+    assert!(settled.decisions.iter().any(|decision| decision.reason == "3 asked for by hand"));
+    cluster.edit("ASState.xml", "desired=\"3\"", "desired=\"2\"");
+    until("two run", || (cluster.vms().len() == 2).then_some(()));
+    assert!(cluster.cumulet(&["policy", "static", "size=1"]).status.success());
+    until("one runs", || (cluster.vms().len() == 1).then_some(()));
+    assert!(cluster.cumulet(&["limits", "2", "4"]).status.success());
+    until("the minimum runs", || (cluster.running().len() == 2).then_some(()));
+    cluster.edit("ASState.xml", "<Policy size=\"1\"/>", "<Policy size=\"3\"/>");
+    until("three run again", || (cluster.running().len() == 3).then_some(()));
+    let why = cluster.cumulet(&["why", "--json"]);
+    let why: serde_json::Value = serde_json::from_slice(&why.stdout).unwrap();
+    assert_eq!(why["policy"], "static");
+    let grew = why["decisions"].as_array().unwrap().iter().find(|made| made["action"] == "out");
+    assert_eq!(grew.unwrap()["checks"][0]["value"], 3.0, "{why}");
+    cluster.edit("ASState.xml", "policy=\"static\"", "policy=\"magic\"");
+    until("it is told why nothing changes", || {
+        let last = cluster.orders().decisions.pop()?;
+        last.reason.starts_with("there is no policy called `magic`").then_some(())
+    });
+    assert_eq!(cluster.running().len(), 3);
+}
+
+#[test]
 fn wrong_wishes_change_nothing_and_say_why() {
     let cluster = Cluster::start(1, &[]);
     let seq = cluster.orders().vms;
@@ -117,6 +147,10 @@ fn wrong_wishes_change_nothing_and_say_why() {
         (&["launch", "t9.huge"], 2, "no instance type is called `t9.huge`"),
         (&["--set", "vms=many", "config"], 2, "a whole number"),
         (&["--set", "portt=1", "config"], 2, "did you mean `port`?"),
+        (&["limits", "3", "2"], 2, "the minimum 3 is above the maximum 2"),
+        (&["set-desired", "21"], 2, "the limits are 1 to 20"),
+        (&["policy", "magic"], 2, "there is no policy called `magic`; there is staffing"),
+        (&["policy", "staffing", "wait=2"], 2, "a number from 0.001 to 0.9 is needed"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
     ] {
         let output = cluster.cumulet(arguments);

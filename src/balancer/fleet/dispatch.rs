@@ -149,9 +149,7 @@ impl Fleet {
                 Found::Vm(assignment) => Fate::Leaves(Ok(assignment)),
                 Found::Never(no_vm) => Fate::Leaves(Err(no_vm)),
                 // Who has been nowhere yet may go wherever anybody may.
-                Found::Later if waiter.visits.is_none() && waiter.demand.takes_place() => {
-                    Fate::Stop
-                }
+                Found::Later if waiter.visits.is_none() => Fate::Stop,
                 Found::Later => Fate::Stays,
             }
         });

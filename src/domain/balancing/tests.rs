@@ -227,9 +227,10 @@ fn a_policy_reads_back_from_its_word() {
 #[test]
 fn a_vm_warms_up_in_ten_steps() {
     let ramp = Duration::from_secs(10);
-    let at = |seconds| slow_start(Duration::from_secs(seconds), ramp);
-    assert_eq!([at(0), at(1), at(5), at(9), at(10), at(99)], [0.1, 0.1, 0.5, 0.9, 1.0, 1.0]);
-    assert_eq!(slow_start(Duration::ZERO, Duration::ZERO), 1.0);
+    let tenths = |age, ramp| format!("{:.1}", slow_start(Duration::from_secs(age), ramp));
+    let at = |age| tenths(age, ramp);
+    assert_eq!([0, 1, 5, 9, 10, 99].map(at), ["0.1", "0.1", "0.5", "0.9", "1.0", "1.0"]);
+    assert_eq!(tenths(0, Duration::ZERO), "1.0");
 }
 
 #[derive(Debug, Clone)]

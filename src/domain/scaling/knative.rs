@@ -81,7 +81,8 @@ impl Knative {
         ];
         let mood = if since.is_some() { ", in panic" } else { "" };
         let reason = format!(
-            "{now:.1} requests in flight, {per_vm:.2} per VM: {} needed over {} s, {} over {} s{mood}",
+            "{now:.1} requests in flight, {per_vm:.2} per VM: {} needed over {} s, \
+             {} over {} s{mood}",
             wish.stable,
             self.stable.as_secs_f64(),
             wish.panic,

@@ -1,7 +1,8 @@
 //! So many requests per VM: the rule of queue workers.
 //!
-//! As event-driven autoscalers for containers apply it to a queue (<https://keda.sh/docs/latest/scalers/aws-sqs/>,
-//! `queueLength` and `scaleOnInFlight`), with the cooldown before fewer.
+//! As event-driven autoscalers for containers apply it to a queue (`queueLength` and
+//! `scaleOnInFlight` of <https://keda.sh/docs/latest/scalers/aws-sqs/>), with the cooldown before
+//! fewer.
 
 use std::time::Duration;
 

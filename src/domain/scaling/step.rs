@@ -81,9 +81,10 @@ impl Steps {
         }
     }
 
-    /// The adjustment at a distance, the lower end of each step included.
+    /// The adjustment at a distance, the lower end of each step included. What lies below an end by
+    /// no more than a rounding error lies on it.
     fn at(&self, distance: f64) -> Option<f64> {
-        self.0.iter().rev().find(|(from, _)| distance >= *from).map(|(_, by)| *by)
+        self.0.iter().rev().find(|(from, _)| distance + 1e-9 >= *from).map(|(_, by)| *by)
     }
 }
 

@@ -2,6 +2,7 @@ mod guards;
 mod policies;
 
 use super::*;
+use crate::units::Share;
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -216,7 +217,10 @@ proptest! {
     }
 
     #[test]
-    fn a_busier_fleet_never_wants_fewer(shares in proptest::collection::vec(0.0..=1.0, 1..20), more in 0.0..=1.0) {
+    fn a_busier_fleet_never_wants_fewer(
+        shares in proptest::collection::vec(0.0..=1.0, 1..20),
+        more in 0.0..=1.0,
+    ) {
         let busier: Vec<f64> = shares.iter().map(|share| share + (1.0 - share) * more).collect();
         prop_assert!(decide(&policy(), &fleet(&busier)).to >= decide(&policy(), &fleet(&shares)).to);
     }

@@ -12,10 +12,10 @@
 //! the pass along rows, [`transpose`](super::transpose) turns 64 rows into such a block.
 #![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
-use super::simd::{Kernel, run_widest};
+use super::simd::{Kernel, run_with};
 use super::ticker::Ticker;
 use super::transpose::{FromLanes, LANES, Lanes, ToLanes};
-use crate::workload::Cancelled;
+use crate::workload::{Cancelled, Instructions};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -197,6 +197,7 @@ fn round(totals: &[i32; LANES], factor: f32, target: &mut Lanes) {
 ///
 /// `rows` holds `LANES` rows of `width * channels` bytes each, `target` as many.
 pub(super) fn along_rows(
+    instructions: Instructions,
     rows: &[u8],
     channels: usize,
     factors: &[f32],
@@ -217,19 +218,28 @@ pub(super) fn along_rows(
         source[..before].fill([0; LANES]);
         source[behind..].fill([0; LANES]);
         let results = &mut results[..(end - start) * channels];
-        run_widest(ToLanes {
-            rows,
-            stride,
-            first: inside.start * channels,
-            lanes: &mut source[before..behind],
-        });
-        run_widest(Slide {
-            source: &source[..(end - start + 2 * RADIUS) * channels],
-            step: channels,
-            factors: &factors[start..end],
-            target: results,
-        });
-        run_widest(FromLanes { lanes: results, rows: target, stride, first: start * channels });
+        run_with(
+            instructions,
+            ToLanes {
+                rows,
+                stride,
+                first: inside.start * channels,
+                lanes: &mut source[before..behind],
+            },
+        );
+        run_with(
+            instructions,
+            Slide {
+                source: &source[..(end - start + 2 * RADIUS) * channels],
+                step: channels,
+                factors: &factors[start..end],
+                target: results,
+            },
+        );
+        run_with(
+            instructions,
+            FromLanes { lanes: results, rows: target, stride, first: start * channels },
+        );
         ticker.spend(LANES_COST * results.len() as u64)?;
     }
     Ok(())
@@ -240,6 +250,7 @@ pub(super) fn along_rows(
 /// `row` gives the row of that number, already blurred along itself; `factors` has one entry for
 /// each row of the whole picture.
 pub(super) fn down_columns<'a>(
+    instructions: Instructions,
     row: impl Fn(usize) -> &'a [u8],
     band: Range<usize>,
     factors: &[f32],
@@ -258,12 +269,15 @@ pub(super) fn down_columns<'a>(
         for (lanes, row) in source[before..].iter_mut().zip(&rows) {
             lanes[..count].copy_from_slice(&row[start..start + count]);
         }
-        run_widest(Slide {
-            source: &source,
-            step: 1,
-            factors: &factors[band.clone()],
-            target: &mut results,
-        });
+        run_with(
+            instructions,
+            Slide {
+                source: &source,
+                step: 1,
+                factors: &factors[band.clone()],
+                target: &mut results,
+            },
+        );
         for (row, lanes) in target.chunks_exact_mut(stride).zip(&results) {
             row[start..start + count].copy_from_slice(&lanes[..count]);
         }

@@ -9,13 +9,14 @@
 //! additions, the same for any picture. Beside the 256 levels each histogram counts the levels
 //! below each sixteenth of the range, so that a rank takes one such count and one vector of levels.
 //!
-//! Rows are worked on in pairs that share the upper one's histogram: the lower one's window has one
-//! row more below and one less above, and comparing these pixels is cheaper than a histogram.
+//! Rows are worked on in threes that share the middle one's histogram: the windows of the other two
+//! differ from its window in two rows, and comparing their pixels is cheaper than a histogram.
 #![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
-use super::simd::{Kernel, run_widest};
+use super::simd::{Kernel, run_with};
 use super::ticker::Ticker;
-use crate::workload::Cancelled;
+use crate::workload::{Cancelled, Instructions};
+use std::cmp::Ordering;
 use std::ops::Range;
 
 /// Pixels on each side of the centre.
@@ -35,16 +36,9 @@ const TILE: usize = 1024;
 
 /// Rows and columns of one picture.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
-    pub(super) width: usize,
-    pub(super) height: usize,
-}
-
-impl Size {
-    /// Rows that the results of `band` depend on.
-    pub(super) fn rows_for(self, band: &Range<usize>) -> Range<usize> {
-        window(band.start, self.height).start..window(band.end - 1, self.height).end
-    }
+struct Size {
+    width: usize,
+    height: usize,
 }
 
 /// The window around `centre`, moved inside a line of `length` pixels.
@@ -53,51 +47,79 @@ fn window(centre: usize, length: usize) -> Range<usize> {
     start..length.min(start + SIDE)
 }
 
-/// The result for each rank from 0 to the window's number of pixels.
-pub(super) fn levels(size: Size) -> Vec<u8> {
-    let area = SIDE.min(size.width) * SIDE.min(size.height);
-    #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
-    let level = |rank| (255 * rank / area) as u8;
-    (0..=area).map(level).collect()
-}
-
-/// Equalises the rows `band` of a picture; writes them to `target`.
-///
-/// `row` gives the row of that number, for all of [`Size::rows_for`].
-pub(super) fn equalise<'a>(
-    row: impl Fn(usize) -> &'a [u8],
+/// Equalises pictures of one size.
+pub(super) struct Equaliser {
+    instructions: Instructions,
     size: Size,
-    band: Range<usize>,
-    levels: &[u8],
-    target: &mut [u8],
-    ticker: &mut Ticker,
-) -> Result<(), Cancelled> {
-    let needed = size.rows_for(&band);
-    let offset = needed.start;
-    let rows: Vec<&[u8]> = needed.map(row).collect();
-    for start in (0..size.width).step_by(TILE) {
-        let end = size.width.min(start + TILE);
-        let mut tile = Tile::new(start..end, size, &rows, offset);
-        let mut remaining = target.chunks_exact_mut(size.width).zip(band.clone()).peekable();
-        while let Some((first, y)) = remaining.next() {
-            tile.move_to(window(y, size.height));
-            let upper = Row { centres: rows[y - offset], target: &mut first[start..end] };
-            let is_wide = size.width >= SIDE;
-            if let Some((second, below)) = remaining.next_if(|_| is_wide) {
-                let lower = Row { centres: rows[below - offset], target: &mut second[start..end] };
-                let change = tile.change_to(window(below, size.height));
-                run_widest(RankPair { tile: &tile, levels, upper, lower, change });
-            } else {
-                run_widest(RankRow { tile: &tile, levels, row: upper });
-            }
-            ticker.spend(16 * (end - start) as u64)?;
-        }
-    }
-    Ok(())
+    /// The result for each rank from 0 to the window's number of pixels.
+    levels: Vec<u8>,
 }
 
-/// A row of the picture, and where a tile's results for it go.
+impl Equaliser {
+    pub(super) fn new(instructions: Instructions, width: usize, height: usize) -> Self {
+        let area = SIDE.min(width) * SIDE.min(height);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
+        let level = |rank| (255 * rank / area) as u8;
+        let levels = (0..=area).map(level).collect();
+        Self { instructions, size: Size { width, height }, levels }
+    }
+
+    /// Pixels of a row.
+    pub(super) const fn width(&self) -> usize {
+        self.size.width
+    }
+
+    /// Rows that the results of `band` depend on.
+    pub(super) fn rows_for(&self, band: &Range<usize>) -> Range<usize> {
+        let height = self.size.height;
+        window(band.start, height).start..window(band.end - 1, height).end
+    }
+
+    /// Equalises the rows `band` of a picture; writes them to `target`.
+    ///
+    /// `row` gives the row of that number, for all of [`Self::rows_for`].
+    pub(super) fn equalise<'a>(
+        &self,
+        row: impl Fn(usize) -> &'a [u8],
+        band: Range<usize>,
+        target: &mut [u8],
+        ticker: &mut Ticker,
+    ) -> Result<(), Cancelled> {
+        let size = self.size;
+        let needed = self.rows_for(&band);
+        let offset = needed.start;
+        let rows: Vec<&[u8]> = needed.map(row).collect();
+        for start in (0..size.width).step_by(TILE) {
+            let end = size.width.min(start + TILE);
+            let mut tile = Tile::new(start..end, size, &rows, offset);
+            let lines = target.chunks_exact_mut(size.width).zip(band.clone());
+            let mut lines = lines
+                .map(|(line, y)| Row {
+                    y,
+                    centres: &rows[y - offset][start..end],
+                    target: &mut line[start..end],
+                })
+                .peekable();
+            while let Some(first) = lines.next() {
+                let second = lines.next_if(|_| size.width >= SIDE);
+                let third = lines.next_if(|_| second.is_some());
+                let count = 1 + usize::from(second.is_some()) + usize::from(third.is_some());
+                match (second, third) {
+                    (Some(second), Some(third)) => tile.rank(self, second, [first, third]),
+                    (Some(second), None) => tile.rank(self, first, [second]),
+                    _ => tile.rank(self, first, []),
+                }
+                ticker.spend(8 * (count * (end - start)) as u64)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A row of a tile, and where its results go.
 struct Row<'a> {
+    /// Its number in the picture.
+    y: usize,
     centres: &'a [u8],
     target: &'a mut [u8],
 }
@@ -208,23 +230,44 @@ impl<'a> Tile<'a> {
     }
 
     /// Counts the rows of a window that is the last one or stands below it.
-    fn move_to(&mut self, wanted: Range<usize>) {
+    fn move_to(&mut self, instructions: Instructions, wanted: Range<usize>) {
         if self.counted.is_empty() {
             self.count(wanted);
             return;
         }
         while self.counted != wanted {
             let (leaving, entering) = (self.row(self.counted.start), self.row(self.counted.end));
-            run_widest(MoveDown { tile: self, leaving, entering });
+            run_with(instructions, MoveDown { tile: self, leaving, entering });
             self.counted = self.counted.start + 1..self.counted.end + 1;
         }
     }
 
+    /// Gives the results of a row and of some of the rows next to it; those need windows of
+    /// [`SIDE`] columns.
+    fn rank<const OTHERS: usize>(
+        &mut self,
+        equaliser: &Equaliser,
+        centre: Row,
+        others: [Row; OTHERS],
+    ) {
+        self.move_to(equaliser.instructions, window(centre.y, self.size.height));
+        let others = others.map(|row| {
+            let (leaving, entering) = self.change_to(window(row.y, self.size.height));
+            Neighbour { row, leaving, entering }
+        });
+        let kernel = RankRows { tile: self, levels: &equaliser.levels, centre, others };
+        run_with(equaliser.instructions, kernel);
+    }
+
     /// The row that leaves and the row that enters for a window that is the one counted, where
-    /// both are the same, or the next.
+    /// both are the same, or the one above or below.
     fn change_to(&self, wanted: Range<usize>) -> (&'a [u8], &'a [u8]) {
-        let entering = if wanted == self.counted { wanted.start } else { wanted.end - 1 };
-        (self.row(self.counted.start), self.row(entering))
+        let (first, last) = (self.counted.start, self.counted.end - 1);
+        match wanted.start.cmp(&first) {
+            Ordering::Less => (self.row(last), self.row(wanted.start)),
+            Ordering::Equal => (self.row(first), self.row(first)),
+            Ordering::Greater => (self.row(first), self.row(wanted.end - 1)),
+        }
     }
 
     /// Counts the first window's rows.
@@ -315,59 +358,44 @@ static BELOW: [[u8; SEGMENTS]; SEGMENTS] = {
     below
 };
 
-/// Gives the results of one row of a tile: the one in the middle of the rows counted.
-struct RankRow<'a> {
-    tile: &'a Tile<'a>,
-    levels: &'a [u8],
+/// A row whose window is the one counted but for two rows.
+struct Neighbour<'a> {
     row: Row<'a>,
+    /// Pixels, in the tile's columns, of the row that its window has not, and of the row that only
+    /// its window has.
+    leaving: &'a [u8],
+    entering: &'a [u8],
 }
 
-impl Kernel for RankRow<'_> {
-    #[inline(always)]
-    fn run(self) {
-        let Self { tile, levels, row } = self;
-        let centres = &row.centres[tile.results.clone()];
-        let mut sliding = Sliding::new(tile);
-        for ((x, level), target) in tile.results.clone().zip(centres).zip(row.target) {
-            sliding.move_to(x);
-            *target = levels[usize::from(sliding.sums.rank(*level))];
-        }
-    }
-}
-
-/// Gives the results of two rows of a tile that is at least [`SIDE`] pixels wide.
-struct RankPair<'a> {
-    tile: &'a Tile<'a>,
+/// Gives the results of the row in the middle of the rows counted, and of some next to it.
+struct RankRows<'a, 'b, const OTHERS: usize> {
+    tile: &'a Tile<'b>,
     levels: &'a [u8],
-    /// The row whose window is counted.
-    upper: Row<'a>,
-    /// The row below it.
-    lower: Row<'a>,
-    /// The rows, in the tile's columns, that leave and enter the window between the two.
-    change: (&'a [u8], &'a [u8]),
+    centre: Row<'a>,
+    others: [Neighbour<'a>; OTHERS],
 }
 
-impl Kernel for RankPair<'_> {
+impl<const OTHERS: usize> Kernel for RankRows<'_, '_, OTHERS> {
     #[inline(always)]
     fn run(self) {
-        let Self { tile, levels, upper, lower, change: (leaving, entering) } = self;
-        let upper_centres = &upper.centres[tile.results.clone()];
-        let lower_centres = &lower.centres[tile.results.clone()];
+        let Self { tile, levels, centre, mut others } = self;
         let mut sliding = Sliding::new(tile);
-        let upper = upper_centres.iter().zip(upper.target);
-        let lower = lower_centres.iter().zip(lower.target);
-        for ((x, upper), lower) in tile.results.clone().zip(upper).zip(lower) {
+        for (place, x) in tile.results.clone().enumerate() {
             sliding.move_to(x);
-            *upper.1 = levels[usize::from(sliding.sums.rank(*upper.0))];
+            let rank = sliding.sums.rank(centre.centres[place]);
+            centre.target[place] = levels[usize::from(rank)];
             let start = sliding.window.start - tile.columns.start;
-            let (Some(leaving), Some(entering)) =
-                (leaving[start..].first_chunk(), entering[start..].first_chunk())
-            else {
-                return; // Each window has SIDE columns, and all are in the tile.
-            };
-            let change = rank_change(leaving, entering, *lower.0);
-            let rank = sliding.sums.rank(*lower.0).wrapping_add(change);
-            *lower.1 = levels[usize::from(rank)];
+            for Neighbour { row, leaving, entering } in &mut others {
+                let (Some(leaving), Some(entering)) =
+                    (leaving[start..].first_chunk(), entering[start..].first_chunk())
+                else {
+                    return; // Each window has SIDE columns, and all are in the tile.
+                };
+                let level = row.centres[place];
+                let change = rank_change(leaving, entering, level);
+                let rank = sliding.sums.rank(level).wrapping_add(change);
+                row.target[place] = levels[usize::from(rank)];
+            }
         }
     }
 }

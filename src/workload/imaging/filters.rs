@@ -4,7 +4,7 @@ use super::pipeline::{self, Band, Prepared, STRIP, Stages};
 use super::rows::{Channels, Layout, RowSink, RowSource};
 use super::ticker::Ticker;
 use super::{Filter, blur, enhance, grey};
-use crate::workload::{Cancelled, Error, Run};
+use crate::workload::{Cancelled, Error, Instructions, Run};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ pub(super) fn result_channels(filter: Filter, channels: Channels) -> Channels {
 
 /// Runs a whole picture through `filter`.
 pub(super) fn run(
+    instructions: Instructions,
     filter: Filter,
     source: Box<dyn RowSource + '_>,
     sink: Box<dyn RowSink>,
@@ -26,15 +27,15 @@ pub(super) fn run(
     let layout = source.layout();
     match filter {
         Filter::Blur => {
-            let stages = Blur::new(layout);
+            let stages = Blur::new(instructions, layout);
             let bands = bands(layout.height, STRIP, |rows| stages.needs(rows));
             pipeline::run(source, &stages, bands, sink, run)
         }
         Filter::Enhance => {
-            let stages = Enhance::new(layout);
+            let stages = Enhance::new(instructions, layout);
             // Histograms are counted anew for each band: few of them, but enough for all threads.
             let rows = (layout.height / (4 * run.threads.get())).clamp(STRIP, 8 * STRIP);
-            let bands = bands(layout.height, rows, |rows| stages.size.rows_for(rows));
+            let bands = bands(layout.height, rows, |rows| stages.equaliser.rows_for(rows));
             pipeline::run(source, &stages, bands, sink, run)
         }
     }
@@ -57,15 +58,16 @@ fn change_first_pixel(result: &mut [u8]) {
 }
 
 struct Blur {
+    instructions: Instructions,
     layout: Layout,
     across: Vec<f32>,
     down: Vec<f32>,
 }
 
 impl Blur {
-    fn new(layout: Layout) -> Self {
+    fn new(instructions: Instructions, layout: Layout) -> Self {
         let (across, down) = (blur::factors(layout.width), blur::factors(layout.height));
-        Self { layout, across, down }
+        Self { instructions, layout, across, down }
     }
 
     fn needs(&self, rows: &Range<usize>) -> Range<usize> {
@@ -88,7 +90,8 @@ impl Stages for Blur {
         prepared: &mut [u8],
         ticker: &mut Ticker,
     ) -> Result<(), Cancelled> {
-        blur::along_rows(rows, self.layout.channels.count(), &self.across, prepared, ticker)
+        let channels = self.layout.channels.count();
+        blur::along_rows(self.instructions, rows, channels, &self.across, prepared, ticker)
     }
 
     fn filter(
@@ -98,7 +101,8 @@ impl Stages for Blur {
         result: &mut [u8],
         ticker: &mut Ticker,
     ) -> Result<(), Cancelled> {
-        blur::down_columns(|row| rows.row(row), band.rows.clone(), &self.down, result, ticker)?;
+        let (row, down) = (|row| rows.row(row), &self.down);
+        blur::down_columns(self.instructions, row, band.rows.clone(), down, result, ticker)?;
         if band.rows.start == 0 && self.layout.channels == Channels::Grey {
             change_first_pixel(result);
         }
@@ -107,29 +111,29 @@ impl Stages for Blur {
 }
 
 struct Enhance {
+    instructions: Instructions,
     channels: usize,
-    size: enhance::Size,
-    levels: Vec<u8>,
+    equaliser: enhance::Equaliser,
 }
 
 impl Enhance {
-    fn new(layout: Layout) -> Self {
-        let size = enhance::Size { width: layout.width, height: layout.height };
-        Self { channels: layout.channels.count(), size, levels: enhance::levels(size) }
+    fn new(instructions: Instructions, layout: Layout) -> Self {
+        let equaliser = enhance::Equaliser::new(instructions, layout.width, layout.height);
+        Self { instructions, channels: layout.channels.count(), equaliser }
     }
 }
 
 impl Stages for Enhance {
     fn prepared_stride(&self) -> usize {
-        self.size.width
+        self.equaliser.width()
     }
 
     fn result_stride(&self) -> usize {
-        self.size.width
+        self.equaliser.width()
     }
 
     fn prepare(&self, rows: &[u8], prepared: &mut [u8], _: &mut Ticker) -> Result<(), Cancelled> {
-        grey::average_channels(rows, self.channels, prepared);
+        grey::average_channels(self.instructions, rows, self.channels, prepared);
         Ok(())
     }
 
@@ -141,7 +145,7 @@ impl Stages for Enhance {
         ticker: &mut Ticker,
     ) -> Result<(), Cancelled> {
         let rows = |row| rows.row(row);
-        enhance::equalise(rows, self.size, band.rows.clone(), &self.levels, result, ticker)?;
+        self.equaliser.equalise(rows, band.rows.clone(), result, ticker)?;
         if band.rows.start == 0 {
             change_first_pixel(result);
         }
@@ -179,12 +183,23 @@ mod tests {
         threads: usize,
         pacer: &dyn Pacer,
     ) -> Result<Vec<u8>, Error> {
+        filter_with(Instructions::best(), filter, layout, samples, threads, pacer)
+    }
+
+    fn filter_with(
+        instructions: Instructions,
+        filter: Filter,
+        layout: Layout,
+        samples: &[u8],
+        threads: usize,
+        pacer: &dyn Pacer,
+    ) -> Result<Vec<u8>, Error> {
         let limits = Limits::default();
         let threads = NonZeroUsize::new(threads).expect("at least one");
         let settings = Run { threads, pacer, limits: &limits };
         let source = Box::new(Decoded::new(layout, samples.to_vec(), false));
-        let sink = Box::new(Gather::new(layout, |_, samples| Ok(samples.to_vec())));
-        run(filter, source, sink, &settings).map(|(samples, _)| samples)
+        let sink = Box::new(Gather::new(layout, |_, samples| Ok(samples.clone())));
+        run(instructions, filter, source, sink, &settings).map(|(samples, _)| samples)
     }
 
     /// One pass of the blur, as it is defined: lines of `length` samples, `step` apart.
@@ -258,8 +273,11 @@ mod tests {
             layout in layouts(300), seed: u64, threads in 1usize..4,
         ) {
             let samples = noise(layout, seed);
-            let result = filter(Filter::Blur, layout, &samples, threads, &FullSpeed).unwrap();
-            prop_assert!(result == expected_blur(layout, &samples));
+            let expected = expected_blur(layout, &samples);
+            for set in Instructions::available() {
+                let result = filter_with(set, Filter::Blur, layout, &samples, threads, &FullSpeed);
+                prop_assert!(result.unwrap() == expected, "{set}");
+            }
         }
 
     }
@@ -273,8 +291,12 @@ mod tests {
             layout in layouts(130), seed: u64, threads in 1usize..4,
         ) {
             let samples = noise(layout, seed);
-            let result = filter(Filter::Enhance, layout, &samples, threads, &FullSpeed).unwrap();
-            prop_assert!(result == expected_enhancement(layout, &samples));
+            let expected = expected_enhancement(layout, &samples);
+            for set in Instructions::available() {
+                let result =
+                    filter_with(set, Filter::Enhance, layout, &samples, threads, &FullSpeed);
+                prop_assert!(result.unwrap() == expected, "{set}");
+            }
         }
     }
 

@@ -4,7 +4,8 @@
 //! grey and grey with alpha through the sRGB curve of IEC 61966-2-1 when it reads them.
 #![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
-use super::simd::{Kernel, run_widest};
+use super::simd::{Kernel, run_with};
+use crate::workload::Instructions;
 use std::sync::LazyLock;
 
 /// For each linear grey level, the sRGB level nearest to it.
@@ -45,11 +46,16 @@ fn linear_of_srgb(srgb: f64) -> f64 {
 /// Writes `(red + green + blue) / 3` of each pixel to `grey`; a fourth channel is ignored.
 ///
 /// `pixels` holds `channels` bytes a pixel. With one channel they are copied.
-pub(super) fn average_channels(pixels: &[u8], channels: usize, grey: &mut [u8]) {
+pub(super) fn average_channels(
+    instructions: Instructions,
+    pixels: &[u8],
+    channels: usize,
+    grey: &mut [u8],
+) {
     match channels {
         1 => grey.copy_from_slice(pixels),
-        3 => run_widest(Average::<3> { pixels, grey }),
-        _ => run_widest(Average::<4> { pixels, grey }),
+        3 => run_with(instructions, Average::<3> { pixels, grey }),
+        _ => run_with(instructions, Average::<4> { pixels, grey }),
     }
 }
 
@@ -111,12 +117,12 @@ mod tests {
 
     #[test]
     fn the_average_drops_what_division_leaves() {
-        let mut grey = [0; 2];
-        average_channels(&[1, 2, 2, 255, 255, 254], 3, &mut grey);
+        let (best, mut grey) = (Instructions::best(), [0; 2]);
+        average_channels(best, &[1, 2, 2, 255, 255, 254], 3, &mut grey);
         assert_eq!(grey, [1, 254]);
-        average_channels(&[1, 2, 2, 99, 3, 3, 3, 0], 4, &mut grey);
+        average_channels(best, &[1, 2, 2, 99, 3, 3, 3, 0], 4, &mut grey);
         assert_eq!(grey, [1, 3]);
-        average_channels(&[7, 9], 1, &mut grey);
+        average_channels(best, &[7, 9], 1, &mut grey);
         assert_eq!(grey, [7, 9]);
     }
 }

@@ -99,13 +99,13 @@ impl RowSource for Decoded {
 pub(super) struct Gather {
     pub(super) layout: Layout,
     pub(super) samples: Vec<u8>,
-    pub(super) encode: fn(Layout, &mut [u8]) -> Result<Vec<u8>, Error>,
+    pub(super) encode: fn(Layout, &mut Vec<u8>) -> Result<Vec<u8>, Error>,
 }
 
 impl Gather {
     pub(super) fn new(
         layout: Layout,
-        encode: fn(Layout, &mut [u8]) -> Result<Vec<u8>, Error>,
+        encode: fn(Layout, &mut Vec<u8>) -> Result<Vec<u8>, Error>,
     ) -> Self {
         let samples = Vec::with_capacity(layout.stride() * layout.height);
         Self { layout, samples, encode }

@@ -1,7 +1,9 @@
-//! Runs a kernel with the widest vector instructions that this processor has.
+//! Compiles a kernel for several instruction sets.
 //!
 //! Kernels are plain loops over arrays. Inside a function for which the compiler may use AVX2 or
 //! AVX-512 it turns the same loops into wider vectors; the results do not depend on it.
+
+use crate::workload::Instructions;
 
 /// A computation that may be compiled several times, for several instruction sets.
 ///
@@ -12,26 +14,26 @@ pub(super) trait Kernel {
     fn run(self);
 }
 
-/// Runs `kernel`, compiled for the best instruction set at hand.
-pub(super) fn run_widest<K: Kernel>(kernel: K) {
+/// Runs `kernel`, compiled for these instructions, or for portable ones if the processor lacks
+/// them.
+pub(super) fn run_with<K: Kernel>(instructions: Instructions, kernel: K) {
     #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
-            #[expect(unsafe_code, reason = "calls a function compiled for optional instructions")]
-            // SAFETY: both features were just detected; avx512bw implies avx512f and avx2.
+    #[expect(unsafe_code, reason = "calls functions compiled for optional instructions")]
+    match instructions {
+        // SAFETY, for both: the processor was just seen to have the instructions.
+        Instructions::Avx512 if instructions.is_available() => {
             return unsafe { with_avx512(kernel) };
         }
-        if is_x86_feature_detected!("avx2") {
-            #[expect(unsafe_code, reason = "calls a function compiled for optional instructions")]
-            // SAFETY: the feature was just detected.
-            return unsafe { with_avx2(kernel) };
-        }
+        Instructions::Avx2 if instructions.is_available() => return unsafe { with_avx2(kernel) },
+        _ => {}
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let Instructions::Portable = instructions;
     kernel.run();
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512bw,avx512vl")]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl")]
 fn with_avx512<K: Kernel>(kernel: K) {
     kernel.run();
 }

@@ -122,7 +122,8 @@ fn exchange(block: &mut Block, distance: usize, shift: u32, lower: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::imaging::simd::run_widest;
+    use crate::workload::Instructions;
+    use crate::workload::imaging::simd::run_with;
     use proptest::prelude::*;
 
     proptest! {
@@ -134,10 +135,11 @@ mod tests {
             let rows: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(stride * LANES).collect();
             let (from, to) = (from.index(stride + 1), to.index(stride + 1));
             let (first, end) = (from.min(to), from.max(to));
+            let instructions = Instructions::best();
             let mut lanes = vec![[0; LANES]; end - first];
-            run_widest(ToLanes { rows: &rows, stride, first, lanes: &mut lanes });
+            run_with(instructions, ToLanes { rows: &rows, stride, first, lanes: &mut lanes });
             let mut back = vec![0; rows.len()];
-            run_widest(FromLanes { lanes: &lanes, rows: &mut back, stride, first });
+            run_with(instructions, FromLanes { lanes: &lanes, rows: &mut back, stride, first });
             for (at, byte) in rows.iter().enumerate() {
                 let (row, column) = (at / stride, at % stride);
                 if (first..end).contains(&column) {

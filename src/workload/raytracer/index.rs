@@ -4,7 +4,8 @@
 //! hierarchies that each ray descends alone; planes, which have no box, and oddities stay in a list.
 
 use super::bvh::{Block, Bvh, Found, Ray, SphereBlock, Stack, TriangleBlock};
-use super::packet::{Nearest, Numbered, Rays, blocked, nearest};
+use super::list::{List, Numbered};
+use super::packet::{Nearest, Rays};
 use super::render::Counters;
 use super::scene::{Geometry, Shape};
 use super::simd::{Doubles, LANES, Simd, each};
@@ -28,7 +29,7 @@ pub(super) struct Index {
     spheres: Option<Bvh<SphereBlock>>,
     triangles: Option<Bvh<TriangleBlock>>,
     /// Those in no hierarchy, in file order.
-    others: Vec<Numbered>,
+    others: List,
 }
 
 impl Index {
@@ -55,6 +56,7 @@ impl Index {
             .filter(|(_, shape)| !is_arranged(&shape.geometry))
             .map(|(number, shape)| Numbered { number, geometry: shape.geometry })
             .collect();
+        let others = List::new(others);
         Ok(Self { spheres, triangles, others })
     }
 
@@ -77,7 +79,7 @@ impl Index {
         effort: &mut Effort,
     ) -> Nearest<S> {
         effort.counters.tests += u64::from(active.count_ones()) * self.others.len() as u64;
-        let best = nearest(simd, rays, &self.others);
+        let best = self.others.nearest(simd, rays, active);
         if self.is_list() { best } else { self.descend(simd, rays, active, &best, effort) }
     }
 
@@ -120,7 +122,7 @@ impl Index {
         effort: &mut Effort,
     ) -> u32 {
         effort.counters.shadow += u64::from(wanted.count_ones());
-        let mut shut = blocked(simd, rays, limit, wanted, &self.others, &mut effort.counters.tests);
+        let mut shut = self.others.blocked(simd, rays, limit, wanted, &mut effort.counters.tests);
         if self.is_list() || shut == wanted {
             return shut;
         }

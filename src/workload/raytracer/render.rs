@@ -7,11 +7,10 @@ use super::camera::{Camera, View};
 use super::index::LEAST;
 use super::meter::CpuClock;
 use super::scene::{Finish, Lens, Scene, Shape};
-use super::simd::Level;
 use super::texture::{self, Texture};
 use super::tiles;
 use super::world::World;
-use crate::workload::{Cancelled, Error, Pacer, Run, Usage};
+use crate::workload::{Cancelled, Error, Instructions, Pacer, Run, Usage};
 
 /// A picture to be made.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +185,7 @@ impl Prepared {
     /// [`Error::Unprocessable`] if something is hit and the scene has no light.
     pub fn probe(&self, view: &View, points: u32) -> Result<Counters, Error> {
         let camera = Camera::new(&self.lens, view);
-        tiles::probe(&self.world, &camera, Level::best(), points)
+        tiles::probe(&self.world, &camera, Instructions::best(), points)
     }
 
     /// Renders a view on up to `run.threads` threads. The usage leaves preparing out.
@@ -195,12 +194,16 @@ impl Prepared {
     /// Those of [`View::size`]; [`Error::Unprocessable`] if something is hit and the scene has no
     /// light; [`Error::Cancelled`].
     pub fn render(&self, view: &View, run: &Run<'_>) -> Result<Rendered, Error> {
-        self.render_at(Level::best(), view, run)
+        self.render_with(Instructions::best(), view, run)
     }
 
-    pub(super) fn render_at(
+    /// Renders a view as [`Self::render`] does, with these instructions if the processor has them.
+    ///
+    /// # Errors
+    /// Those of [`Self::render`].
+    pub fn render_with(
         &self,
-        level: Level,
+        instructions: Instructions,
         view: &View,
         run: &Run<'_>,
     ) -> Result<Rendered, Error> {
@@ -208,7 +211,8 @@ impl Prepared {
         let (width, height) = view.size(run.limits)?;
         let mut bitmap = Bitmap::new(width, height)?;
         let camera = Camera::new(&self.lens, view);
-        let (counters, others) = tiles::render(&self.world, &camera, run, level, &mut bitmap)?;
+        let (counters, others) =
+            tiles::render(&self.world, &camera, run, instructions, &mut bitmap)?;
         let bmp = bitmap.into_file();
         let usage = Usage { work: counters.work(), cpu: clock.elapsed() + others };
         Ok(Rendered { width, height, bmp, usage, features: self.features(view), counters })

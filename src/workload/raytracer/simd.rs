@@ -12,6 +12,8 @@ mod portable;
 
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
+use crate::workload::Instructions;
+
 /// How many lanes a vector has.
 pub(super) const LANES: usize = 8;
 
@@ -86,6 +88,8 @@ pub(super) trait Singles: Arithmetic {
     type M;
 
     fn to_array(self) -> [f32; LANES];
+    /// The largest number, if none is NaN.
+    fn largest(self) -> f32;
     /// Brings each number into 0..=1; NaN stays.
     fn clamp(self) -> Self;
     /// The smaller of two numbers, the second if one of them is NaN.
@@ -137,62 +141,24 @@ pub(super) trait Kernel {
     fn run(self, simd: impl Simd) -> Self::Output;
 }
 
-/// Which instructions to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Level {
-    /// All levels, the slowest first.
-    #[cfg(target_arch = "x86_64")]
-    const ALL: &[Self] = &[Self::Portable, Self::Avx2, Self::Avx512];
-    #[cfg(not(target_arch = "x86_64"))]
-    const ALL: &[Self] = &[Self::Portable];
-
-    /// The levels that this processor has, the fastest first.
-    pub(super) fn available() -> impl Iterator<Item = Self> {
-        Self::ALL.iter().rev().copied().filter(|level| level.is_available())
-    }
-
-    /// The fastest level that this processor has.
-    pub(super) fn best() -> Self {
-        Self::available().next().unwrap_or(Self::Portable)
-    }
-
-    fn is_available(self) -> bool {
-        match self {
-            Self::Portable => true,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::Avx2::detect().is_some(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::Avx512::detect().is_some(),
-        }
-    }
-
-    /// Runs a kernel at this level, or with portable instructions if the processor lacks it.
-    pub(super) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
-        match self {
-            Self::Portable => {}
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                if let Some(simd) = avx2::Avx2::detect() {
-                    return kernel.run(simd);
-                }
-            }
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                if let Some(simd) = avx512::Avx512::detect() {
-                    return kernel.run(simd);
-                }
+/// Runs a kernel with these instructions, or with portable ones if the processor lacks them.
+pub(super) fn dispatch<K: Kernel>(instructions: Instructions, kernel: K) -> K::Output {
+    match instructions {
+        Instructions::Portable => {}
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => {
+            if let Some(simd) = avx2::Avx2::detect() {
+                return kernel.run(simd);
             }
         }
-        kernel.run(portable::Portable)
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => {
+            if let Some(simd) = avx512::Avx512::detect() {
+                return kernel.run(simd);
+            }
+        }
     }
+    kernel.run(portable::Portable)
 }
 
 #[cfg(test)]

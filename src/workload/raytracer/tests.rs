@@ -5,10 +5,9 @@ use std::num::NonZeroUsize;
 use proptest::prelude::*;
 
 use super::render::Prepared;
-use super::simd::Level;
 use super::texture::Texture;
 use super::{Counters, Scene, View, reference};
-use crate::workload::{Error, FullSpeed, Limits, Run};
+use crate::workload::{Error, FullSpeed, Instructions, Limits, Run};
 
 fn run_on(threads: usize, limits: &Limits) -> Run<'_> {
     Run { threads: NonZeroUsize::new(threads).unwrap(), pacer: &FullSpeed, limits }
@@ -160,8 +159,8 @@ fn check(text: &str, view: &View) -> Result<(), TestCaseError> {
     for least in [usize::MAX, 1] {
         let prepared = prepare(text, least);
         let mut counters: Option<Counters> = None;
-        for (level, threads) in Level::available().zip([1, 3, 2]) {
-            let result = prepared.render_at(level, view, &run_on(threads, &limits));
+        for (level, threads) in Instructions::available().zip([1, 3, 2]) {
+            let result = prepared.render_with(level, view, &run_on(threads, &limits));
             match (&expected, result) {
                 (Some(expected), Ok(rendered)) => {
                     prop_assert_eq!(expected, &rendered.rgb(), "{:?}, {}", level, least);

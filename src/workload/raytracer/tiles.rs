@@ -11,10 +11,10 @@ use super::meter::CpuClock;
 use super::packet::{Rays, scale, splat, subtract};
 use super::render::Counters;
 use super::scene::Rgb;
-use super::simd::{ALL, Kernel, LANES, Level, Simd, Task, each};
+use super::simd::{ALL, Kernel, LANES, Simd, Task, dispatch, each};
 use super::wave::{Node, Stream, Waves};
 use super::world::World;
-use crate::workload::{Error, Pacer, Run};
+use crate::workload::{Error, Instructions, Pacer, Run};
 
 /// Pixels along a side of a tile, without anti-aliasing and with it: 256 camera rays each.
 const SIDES: [i32; 2] = [16, 8];
@@ -41,7 +41,7 @@ pub(super) fn render(
     world: &World,
     camera: &Camera,
     run: &Run<'_>,
-    level: Level,
+    instructions: Instructions,
     bitmap: &mut Bitmap,
 ) -> Result<(Counters, Duration), Error> {
     let grid = Grid::new(camera);
@@ -58,10 +58,11 @@ pub(super) fn render(
     std::thread::scope(|scope| {
         let helper = || {
             let clock = CpuClock::start();
-            level.dispatch(Worker(&job)).map(|counters| (counters, clock.elapsed()))
+            dispatch(instructions, Worker(&job)).map(|counters| (counters, clock.elapsed()))
         };
         let helpers: Vec<_> = (1..threads.get()).map(|_| scope.spawn(helper)).collect();
-        let mut result = level.dispatch(Worker(&job)).map(|counters| (counters, Duration::ZERO));
+        let mut result =
+            dispatch(instructions, Worker(&job)).map(|counters| (counters, Duration::ZERO));
         for helper in helpers {
             // A panic of a helper is a bug; it goes on in the caller.
             let other = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -84,10 +85,10 @@ pub(super) fn render(
 pub(super) fn probe(
     world: &World,
     camera: &Camera,
-    level: Level,
+    instructions: Instructions,
     points: u32,
 ) -> Result<Counters, Error> {
-    level.dispatch(Probe { world, camera, points })
+    dispatch(instructions, Probe { world, camera, points })
 }
 
 /// How the window is cut.

@@ -257,15 +257,20 @@ impl Scanner<'_> {
         while let (Some(before), Some(word)) = (look(at), look(at + gap)) {
             let others = before ^ (EACH * u64::from(b' '));
             let spaces = others.trailing_zeros() as usize / 8;
+            // Digits have this bit, a comma has not: whether it is a comma is seen below, for the
+            // next integer can be looked for before that.
+            let stops = !word & (EACH * 0x10);
+            let count = stops.trailing_zeros() as usize / 8;
+            // Hundreds, tens, ones and the comma, as distances from the digit 0.
             let digits = word ^ (EACH * u64::from(b'0'));
-            // The highest bit of each byte that is no digit; bytes behind the first may be wrong.
-            let ends = (digits.wrapping_add(EACH * 0x76) | digits) & (EACH * 0x80);
-            let count = ends.trailing_zeros() as usize / 8;
-            let comma = (word >> (8 * count.min(7))) & 0xff == u64::from(b',');
-            if spaces >= gap && (1..=3).contains(&count) && comma {
-                // Hundreds, tens, ones; their sum with these weights stands in the third byte.
-                let aligned = (digits << (8 * (3 - count))) & 0x00ff_ffff;
-                values.push((aligned.wrapping_mul(100 << 16 | 10 << 8 | 1) >> 16).to_le_bytes()[0]);
+            let aligned = (digits << (24_usize.wrapping_sub(8 * count) & 63)) & 0xffff_ffff;
+            // The highest bit of each byte that is no digit.
+            let wrong = (aligned + 0x0076_7676) | aligned;
+            let comma = u64::from(b',' ^ b'0') << 24;
+            if spaces >= gap && (1..=3).contains(&count) && wrong & 0xff80_8080 == comma {
+                // The sum with these weights stands in the third byte.
+                let sum = (aligned & 0x00ff_ffff).wrapping_mul(100 << 16 | 10 << 8 | 1);
+                values.push((sum >> 16).to_le_bytes()[0]);
                 at += gap + count + 1;
             } else if before & 0xff == u64::from(b'\n') {
                 at += 1;

@@ -23,7 +23,7 @@ fn serving(vms: u32, in_flight: f64) -> Situation {
 fn past(situation: &Situation, ticks: u64, change: impl Fn(u64, &mut Observation)) -> History {
     let mut history = History::default();
     for ago in (1..=ticks).rev() {
-        let at = situation.now.at - Duration::from_secs(5 * ago);
+        let at = situation.now.at.saturating_sub(Duration::from_secs(5 * ago));
         let mut seen = Observation { at, ..situation.now };
         change(ago, &mut seen);
         history.push(seen);
@@ -151,20 +151,30 @@ fn staffing_shrinks_to_the_most_of_its_hold_and_not_for_a_trifle() {
 }
 
 #[test]
+fn an_autoscaler_that_has_just_started_takes_nothing_away() {
+    let idle = serving(3, 0.0);
+    for policy in ["staffing hold=60s", "kubernetes-hpa", "queue-depth"] {
+        assert_size(policy, &idle, &History::default(), 3);
+        assert_size(policy, &idle, &past(&idle, 5, |_, seen| seen.advice = Some(1)), 3);
+        assert_size(policy, &idle, &past(&idle, 90, |_, seen| seen.advice = Some(1)), 1);
+    }
+}
+
+#[test]
 fn staffing_without_a_balancer_takes_the_larger_of_requests_and_cpu() {
     let none = History::default();
-    assert_size("staffing wait=0.2233", &serving(2, 9.0), &none, 12);
+    assert_size("staffing wait=0.23", &serving(2, 9.0), &none, 12);
     let mut hidden = serving(2, 0.0);
     (hidden.now.busy, hidden.now.in_flight) = (2.0, 0.0);
-    assert_size("staffing wait=0.2233", &hidden, &none, 4);
+    assert_size("staffing wait=0.23", &hidden, &none, 4);
 }
 
 #[test]
 fn staffing_expects_what_was_yesterday() {
     let mut quiet = serving(2, 1.0);
     quiet.forecast = Some(9.0);
-    assert_size("staffing wait=0.2233", &quiet, &History::default(), 12);
-    assert_size("staffing wait=0.2233 forecast=false", &quiet, &History::default(), 2);
+    assert_size("staffing wait=0.23", &quiet, &History::default(), 12);
+    assert_size("staffing wait=0.23 forecast=false", &quiet, &History::default(), 2);
 }
 
 #[test]

@@ -183,6 +183,13 @@ fn put(columns: &mut [[f64; LANES]; 3], lane: usize, vector: Vector) {
 }
 
 impl Bounds {
+    /// Centre and radius of the sphere around the box.
+    pub(in super::super) fn sphere(&self) -> ([f32; 3], f32) {
+        let center = each!(axis => f32::midpoint(self.low[axis], self.high[axis]));
+        let half = each!(axis => self.high[axis] - center[axis]);
+        (center, (half[0] * half[0] + half[1] * half[1] + half[2] * half[2]).sqrt())
+    }
+
     /// A box in single precision around one in double precision, if it is finite and not huge.
     #[expect(clippy::cast_possible_truncation, reason = "the next single is taken where needed")]
     fn of(low: Vector, high: Vector) -> Option<Self> {

@@ -170,16 +170,17 @@ impl<B: Block> Builder<'_, B> {
             self.pacer.checkpoint()?;
         }
         let best = if depth < DEEPEST_HEURISTIC { self.best_cut(part) } else { None };
-        let middle = match best {
-            Some(cut) => part.start + cut.divide(&mut self.entries[part.start..part.end]),
-            None => usize::midpoint(part.start, part.end),
+        let (start, end) = (part.start, part.end);
+        let Some((cut, [left, right])) = best else {
+            let middle = usize::midpoint(start, end);
+            return Ok([self.part(start, middle), self.part(middle, end)]);
         };
-        let middle = middle.clamp(part.start + 1, part.end - 1);
-        Ok([self.part(part.start, middle), self.part(middle, part.end)])
+        let middle = start + cut.divide(&mut self.entries[start..end]);
+        Ok([Part { start, end: middle, bounds: left }, Part { start: middle, end, bounds: right }])
     }
 
-    /// The cheapest cut; none if all shapes have the same middle.
-    fn best_cut(&self, part: &Part) -> Option<Cut> {
+    /// The cheapest cut, and the boxes of its sides; none if all shapes have the same middle.
+    fn best_cut(&self, part: &Part) -> Option<(Cut, [Bounds; 2])> {
         let entries = &self.entries[part.start..part.end];
         let mut middles = Bounds::NOTHING;
         for entry in entries {
@@ -199,7 +200,15 @@ impl<B: Block> Builder<'_, B> {
             bounds.include(&entry.bounds);
             *count += 1;
         }
-        Some(Cut { bin: cheapest(&bins)?, ..cut })
+        let bin = cheapest(&bins)?;
+        let sides = [&bins[..=bin], &bins[bin + 1..]].map(|side| {
+            let mut all = Bounds::NOTHING;
+            for (bounds, _) in side {
+                all.include(bounds);
+            }
+            all
+        });
+        Some((Cut { bin, ..cut }, sides))
     }
 }
 

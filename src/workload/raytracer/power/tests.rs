@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::workload::raytracer::simd::{Kernel, Level};
+use crate::workload::Instructions;
+use crate::workload::raytracer::simd::{Kernel, dispatch};
 
 struct Powers([f64; LANES], [f64; LANES]);
 
@@ -25,8 +26,8 @@ impl Kernel for Approximation {
 }
 
 fn check(bases: [f64; LANES], exponents: [f64; LANES]) {
-    for level in Level::available() {
-        let powers = level.dispatch(Powers(bases, exponents));
+    for level in Instructions::available() {
+        let powers = dispatch(level, Powers(bases, exponents));
         for lane in 0..LANES {
             let expected = power(bases[lane], exponents[lane]) as f32;
             assert_eq!(
@@ -69,11 +70,9 @@ fn special_cases_are_the_librarys() {
 
 #[test]
 fn one_to_infinity_is_not_a_number_and_nan_stays() {
-    let powers = Level::best().dispatch(Powers([1.0, f64::NAN, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], {
-        let mut exponents = [f64::INFINITY; LANES];
-        exponents[1] = 2.0;
-        exponents
-    }));
+    let (mut bases, mut exponents) = ([1.0; LANES], [f64::INFINITY; LANES]);
+    (bases[1], exponents[1]) = (f64::NAN, 2.0);
+    let powers = dispatch(Instructions::best(), Powers(bases, exponents));
     assert!(powers.iter().all(|power| power.is_nan()));
 }
 
@@ -85,7 +84,7 @@ fn the_approximation_is_far_better_than_its_slack() {
         let bases: [f64; LANES] = std::array::from_fn(|_| random.f64().powi(2));
         // Results from 2^-125 to 1.
         let exponents = bases.map(|base| 125.0 * random.f64() / base.log2().abs());
-        let results = Level::best().dispatch(Approximation(bases, exponents));
+        let results = dispatch(Instructions::best(), Approximation(bases, exponents));
         for lane in 0..LANES {
             let exact = bases[lane].powf(exponents[lane]);
             if exact.is_normal() {

@@ -11,6 +11,7 @@ use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
 use super::{Arithmetic, Doubles, LANES, Mask, Simd, Singles, Task};
+use crate::workload::Instructions;
 
 /// Proof that this processor has AVX2.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +34,7 @@ pub(super) struct Truths32(__m256);
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx2").then_some(Self(()))
+        Instructions::Avx2.is_available().then_some(Self(()))
     }
 }
 
@@ -295,6 +296,16 @@ impl Singles for Wide32 {
         let mut array = [0.0; LANES];
         unsafe { _mm256_storeu_ps(array.as_mut_ptr(), self.0) };
         array
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        unsafe {
+            let (low, high) = (_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let four = _mm_max_ps(low, high);
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
     }
 
     #[inline(always)]

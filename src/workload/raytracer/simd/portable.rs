@@ -204,6 +204,11 @@ impl Singles for Wide<f32> {
     }
 
     #[inline(always)]
+    fn largest(self) -> f32 {
+        self.0.into_iter().fold(self.0[0], f32::max)
+    }
+
+    #[inline(always)]
     fn clamp(self) -> Self {
         Self(self.0.map(|value| value.clamp(0.0, 1.0)))
     }
