@@ -293,7 +293,7 @@ fn table(columns: &[Column]) -> String {
     let mut text = String::new();
     let mut line = |name: &str, cells: Vec<String>| {
         let _ = write!(text, "{name:<32}");
-        for cell in cells {
+        for cell in &cells {
             let _ = write!(text, "  {cell:>18}");
         }
         text.push('\n');
