@@ -20,6 +20,7 @@ mod dialogs;
 mod effects;
 mod events_list;
 mod filter;
+mod fire;
 #[cfg(test)]
 mod fixture;
 mod format;
@@ -28,15 +29,18 @@ mod keys;
 mod lines;
 mod model;
 mod news;
+mod replay;
 mod rows;
 mod scaler;
 mod source;
 mod stats;
+mod steer;
 mod terminal;
 mod theme;
 mod update;
 mod verdict;
 mod view;
 
+pub use fire::{Fire, Firing, Tell};
 pub use terminal::{Outcome, Settings, replay, run};
 pub use theme::{Palette, Symbols, Theme};

@@ -90,7 +90,9 @@ pub(super) enum Command {
         no_tui: bool,
     },
     /// Show a cluster: live on a terminal, once as text where the output goes elsewhere.
-    #[command(after_help = "Example: cumulet top --once")]
+    #[command(after_help = "Exit codes of --once and --json: 0 HEALTHY, SCALING or STARTING, \
+                            1 DEGRADED, 2 STALE, FAILED, STOPPED or EMPTY: it does not run.\n\
+                            Example: cumulet top --once")]
     Top(Top),
     /// Tell what happened, and with --follow what happens.
     #[command(after_help = "Example: cumulet events --follow --json")]

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
 
 use jiff::Timestamp;
 
 use super::arguments::Top;
-use super::{operate, print, roles};
+use super::{fire, operate, print, roles};
 use crate::config::Config;
 use crate::state::events::Event;
 use crate::tui::{self, Theme, overview, stream};
@@ -14,33 +15,37 @@ use crate::tui::{self, Theme, overview, stream};
 /// The width of text that goes to a file or another program.
 const TEXT_WIDTH: usize = 120;
 
-pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<()> {
+/// Shows a cluster. Where it is printed once, the exit code says how it is.
+pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<ExitCode> {
     if let Some(file) = &top.replay {
         let settings = screen(config, top);
         return roles::run(|stop, _| async move {
             tui::replay(settings, file, stop).await?;
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         });
     }
     let folder = operate::folder(config)?;
     if top.watch {
         let settings = &config.settings;
         return roles::run(|stop, _| async move {
-            stream::watch(&folder, settings, &stop, |now| print_or_end(&format!("{now}\n"))).await
+            stream::watch(&folder, settings, &stop, |now| print_or_end(&format!("{now}\n"))).await?;
+            Ok(ExitCode::SUCCESS)
         });
     }
     if !top.once && !top.json && std::io::stdout().is_terminal() {
         let settings = screen(config, top);
         return roles::run(|stop, _| async move {
             tui::run(settings, folder, stop).await?;
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         });
     }
     let snapshot = overview::Snapshot::read(&folder, &config.settings, Timestamp::now())?;
     if top.json {
-        return print(&format!("{:#}\n", snapshot.to_json()));
+        print(&format!("{:#}\n", snapshot.to_json()))?;
+    } else {
+        print(&overview::text(&snapshot, TEXT_WIDTH))?;
     }
-    print(&overview::text(&snapshot, TEXT_WIDTH))
+    Ok(ExitCode::from(snapshot.verdict().condition.exit_code()))
 }
 
 pub(super) fn events(config: &Config, follow: bool, json: bool) -> anyhow::Result<()> {
@@ -79,6 +84,7 @@ pub(super) fn plain_screen(config: &Config) -> tui::Settings {
         in_up: false,
         theme: Theme::of_environment(|name| std::env::var(name).ok()),
         record: None,
+        fire: fire::at_cluster(&config.settings.state),
     }
 }
 

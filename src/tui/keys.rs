@@ -37,6 +37,9 @@ pub(crate) enum Action {
     Pause,
     Resume,
     PauseAutoscaler,
+    Fire,
+    FireMany,
+    Policy,
     Palette,
     Help,
     Leave,
@@ -149,6 +152,19 @@ pub(crate) static BINDINGS: &[Binding] = &[
         Reach::Cluster,
     ),
     Binding {
+        footer: false,
+        ..act(Action::Policy, &[Char('P')], "policy", "policy and limits, tried first", Reach::Cluster)
+    },
+    Binding {
+        screens: &[Screen::Overview, Screen::Requests],
+        ..act(Action::Fire, &[Char('f')], "fire", "fire one request", Reach::Cluster)
+    },
+    Binding {
+        screens: &[Screen::Overview, Screen::Requests],
+        footer: false,
+        ..act(Action::FireMany, &[Char('F')], "fire-many", "fire many requests", Reach::Cluster)
+    },
+    Binding {
         screens: VMS,
         ..act(Action::Menu, &[Char('a')], "actions", "all actions for the VM", Reach::Screen)
     },
@@ -163,8 +179,8 @@ pub(crate) static BINDINGS: &[Binding] = &[
     },
     Binding {
         footer: true,
-        screens: &[Screen::Instances, Screen::Events, Screen::Overview],
-        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, draining, cpu>70, !running")
+        screens: &[Screen::Instances, Screen::Requests, Screen::Events, Screen::Overview],
+        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, blur, 503, cpu>70, !running")
     },
     Binding {
         footer: true,

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::data::Known;
+use super::fire::Fire;
 use super::format::since;
 use super::model::{Model, Options};
 use super::news::News;
@@ -27,6 +28,7 @@ use super::theme::Theme;
 use super::update::{Effect, Message, update};
 use super::{effects, view};
 use crate::config;
+use crate::operator::Volley;
 use crate::state::StateFolder;
 
 /// Between two frames: ten a second are enough for numbers, and leave the machine to the VMs.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub theme: Theme,
     /// Where everything that reaches the screen is recorded, for [`replay`].
     pub record: Option<PathBuf>,
+    /// How requests are fired at the cluster.
+    pub fire: Fire,
 }
 
 /// How the screen was left.
@@ -79,7 +83,8 @@ pub async fn run(
     sender.try_send(first).context("the first look was not taken in")?;
     tasks.spawn(watch(source, sender));
     let feed = Feed { news, clock: true, record };
-    Screen::open(feed, Some(folder))?.show(&mut model, &stop).await
+    let reach = Reach { folder, fire: settings.fire };
+    Screen::open(feed, Some(reach))?.show(&mut model, &stop).await
 }
 
 /// Shows a recording at the pace at which it was made, until the user leaves. Nothing can be done
@@ -172,13 +177,21 @@ impl Feed {
     }
 }
 
+/// What the keys can reach; a recording has nothing of it.
+struct Reach {
+    folder: StateFolder,
+    fire: Fire,
+}
+
 /// A terminal that is taken over, and given back when this is dropped.
 struct Screen {
     terminal: DefaultTerminal,
     panic: Panic,
     keys: EventStream,
     feed: Feed,
-    folder: Option<StateFolder>,
+    reach: Option<Reach>,
+    /// Volleys on their way; whatever has not come back when the screen is left is given up.
+    volleys: JoinSet<()>,
     done: (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
 }
 
@@ -195,12 +208,13 @@ impl Drop for Screen {
 }
 
 impl Screen {
-    fn open(feed: Feed, folder: Option<StateFolder>) -> anyhow::Result<Self> {
+    fn open(feed: Feed, reach: Option<Reach>) -> anyhow::Result<Self> {
         let panic = Panic::watch();
         // Also sets a panic hook that gives the terminal back.
         let terminal = ratatui::try_init().context("cannot take over the terminal")?;
         let (keys, done) = (EventStream::new(), mpsc::unbounded_channel());
-        Ok(Self { terminal, panic, keys, feed, folder, done })
+        let volleys = JoinSet::new();
+        Ok(Self { terminal, panic, keys, feed, reach, volleys, done })
     }
 
     async fn show(
@@ -286,15 +300,30 @@ impl Screen {
                 let result = effects::save(frame.buffer, Path::new("."), &name);
                 update(model, Message::Done(result));
             }
+            Effect::Fire(volley) => self.fire(*volley),
             _ => self.operate(effect),
         }
         Ok(None)
     }
 
+    /// Fires requests and tells what comes of them, while the screen goes on.
+    fn fire(&mut self, volley: Volley) {
+        let Some(reach) = &self.reach else { return };
+        let (told, sender) = (self.done.0.clone(), self.done.0.clone());
+        let tell = move |text| {
+            // Without a screen there is nobody to tell.
+            let _told = told.send(Message::Done(Ok(text)));
+        };
+        let firing = reach.fire.fire(volley, Box::new(tell));
+        self.volleys.spawn(async move {
+            let _told = sender.send(Message::Done(firing.await));
+        });
+    }
+
     /// Does it away from the screen: files and locks may take their time.
     fn operate(&self, effect: Effect) {
-        let Some(folder) = self.folder.clone() else { return };
-        let sender = self.done.0.clone();
+        let Some(reach) = &self.reach else { return };
+        let (folder, sender) = (reach.folder.clone(), self.done.0.clone());
         tokio::task::spawn_blocking(move || {
             if let Some(result) = effects::operate(&folder, &effect) {
                 // Without a screen there is nobody to tell; it is in the log of events.

@@ -151,11 +151,11 @@ pub(crate) fn of_condition(condition: Condition) -> Role {
     }
 }
 
-/// The role of a share of CPU against what is aimed at.
-pub(crate) fn of_cpu(share: f64, target: f64) -> Role {
+/// The role of a share of CPU against the levels that the policy goes by, the highest last.
+pub(crate) fn of_cpu(share: f64, marks: &[f64]) -> Role {
     if share >= 0.9 {
         Role::Bad
-    } else if share > target * 1.1 {
+    } else if marks.last().is_some_and(|high| share > high * 1.1) {
         Role::Warn
     } else {
         Role::Text

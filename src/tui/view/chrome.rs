@@ -173,6 +173,7 @@ impl Scene<'_> {
             Dialog::Filter { .. } => {
                 let text = match self.model.screen {
                     Screen::Events => &self.model.event_filter,
+                    Screen::Requests => &self.model.request_filter,
                     _ => &self.model.vm_filter,
                 };
                 let mut line =
@@ -184,6 +185,8 @@ impl Scene<'_> {
             Dialog::Help { .. } => [("Esc", "close"), ("↑↓", "scroll")],
             Dialog::Palette { .. } | Dialog::Menu { .. } => [("Enter", "do"), ("Esc", "close")],
             Dialog::Confirm(_) => [("y", "yes"), ("n", "no")],
+            Dialog::Fire { .. } => [("Enter", "fire"), ("Esc", "do not")],
+            Dialog::Policy { .. } => [("Enter", "put in force"), ("Esc", "leave as it is")],
             Dialog::Leave => [("y", "stop it"), ("d", "let it run")],
         };
         Some(keys.into_iter().flat_map(|(key, name)| self.key(key, name)).collect())

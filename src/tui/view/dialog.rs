@@ -22,6 +22,8 @@ impl Scene<'_> {
             Some(Dialog::Palette { input, index }) => self.palette(frame, area, input, *index),
             Some(Dialog::Menu { target, index }) => self.menu(frame, area, target, *index),
             Some(Dialog::Confirm(wish)) => self.confirm(frame, area, wish),
+            Some(Dialog::Fire { volley, field }) => self.fire(frame, area, *volley, *field),
+            Some(Dialog::Policy { input }) => self.policy(frame, area, input),
             Some(Dialog::Leave) => self.leave(frame, area),
         }
     }
