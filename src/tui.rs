@@ -11,6 +11,7 @@
 //! `News` alone, so a recording of news replays to the same frames.
 
 pub mod overview;
+pub mod picture;
 pub mod stream;
 
 mod acts;
@@ -35,6 +36,7 @@ mod scaler;
 mod source;
 mod stats;
 mod steer;
+mod svg;
 mod terminal;
 mod theme;
 mod update;
@@ -42,5 +44,6 @@ mod verdict;
 mod view;
 
 pub use fire::{Fire, Firing, Tell};
+pub use keys::Rebound;
 pub use terminal::{Outcome, Settings, replay, run};
 pub use theme::{Palette, Symbols, Theme};

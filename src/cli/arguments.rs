@@ -67,6 +67,12 @@ pub(super) struct Top {
     /// Record everything that is shown.
     #[arg(long, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
+    /// Print one screen as a picture (SVG): overview, instances, requests, autoscaler, events, cost.
+    #[arg(long, value_name = "SCREEN", conflicts_with_all = ["once", "json", "watch", "record"])]
+    pub(super) svg: Option<String>,
+    /// Columns and rows of that picture.
+    #[arg(long, value_name = "WxH", default_value = "120x40", requires = "svg")]
+    pub(super) size: String,
     /// Show a recording instead of a cluster.
     #[arg(long, value_name = "FILE", conflicts_with = "record")]
     pub(super) replay: Option<PathBuf>,

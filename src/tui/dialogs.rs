@@ -260,7 +260,8 @@ fn menu(model: &mut Model, target: Target, index: usize, key: KeyCode) -> Option
         KeyCode::Enter => return from_menu(model, MENU.get(index).copied()?, target),
         key => {
             let hit = MENU.into_iter().find(|action| {
-                keys::binding(*action).is_some_and(|binding| binding.keys.contains(&key))
+                keys::binding(*action)
+                    .is_some_and(|binding| model.rebound.keys(binding).contains(&key))
             });
             if let Some(action) = hit {
                 return from_menu(model, action, target);

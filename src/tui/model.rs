@@ -9,6 +9,7 @@ use super::acts::{self, Act};
 use super::data::{Data, Known};
 use super::filter::Filter;
 use super::format::since;
+use super::keys::Rebound;
 use super::rows::{Row, rows};
 use super::theme::Theme;
 use crate::domain::cost::Kind;
@@ -202,6 +203,7 @@ pub(crate) struct Model {
     pub(crate) frozen: Option<Box<Data>>,
     pub(crate) options: Options,
     pub(crate) theme: Theme,
+    pub(crate) rebound: Rebound,
     pub(crate) screen: Screen,
     pub(crate) sort: Sort,
     pub(crate) descending: bool,
@@ -240,6 +242,7 @@ impl Model {
             frozen: None,
             options,
             theme,
+            rebound: Rebound::default(),
             screen: Screen::Overview,
             sort: Sort::Id,
             descending: false,

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::data::Known;
 use super::fire::Fire;
+use super::keys::Rebound;
 use super::format::since;
 use super::model::{Model, Options};
 use super::news::News;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub in_up: bool,
     /// Colours and signs; [`Theme::of_environment`] finds out.
     pub theme: Theme,
+    /// Keys of the user's own.
+    pub keys: Rebound,
     /// Where everything that reaches the screen is recorded, for [`replay`].
     pub record: Option<PathBuf>,
     /// How requests are fired at the cluster.
@@ -108,10 +111,12 @@ pub async fn replay(
     Screen::open(feed, None)?.show(&mut model, &stop).await
 }
 
-fn model(settings: &Settings, now: Timestamp) -> Model {
+pub(super) fn model(settings: &Settings, now: Timestamp) -> Model {
     let known = Known::of(&settings.config, TimeZone::system());
     let options = Options { read_only: settings.read_only, in_up: settings.in_up };
-    Model::new(Arc::new(known), now, options, settings.theme)
+    let mut model = Model::new(Arc::new(known), now, options, settings.theme);
+    model.rebound = settings.keys.clone();
+    model
 }
 
 fn create(path: &Path) -> anyhow::Result<File> {
@@ -135,7 +140,7 @@ async fn watch(mut source: Source, sender: mpsc::Sender<News>) {
     }
 }
 
-fn read_recording(path: &Path) -> anyhow::Result<Vec<News>> {
+pub(super) fn read_recording(path: &Path) -> anyhow::Result<Vec<News>> {
     let said = || format!("cannot read {}", path.display());
     let file = BufReader::new(File::open(path).with_context(said)?);
     let mut recording = Vec::new();

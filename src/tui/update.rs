@@ -90,7 +90,9 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Option<Effect> {
             }
         }
         Message::Key(key) if model.dialog.is_some() => dialogs::key(model, key),
-        Message::Key(key) => keys::action(key, model.screen).and_then(|wish| act(model, wish)),
+        Message::Key(key) => {
+            model.rebound.action(key, model.screen).and_then(|wish| act(model, wish))
+        }
     }
 }
 
