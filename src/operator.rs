@@ -336,7 +336,8 @@ mod tests {
         let id = launch(&folder, Some("local"), None).unwrap();
         let refused = inflict(&folder, &id, None, Fault::Kill).unwrap_err().to_string();
         assert_eq!(refused, "vm-1 has not started yet: try again in a moment");
-        let unknown = inflict(&folder, &VmId::numbered(2), None, Fault::Kill).unwrap_err().to_string();
+        let unknown =
+            inflict(&folder, &VmId::numbered(2), None, Fault::Kill).unwrap_err().to_string();
         assert_eq!(unknown, "there is no VM called vm-2; there is vm-1");
         terminate(&folder, &id).unwrap();
         let order = folder.read::<AsStateFile>().unwrap().unwrap().vms.remove(0);

@@ -32,7 +32,8 @@ pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<ExitCode> {
     if top.watch {
         let settings = &config.settings;
         return roles::run_light(|stop| async move {
-            stream::watch(&folder, settings, &stop, |now| print_or_end(&format!("{now}\n"))).await?;
+            stream::watch(&folder, settings, &stop, |now| print_or_end(&format!("{now}\n")))
+                .await?;
             Ok(ExitCode::SUCCESS)
         });
     }

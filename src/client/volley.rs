@@ -158,7 +158,8 @@ impl fmt::Display for Outcome {
             )?,
             (hits, count) => {
                 let at = |share: usize| {
-                    hits.get((hits.len() - 1) * share / 100).map_or(0.0, |hit| milliseconds(hit.took))
+                    hits.get((hits.len() - 1) * share / 100)
+                        .map_or(0.0, |hit| milliseconds(hit.took))
                 };
                 write!(
                     f,

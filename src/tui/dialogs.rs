@@ -176,9 +176,9 @@ fn command(model: &mut Model, binding: &Binding, arguments: &str) -> Option<Effe
 /// Fires what was typed: `raytrace`, `blur 20`, `blur 20 4`.
 fn fire_words(model: &mut Model, arguments: &str) -> Option<Effect> {
     let mut words = arguments.split_whitespace();
-    let workload = words.next().and_then(|word| {
-        Kind::WORKLOADS.into_iter().find(|workload| workload.as_str() == word)
-    });
+    let workload = words
+        .next()
+        .and_then(|word| Kind::WORKLOADS.into_iter().find(|workload| workload.as_str() == word));
     let mut number = || words.next().map_or(Ok(1), str::parse::<u32>);
     let (Some(workload), Ok(count), Ok(at_once)) = (workload, number(), number()) else {
         refuse(model, "a workload is needed, then how many and how many at a time: blur 20 4");

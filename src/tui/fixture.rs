@@ -250,7 +250,8 @@ fn choices() -> Vec<LbChoice> {
         ),
     };
     let last = (580..600).filter(|number| number % 3 != 0);
-    last.map(|number| choice(number, 1, [1, 2, 4, 6][usize::try_from(number % 4).unwrap()])).collect()
+    last.map(|number| choice(number, 1, [1, 2, 4, 6][usize::try_from(number % 4).unwrap()]))
+        .collect()
 }
 
 /// Ten minutes of reports and decisions.

@@ -153,7 +153,13 @@ pub(crate) static BINDINGS: &[Binding] = &[
     ),
     Binding {
         footer: false,
-        ..act(Action::Policy, &[Char('P')], "policy", "policy and limits, tried first", Reach::Cluster)
+        ..act(
+            Action::Policy,
+            &[Char('P')],
+            "policy",
+            "policy and limits, tried first",
+            Reach::Cluster,
+        )
     },
     Binding {
         screens: &[Screen::Overview, Screen::Requests],
@@ -242,7 +248,6 @@ impl Binding {
     pub(crate) fn applies(&self, screen: Screen) -> bool {
         self.screens.is_empty() || self.screens.contains(&screen)
     }
-
 }
 
 /// Keys that a person put in the place of those of the table.
@@ -278,7 +283,8 @@ impl Rebound {
         for screen in Screen::ALL {
             let here = || BINDINGS.iter().filter(|binding| binding.applies(screen));
             for (at, binding) in here().enumerate() {
-                let twice = |key: &&KeyCode| here().skip(at + 1).any(|b| self.keys(b).contains(key));
+                let twice =
+                    |key: &&KeyCode| here().skip(at + 1).any(|b| self.keys(b).contains(key));
                 if let Some(key) = self.keys(binding).iter().find(twice) {
                     return Err(format!(
                         "screen.keys: {} would mean two things on the screen {}, one is {}",

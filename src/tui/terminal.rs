@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::data::Known;
 use super::fire::Fire;
-use super::keys::Rebound;
 use super::format::since;
+use super::keys::Rebound;
 use super::model::{Model, Options};
 use super::news::News;
 use super::source::Source;

@@ -100,7 +100,9 @@ impl Theme {
             "dark" => Palette::Dark,
             "light" => Palette::Light,
             "mono" => Palette::Mono,
-            _ => return Err(format!("screen.theme={palette}: auto, dark, light or mono is needed")),
+            _ => {
+                return Err(format!("screen.theme={palette}: auto, dark, light or mono is needed"));
+            }
         };
         let symbols = match symbols {
             "auto" => self.symbols,

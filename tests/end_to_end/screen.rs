@@ -124,7 +124,11 @@ fn a_person_looks_fires_kills_resizes_and_leaves_the_terminal_as_it_was() {
     terminal.type_text("y");
     terminal.until_shown(&format!("vm-1 killed (pid {before})"));
     until("vm-1 is replaced", || {
-        cluster.running().iter().any(|vm| vm.id.as_str() == "vm-1" && vm.pid != before).then_some(())
+        cluster
+            .running()
+            .iter()
+            .any(|vm| vm.id.as_str() == "vm-1" && vm.pid != before)
+            .then_some(())
     });
 
     // The smallest window still says how it is, and a larger one shows all again.
@@ -184,7 +188,9 @@ fn a_policy_is_tried_on_the_load_that_was_before_it_is_put_in_force() {
 #[test]
 fn the_exit_code_says_how_the_cluster_is() {
     let mut cluster = Cluster::start(1, &[]);
-    until("all is well", || (cluster.cumulet(&["top", "--once"]).status.code() == Some(0)).then_some(()));
+    until("all is well", || {
+        (cluster.cumulet(&["top", "--once"]).status.code() == Some(0)).then_some(())
+    });
     cluster.stop();
     for arguments in [["top", "--once"], ["top", "--json"]] {
         let told = cluster.cumulet(&arguments);

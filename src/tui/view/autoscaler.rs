@@ -310,7 +310,8 @@ impl Scene<'_> {
         let widest = names.max().unwrap_or(0);
         let mut lines = decided.checks.iter().map(|c| self.check(c, widest)).collect::<Vec<_>>();
         if lines.is_empty() {
-            let text = "  · its numbers are no longer in ASState.xml, which keeps the last decisions";
+            let text =
+                "  · its numbers are no longer in ASState.xml, which keeps the last decisions";
             lines.push(Line::from(self.span(text, Role::Faint)));
         }
         if let Some(seen) = decided.seen {

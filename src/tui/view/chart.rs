@@ -114,7 +114,7 @@ mod tests {
     fn drawn(values: &[Option<f64>], symbols: Symbols) -> Vec<String> {
         let area = Rect::new(0, 0, 4, 2);
         let mut buffer = Buffer::empty(area);
-        draw(&mut buffer, area, values, (2.0, Style::new()), Style::new(), symbols);
+        draw(&mut buffer, area, values, (&[2.0], Style::new()), Style::new(), symbols);
         (0..2).map(|y| (0..4).map(|x| buffer[(x, y)].symbol().to_owned()).collect()).collect()
     }
 

@@ -232,7 +232,8 @@ impl Scene<'_> {
         }
         if lines.len() == 1 {
             let filtered = !self.model.request_filter.is_empty();
-            let text = if filtered { "no request fits" } else { "no request has been finished yet" };
+            let text =
+                if filtered { "no request fits" } else { "no request has been finished yet" };
             lines.push(Line::from(self.span(text, Role::Faint)));
         }
         show_lines(frame, inner, lines);
@@ -299,7 +300,8 @@ impl Scene<'_> {
             }
         }
         if choices.is_empty() {
-            let text = "why it went there was not caught: LBState.xml tells the last of each second";
+            let text =
+                "why it went there was not caught: LBState.xml tells the last of each second";
             lines.push(Line::from(self.span(format::cut(text, width), Role::Faint)));
         }
         show_lines(frame, inner, lines);

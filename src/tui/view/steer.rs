@@ -61,7 +61,8 @@ impl Scene<'_> {
             Err(problem) => {
                 let mut lines = vec![typed, Line::default()];
                 let words = self.wrapped(&problem, usize::from(inner.width));
-                lines.extend(words.into_iter().map(|line| line.style(self.theme.style(Role::Warn))));
+                lines
+                    .extend(words.into_iter().map(|line| line.style(self.theme.style(Role::Warn))));
                 show_lines(frame, inner, lines);
                 return;
             }
@@ -89,10 +90,8 @@ impl Scene<'_> {
     fn replayed(&self, trial: &Trial, width: usize) -> Vec<Line<'static>> {
         const FIGURES: usize = 34;
         let curve = width.saturating_sub(FIGURES + 13).max(4);
-        let heading = format!(
-            "the load of the last {}, thought through with each",
-            minutes(WINDOW)
-        );
+        let heading =
+            format!("the load of the last {}, thought through with each", minutes(WINDOW));
         let (Some(before), Some(after)) = (&trial.before, &trial.after) else {
             let text = "too little is known of the last minutes to think it through";
             return vec![Line::from(self.span(text, Role::Faint))];
