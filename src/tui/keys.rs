@@ -152,27 +152,20 @@ pub(crate) static BINDINGS: &[Binding] = &[
         Reach::Cluster,
     ),
     Binding {
-        footer: false,
-        ..act(
-            Action::Policy,
-            &[Char('P')],
-            "policy",
-            "policy and limits, tried first",
-            Reach::Cluster,
-        )
+        screens: VMS,
+        ..act(Action::Menu, &[Char('a')], "actions", "all actions for the VM", Reach::Screen)
+    },
+    Binding {
+        screens: &[Screen::Autoscaler],
+        ..act(Action::Policy, &[Char('P')], "policy", "try a policy and limits", Reach::Cluster)
     },
     Binding {
         screens: &[Screen::Overview, Screen::Requests],
         ..act(Action::Fire, &[Char('f')], "fire", "fire one request", Reach::Cluster)
     },
     Binding {
-        screens: &[Screen::Overview, Screen::Requests],
-        footer: false,
+        screens: &[Screen::Requests],
         ..act(Action::FireMany, &[Char('F')], "fire-many", "fire many requests", Reach::Cluster)
-    },
-    Binding {
-        screens: VMS,
-        ..act(Action::Menu, &[Char('a')], "actions", "all actions for the VM", Reach::Screen)
     },
     Binding {
         footer: true,

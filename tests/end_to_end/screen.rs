@@ -162,7 +162,7 @@ fn a_policy_is_tried_on_the_load_that_was_before_it_is_put_in_force() {
     terminal.type_text(&format!("{program} --state {} top", state.display()));
     terminal.press("Enter");
     terminal.until_shown("1 running");
-    terminal.type_text("P");
+    terminal.type_text("4P");
     terminal.until_shown("nothing changes until Enter");
     for _ in 0..100 {
         terminal.press("BSpace");

@@ -242,7 +242,11 @@ impl Scene<'_> {
     /// Why it went where it did, as far as the balancer's words of that second were caught.
     fn why_there(&self, metric: &Metric) -> String {
         match self.data.choices_for(&metric.request).next() {
-            Some(choice) => choice.reason.clone(),
+            // The rule stands above, the VM beside it.
+            Some(choice) => match choice.reason.split_once(&format!(": {}: ", choice.vm)) {
+                Some((_, reason)) => reason.to_owned(),
+                None => choice.reason.clone(),
+            },
             None if metric.vm.is_none() => "no VM took it".to_owned(),
             None => UNKNOWN.to_owned(),
         }
