@@ -79,7 +79,7 @@ fn held_by_the_past(data: &Data) -> Option<String> {
     last.checks.iter().find(held).filter(|check| check.holds == Some(false))?;
     let (_, parameters) = steer::parameters_in_force(data)?;
     let time = parameters.iter().find(|p| matches!(p.name, "hold" | "down_window"))?;
-    Some(format!("shrinks once fewer were needed for {}", time.value))
+    Some(format!("shrinks after {} of less", time.value))
 }
 
 /// When the autoscaler may act next, in words.

@@ -30,7 +30,7 @@ pub(crate) fn svg(buffer: &Buffer) -> String {
          viewBox=\"0 0 {width:.0} {height:.0}\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{GROUND}\"/>\n\
          <g font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" \
-         font-size=\"{LETTERS}\" xml:space=\"preserve\">\n"
+         font-size=\"{LETTERS}\">\n"
     );
     for (y, row) in buffer.content.chunks(columns).enumerate() {
         let mut x = 0;
@@ -87,8 +87,9 @@ fn write_run(out: &mut String, run: &[Cell], (x, y): (usize, usize)) {
     );
 }
 
+/// Spaces become such as no viewer folds.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(' ', "\u{a0}")
 }
 
 /// An indexed colour as most terminals show it: a cube of 6 × 6 × 6 from 16 on, greys from 232 on
@@ -117,7 +118,7 @@ mod tests {
         let mut buffer = Buffer::with_lines(["a<b  & c", ""]);
         buffer.set_string(0, 1, "no", Style::new().fg(Color::Indexed(166)));
         let svg = svg(&buffer);
-        assert!(svg.contains(">a&lt;b  &amp; c</text>"), "{svg}");
+        assert!(svg.contains(">a&lt;b\u{a0}\u{a0}&amp;\u{a0}c</text>"), "{svg}");
         assert!(svg.contains("fill=\"#d75f00\">no</text>"), "{svg}");
         assert_eq!(svg.matches("<text").count(), 2, "{svg}");
     }

@@ -8,7 +8,7 @@ use super::widgets::show_lines;
 use super::{Scene, chart};
 use crate::domain::decision::Check;
 use crate::tui::acts::{self, Act};
-use crate::tui::data::Decided;
+use crate::tui::data::{Decided, Seen};
 use crate::tui::format::{self, clock, duration, percent, since};
 use crate::tui::history::column_of;
 use crate::tui::model::WINDOWS;
@@ -258,6 +258,7 @@ impl Scene<'_> {
                 }
                 lines.push(Line::from(self.span(format::cut(&head, width), Role::Strong)));
                 lines.extend(self.wrapped(&decided.reason, width));
+                lines.extend(decided.seen.as_ref().map(|seen| self.fleet_then(seen)));
                 let said = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(inner.height);
                 let [above, below] =
                     Layout::vertical([Constraint::Length(said), Constraint::Min(0)]).areas(inner);
@@ -314,20 +315,22 @@ impl Scene<'_> {
                 "  · its numbers are no longer in ASState.xml, which keeps the last decisions";
             lines.push(Line::from(self.span(text, Role::Faint)));
         }
-        if let Some(seen) = decided.seen {
-            let mut text = format!(
-                "  ▸ {} running, {} booting, {} draining",
-                seen.running, seen.booting, seen.draining
-            );
-            if let Some(load) = seen.offered_load {
-                text = format!("{text}; work for {load:.2} vCPUs arriving");
-            }
-            if let Some(queue) = seen.queue_seconds {
-                text = format!("{text}, {queue:.1}s of it waiting");
-            }
-            lines.push(Line::from(self.span(text, Role::Faint)));
-        }
         lines
+    }
+
+    /// The fleet and its work, as the decision saw them.
+    fn fleet_then(&self, seen: &Seen) -> Line<'static> {
+        let mut text = format!(
+            "  {} running, {} booting, {} draining",
+            seen.running, seen.booting, seen.draining
+        );
+        if let Some(load) = seen.offered_load {
+            text = format!("{text}; work for {load:.2} vCPUs arriving");
+        }
+        if let Some(queue) = seen.queue_seconds {
+            text = format!("{text}, {queue:.1}s of it waiting");
+        }
+        Line::from(self.span(text, Role::Faint))
     }
 
     fn check(&self, check: &Check, widest: usize) -> Line<'static> {
