@@ -90,9 +90,8 @@ fn looks(backend: &TestBackend) -> String {
         text.push_str(&letters.collect::<String>());
         text.push('\n');
     }
-    for (letter, look) in ('a'..).zip(&known) {
-        text.push_str(&format!("{letter} {look:?}\n"));
-    }
+    let legend = ('a'..).zip(&known).map(|(letter, look)| format!("{letter} {look:?}\n"));
+    text.extend(legend);
     text
 }
 
