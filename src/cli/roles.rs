@@ -47,7 +47,8 @@ pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
         replace_silent_after: settings.replace_silent_after.max(settings.report_every * 4),
         narrate: narrated,
     };
-    let screen = on_screen.then(|| tui::Settings { in_up: true, ..plain_screen(config) });
+    let screen =
+        if on_screen { Some(tui::Settings { in_up: true, ..plain_screen(config)? }) } else { None };
     run(|stop, now| async move {
         let shown = stop.child_token();
         let running = async {
