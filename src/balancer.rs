@@ -27,6 +27,7 @@ mod latency;
 mod learner;
 mod lease;
 mod merged;
+mod overflow;
 mod patience;
 mod probe;
 mod problems;
@@ -56,6 +57,9 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::balancing::Policy;
 use crate::domain::health::Change;
 use crate::domain::instance_type::{self, InstanceType};
+use crate::domain::overflow;
+use crate::state::function_state::FunctionStateFile;
+use crate::state::functions::FunctionsFile;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
 use crate::state::vm_state::VmStateFile;
@@ -114,6 +118,8 @@ pub struct Settings {
     pub print_requests: bool,
     /// The instance types there are, by name: a VM's type tells its speed.
     pub types: BTreeMap<String, InstanceType>,
+    /// When a request that no VM can take in time goes to a function.
+    pub overflow: overflow::Rules,
 }
 
 impl Default for Settings {
@@ -138,6 +144,7 @@ impl Default for Settings {
             access_log: true,
             print_requests: false,
             types: instance_type::built_in(),
+            overflow: overflow::Rules::default(),
         }
     }
 }

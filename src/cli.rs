@@ -3,6 +3,7 @@
 
 mod arguments;
 mod balance;
+mod function;
 mod image;
 mod list;
 mod load;
@@ -74,6 +75,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Kill { id } => operate::kill(&config, &id),
         Command::Pause { id } => operate::pause(&config, &id),
         Command::Resume { id } => operate::resume(&config, &id),
+        Command::Functions => roles::functions(&config),
+        Command::Function { wish } => function::function(&config, wish),
         Command::Load(wanting) => load::load(&config, &wanting),
         Command::Policy(wish) => scale::policy(&config, &wish),
         Command::Limits { minimum, maximum } => scale::limits(&config, minimum, maximum),

@@ -96,6 +96,9 @@ pub static KEYS: &[Key] = &[
         "how long a client may read an answer"
     ),
     key!("balancer.access_log", balancer.access_log, "whether each request is logged"),
+    key!("functions.overflow", functions.overflow, "when requests that wait go to functions"),
+    key!("functions.longest", functions.longest, "longest time in a function of such a request"),
+    key!("functions.cold_start", functions.cold_start, "how long a new environment takes"),
     key!("limits.body_bytes", limits.body_bytes, "bytes of a request's body"),
     key!("limits.picture_pixels", limits.picture_pixels, "pixels of a picture"),
     key!("limits.window_pixels", limits.window_pixels, "pixels of a rendered window"),
