@@ -176,7 +176,8 @@ fn request(set: Instructions, filter: Filter, url: &[u8], threads: usize) -> (Ve
     });
     let after = thread_time();
     let answer = data_url::write(picture.label, &processed.bytes);
-    (answer, before - start + processed.usage.cpu + (thread_time() - after))
+    let own = before.saturating_sub(start) + thread_time().saturating_sub(after);
+    (answer, own + processed.usage.cpu)
 }
 
 /// CPU time of this thread.

@@ -71,7 +71,7 @@ async fn used_by(instance_type: InstanceType) -> f64 {
     tokio::time::sleep(SETTLING).await;
     let (begin, before) = (Instant::now(), process_cpu());
     tokio::time::sleep(MEASURED).await;
-    let got = (process_cpu() - before).as_secs_f64() / begin.elapsed().as_secs_f64();
+    let got = process_cpu().saturating_sub(before).as_secs_f64() / begin.elapsed().as_secs_f64();
     assert!(clients.iter().all(|client| !client.is_finished()), "the work has an end");
     clients.iter().for_each(tokio::task::JoinHandle::abort);
     stop.cancel();

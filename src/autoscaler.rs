@@ -183,6 +183,8 @@ impl Autoscaler {
         lb_state: &Receiver<View<LbStateFile>>,
     ) {
         self.take_in_days().await;
+        // What a look by the clock finds is no answer to a report.
+        let reported = vm_state.has_changed().unwrap_or(false);
         let Some(vms) = vm_state.borrow_and_update().document.clone() else { return };
         let now = Instant::now();
         self.fleet.observe(&vms, now, Timestamp::now());
@@ -200,7 +202,7 @@ impl Autoscaler {
         let written = written.await;
         let before = self.trouble.take();
         match written {
-            Ok(Ok(Some(written))) => self.take_down(written, now).await,
+            Ok(Ok(Some(written))) => self.take_down(written, now, reported).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => {
                 let trouble = error.to_string();
@@ -214,13 +216,13 @@ impl Autoscaler {
     }
 
     /// Remembers a decision that was written, and tells of it.
-    async fn take_down(&mut self, written: Written, now: Instant) {
+    async fn take_down(&mut self, written: Written, now: Instant, reported: bool) {
         self.told = Some(now);
         self.desired = Some(written.desired);
         let wall = Timestamp::now();
         self.fleet.past.history_for(&written.policy);
         self.fleet.past.note(&written.verdict, written.seen, wall);
-        let reaction = self.fleet.reaction(wall);
+        let reaction = self.fleet.reaction(wall).filter(|_| reported);
         let (folder, census) = (self.folder.clone(), self.fleet.census());
         let told = spawn_blocking(move || tell(&folder, census, written, reaction));
         if let Ok(Err(error)) = told.await {

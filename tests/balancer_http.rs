@@ -1,5 +1,7 @@
 //! The balancer as a proxy: what it changes about messages, what it refuses, what it bears.
 
+#![cfg(test)]
+
 #[path = "balancer_http/cases.rs"]
 mod cases;
 #[path = "balancer_http/clients.rs"]

@@ -1,5 +1,7 @@
 //! What a client notices when VMs die: nothing, as far as the request may be repeated.
 
+#![cfg(test)]
+
 #[path = "balancer_support/cluster.rs"]
 mod cluster;
 

@@ -1,5 +1,7 @@
 //! Which VM gets a request, and what happens when none can.
 
+#![cfg(test)]
+
 #[path = "balancer_support/cluster.rs"]
 mod cluster;
 

@@ -5,7 +5,7 @@
 //! A file `SCENE[_TEXTURE]_WxH[_wW_..][_aa].png` in `tests/goldens/raytracer` is the picture of
 //! `SCENE.txt`. `640x400_w101x77_c301_httproff53` is the window of 101 x 77 pixels of a scene of
 //! 640 x 400 at column offset 301 and row offset 53.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and print")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and print")]
 
 use std::fs;
 use std::num::NonZeroUsize;

@@ -115,7 +115,7 @@ pub(crate) fn pictures(seed: u64, count: usize, most: f64) -> Vec<Request> {
                 image::Rgb(pixel(&mut random, content, x, y))
             });
             let (label, file) = encode(&mut random, &picture);
-            Request { kind, query: String::new(), body: data_url::write(label, &file).into() }
+            Request { kind, query: String::new(), body: data_url::write(label, &file) }
         })
         .collect()
 }

@@ -17,13 +17,21 @@ use crate::state::{Error, StateFolder};
 /// # Errors
 /// If ASState.xml or events.log cannot be read or written.
 pub(super) fn keep(folder: &StateFolder, warm_pool: u32, vms: &VmStateFile) -> Result<(), Error> {
-    let told = folder.update_if_changed(AsStateFile::default, |file: &mut AsStateFile| {
-        let now = Timestamp::now();
+    let now = Timestamp::now();
+    let change = |file: &mut AsStateFile| {
         succeed(file, vms, now);
         let told = refresh(file, vms, now);
         keep_warm(file, vms, warm_pool, now);
         told
-    })?;
+    };
+    // A file that is missing or broken is for the decision to put right, which knows what runs.
+    let Some(before) = folder.read::<AsStateFile>().ok().flatten() else { return Ok(()) };
+    let mut after = before.clone();
+    change(&mut after);
+    if after == before {
+        return Ok(());
+    }
+    let told = folder.update_if_changed(AsStateFile::default, change)?;
     match told {
         None => Ok(()),
         Some(told) => folder.append_event(&Event::now(EventKind::Scale, BY, None, told)),

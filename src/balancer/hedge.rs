@@ -49,15 +49,22 @@ impl Proxy {
         match select(first, second).await {
             Either::Left((Ok(taken), _)) | Either::Right((Ok(taken), _)) => Ok(taken),
             Either::Left((Err((error, lease)), other)) => {
-                note_failure(&error, &lease, true);
-                drop(lease);
-                other.await
+                wait_for_other(&error, lease, other).await
             }
             Either::Right((Err((error, lease)), other)) => {
-                note_failure(&error, &lease, true);
-                drop(lease);
-                other.await
+                wait_for_other(&error, lease, other).await
             }
         }
     }
+}
+
+/// What comes of the `other` attempt when one has failed with `error`.
+async fn wait_for_other<T>(
+    error: &ForwardError,
+    lease: Lease,
+    other: impl Future<Output = T>,
+) -> T {
+    note_failure(error, &lease, true);
+    drop(lease);
+    other.await
 }

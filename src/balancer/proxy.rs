@@ -18,7 +18,7 @@ use super::answer::{self, AnswerBody, Held, Whole};
 use super::features::{self, Foretold};
 use super::finish::Finish;
 use super::fleet::{Assignment, Fleet, NoVm};
-use super::forward::{self, Again, Answer, Attempt, ForwardError};
+use super::forward::{self, Answer, Attempt, ForwardError};
 use super::headers;
 use super::journal::{Journal, Pace};
 use super::killers::Killers;
@@ -153,12 +153,8 @@ impl Proxy {
                     Err(problem) => break problem,
                 };
             record.assigned(&lease.target.id, id, reason, began.elapsed());
-            let tried = match self.late_after(demand, repeatable) {
-                Some(late) => {
-                    self.hedged(&attempt, lease, late, (&visits, demand), &mut record).await
-                }
-                None => self.attempt(&attempt, lease, record.attempts()).await,
-            };
+            let late = self.late_after(demand, repeatable);
+            let tried = self.tried(&attempt, lease, late, (&visits, demand), &mut record).await;
             let (error, lease) = match tried {
                 Ok(taken) => {
                     self.learner.hear(foretold, &taken.head.headers, &taken.lease.target);
@@ -167,11 +163,7 @@ impl Proxy {
                 Err(failure) => failure,
             };
             sent += u32::from(error.counts());
-            let may = match error.again() {
-                Again::No => false,
-                Again::Yes => true,
-                Again::IfRepeatable => repeatable,
-            };
+            let may = error.again().allows(repeatable);
             if error.may_be_a_death() {
                 suspicion.add_death(lease.company());
             }
@@ -195,6 +187,21 @@ impl Proxy {
             last = Some(error);
         };
         refuse(problem, record, id, tape).await
+    }
+
+    /// What comes of one attempt, and of a second one beside it if its answer is `late`.
+    async fn tried(
+        &self,
+        attempt: &Attempt<'_>,
+        lease: Lease,
+        late: Option<Duration>,
+        wanted: (&Visits, Demand),
+        record: &mut Record,
+    ) -> Result<Taken, (ForwardError, Lease)> {
+        match late {
+            Some(late) => self.hedged(attempt, lease, late, wanted, record).await,
+            None => self.attempt(attempt, lease, record.attempts()).await,
+        }
     }
 
     /// The VM for the next attempt, after the last one failed with `last`.

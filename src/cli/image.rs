@@ -1,5 +1,6 @@
 //! `cumulet image`: what a VM is launched from.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -193,7 +194,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// How long a VM may take beyond its boot time to serve, and to leave.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn test(config: &Config, folder: &StateFolder, name: &ImageName) -> anyhow::Result<()> {
     let image = folder.read_image(name)?;
@@ -220,7 +221,7 @@ fn test(config: &Config, folder: &StateFolder, name: &ImageName) -> anyhow::Resu
             },
             |()| format!("ok in {milliseconds:.0} ms"),
         );
-        report += &format!("  {workload:<9} {outcome}\n");
+        writeln!(report, "  {workload:<9} {outcome}")?;
     }
     vm.end()?;
     report += "  the VM has ended\n";

@@ -293,9 +293,9 @@ fn table(columns: &[Column]) -> String {
     let mut text = String::new();
     let mut line = |name: &str, cells: Vec<String>| {
         let _ = write!(text, "{name:<32}");
-        cells.iter().for_each(|cell| {
+        for cell in &cells {
             let _ = write!(text, "  {cell:>18}");
-        });
+        }
         text.push('\n');
     };
     let shown = |said: &str| -> String {

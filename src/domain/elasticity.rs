@@ -27,13 +27,13 @@ pub struct Interval {
 pub struct Elasticity {
     /// Time looked at.
     pub time: Duration,
-    /// θ_U: mean of the VMs that were missing, as a share of those needed.
+    /// `θ_U`: mean of the VMs that were missing, as a share of those needed.
     pub under_accuracy: f64,
-    /// θ_O: mean of the VMs that were too many, as a share of those needed.
+    /// `θ_O`: mean of the VMs that were too many, as a share of those needed.
     pub over_accuracy: f64,
-    /// τ_U: share of the time in which VMs were missing.
+    /// `τ_U`: share of the time in which VMs were missing.
     pub under_time: f64,
-    /// τ_O: share of the time in which VMs were too many.
+    /// `τ_O`: share of the time in which VMs were too many.
     pub over_time: f64,
     /// υ: share of the time in which supply and demand moved in different ways.
     pub instability: f64,

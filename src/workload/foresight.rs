@@ -51,15 +51,12 @@ pub fn picture(filter: Filter, start: &[u8], length: Option<u64>) -> Features {
     // Four digits of base64 stand for three bytes.
     let file_bytes = |length: u64| if is_url { length / 4 * 3 } else { length };
     let bytes = length.map_or(0, file_bytes);
-    let (form, pixels, channels, format) = match header(start) {
-        Some((PictureHeader { format, width, height }, channels)) => {
-            (form(format), u64::from(width) * u64::from(height), channels, format)
-        }
-        None => {
-            let pixels =
-                length.map_or(PICTURE_PIXELS, |bytes| bytes.saturating_mul(PIXELS_PER_BYTE));
-            (Form::Guessed, pixels, Channels::Rgb, Format::Jpeg)
-        }
+    let (form, pixels, channels, format) = if let Some((header, channels)) = header(start) {
+        let PictureHeader { format, width, height } = header;
+        (form(format), u64::from(width) * u64::from(height), channels, format)
+    } else {
+        let pixels = length.map_or(PICTURE_PIXELS, |bytes| bytes.saturating_mul(PIXELS_PER_BYTE));
+        (Form::Guessed, pixels, Channels::Rgb, Format::Jpeg)
     };
     // A header can announce more pixels than there are nanoseconds to count; no VM takes those.
     let pixels = pixels.min(Limits::default().picture_pixels);

@@ -272,14 +272,16 @@ impl Shared {
                 self.echo(request, stream).await
             }
             Act::Echo => self.echo(request, stream).await,
-            Act::Halves => {
-                let answer = self.answer(request);
-                let (first, second) = answer.split_at(answer.len() / 2);
-                stream.get_mut().write_all(first).await.ok()?;
-                tokio::time::sleep(WORK).await;
-                stream.get_mut().write_all(second).await.ok()
-            }
+            Act::Halves => self.halves(request, stream).await,
         }
+    }
+
+    async fn halves(&self, request: &Answer, stream: &mut BufReader<TcpStream>) -> Option<()> {
+        let answer = self.answer(request);
+        let (first, second) = answer.split_at(answer.len() / 2);
+        stream.get_mut().write_all(first).await.ok()?;
+        tokio::time::sleep(WORK).await;
+        stream.get_mut().write_all(second).await.ok()
     }
 
     async fn echo(&self, request: &Answer, stream: &mut BufReader<TcpStream>) -> Option<()> {

@@ -21,7 +21,8 @@ async fn a_report_says_who_and_where_and_how_busy() {
     assert!(report.running_since.unwrap() >= report.launched_at);
     assert!(report.load.memory_bytes > 1 << 20, "{report:?}");
     assert!(!report.served.cpu.is_zero(), "{report:?}");
-    assert_eq!((report.served.failures, report.load.cpu_credits), (0, None));
+    assert_eq!(report.served.failures, 0);
+    assert!(report.load.cpu_credits.is_some() && report.load.surplus_credits.is_some());
 }
 
 #[tokio::test]

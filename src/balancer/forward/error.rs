@@ -117,6 +117,17 @@ pub(in crate::balancer) enum Again {
     IfRepeatable,
 }
 
+impl Again {
+    /// Whether there may be another attempt for a request that is `repeatable` or not.
+    pub(in crate::balancer) fn allows(self, repeatable: bool) -> bool {
+        match self {
+            Self::No => false,
+            Self::Yes => true,
+            Self::IfRepeatable => repeatable,
+        }
+    }
+}
+
 impl ForwardError {
     /// Whose fault it is.
     pub(in crate::balancer) fn blame(&self) -> Blame {

@@ -89,12 +89,15 @@ impl History {
         self.0.range(first..).filter(|past| past.at < now.at).chain(std::iter::once(now))
     }
 
-    /// The largest advice within `window`, `now` included.
+    /// The largest advice within `window`, `now` included. Until advice reaches back so far, the
+    /// fleet as it is counts as needed: who has not looked for long enough takes nothing away.
     pub fn highest_advice(&self, now: u32, at: &Observation, window: Duration) -> u32 {
-        self.window(at, window)
-            .filter_map(|past| past.advice)
-            .max()
-            .map_or(now, |most| most.max(now))
+        let oldest = at.at.saturating_sub(window);
+        let reaches = self.0.iter().find(|past| past.advice.is_some()).map(|first| first.at);
+        let unknown = !window.is_zero() && reaches.is_none_or(|first| first > oldest);
+        let before = if unknown { at.wanted } else { 0 };
+        let advised = self.window(at, window).filter_map(|past| past.advice).max();
+        now.max(before).max(advised.unwrap_or(0))
     }
 
     /// The smallest advice within `window`, `now` included.

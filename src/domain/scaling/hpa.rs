@@ -222,11 +222,15 @@ fn start_of(situation: &Situation, period: Duration) -> u32 {
 mod tests {
     use super::*;
 
+    /// A case's name, the shares of the ready pods, how many are unready and missing, how many
+    /// there are, the target, and how many there should be.
+    type Case = (&'static str, &'static [f64], (u32, u32), u32, f64, u32);
+
     /// The cases of `replica_calculator_test.go`, by their names there, with CPU as a share of what
     /// was requested.
     #[test]
     fn replicas_are_those_of_the_published_algorithm() {
-        let cases: [(&str, &[f64], (u32, u32), u32, f64, u32); 9] = [
+        let cases: [Case; 9] = [
             ("ScaleUp", &[0.3, 0.5, 0.7], (0, 0), 3, 0.3, 5),
             ("ScaleUpUnreadyLessScale", &[0.5, 0.7], (1, 0), 3, 0.3, 4),
             ("ScaleUpHotCpuLessScale", &[0.4], (2, 0), 3, 0.3, 3),

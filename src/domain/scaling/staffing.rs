@@ -28,7 +28,7 @@ const LEVEL: f64 = 30.0;
 /// Time in which the trend forgets, in seconds.
 const TREND: f64 = 120.0;
 /// Time for which a trend is believed to last, in seconds (a damped trend: E. S. Gardner and
-/// E. McKenzie, Management Science 31, 1985).
+/// E. `McKenzie`, Management Science 31, 1985).
 const LASTS: f64 = 60.0;
 /// Time in which the errors of forecasts are forgotten, in seconds.
 const ERRORS: f64 = 300.0;
@@ -236,7 +236,8 @@ fn chance(observation: &Observation, load: f64, period: f64) -> f64 {
 /// saturate: the larger of the two is nearer to the truth. Without a balancer each request counts
 /// as one vCPU.
 fn demand(observation: &Observation) -> f64 {
-    observation.offered.unwrap_or(observation.in_flight).max(observation.busy)
+    // Adding zero turns -0 into 0.
+    observation.offered.unwrap_or(observation.in_flight).max(observation.busy) + 0.0
 }
 
 fn source(observation: &Observation) -> &'static str {

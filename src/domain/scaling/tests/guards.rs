@@ -43,8 +43,8 @@ fn launches_are_limited_by_the_minute() {
 fn a_fleet_that_swings_waits_twice_as_long_before_it_shrinks() {
     let swing = |n: u64| Change {
         ago: Duration::from_secs(90 + 60 * (5 - n)),
-        from: if n % 2 == 0 { 2 } else { 4 },
-        to: if n % 2 == 0 { 4 } else { 2 },
+        from: if n.is_multiple_of(2) { 2 } else { 4 },
+        to: if n.is_multiple_of(2) { 4 } else { 2 },
     };
     let mut situation = fleet(&[0.1, 0.1]);
     situation.since_in = Some(90 * SECOND);
@@ -96,7 +96,9 @@ proptest! {
         policy in proptest::sample::select(&QUICK[..]),
     ) {
         let mut history = History::default();
-        before.into_iter().for_each(|seen| history.push(seen));
+        for seen in before {
+            history.push(seen);
+        }
         let situation = Situation { now, ..situation };
         let verdict = super::super::decide(Ok(&read(policy)), &situation, &history);
         let wanted = count(situation.members.len());

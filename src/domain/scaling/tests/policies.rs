@@ -23,7 +23,7 @@ fn serving(vms: u32, in_flight: f64) -> Situation {
 fn past(situation: &Situation, ticks: u64, change: impl Fn(u64, &mut Observation)) -> History {
     let mut history = History::default();
     for ago in (1..=ticks).rev() {
-        let at = situation.now.at - Duration::from_secs(5 * ago);
+        let at = situation.now.at.saturating_sub(Duration::from_secs(5 * ago));
         let mut seen = Observation { at, ..situation.now };
         change(ago, &mut seen);
         history.push(seen);
@@ -148,6 +148,16 @@ fn staffing_shrinks_to_the_most_of_its_hold_and_not_for_a_trifle() {
     assert_size("staffing hold=30s", &idle, &lately, 1);
     let nearly = past(&idle, 60, |_, seen| seen.advice = Some(9));
     assert_size("staffing hold=60s band=0.2", &idle, &nearly, 10);
+}
+
+#[test]
+fn an_autoscaler_that_has_just_started_takes_nothing_away() {
+    let idle = serving(3, 0.0);
+    for policy in ["staffing hold=60s", "kubernetes-hpa", "queue-depth"] {
+        assert_size(policy, &idle, &History::default(), 3);
+        assert_size(policy, &idle, &past(&idle, 5, |_, seen| seen.advice = Some(1)), 3);
+        assert_size(policy, &idle, &past(&idle, 90, |_, seen| seen.advice = Some(1)), 1);
+    }
 }
 
 #[test]
