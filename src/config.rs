@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
-use crate::domain::{overflow, scaling};
 use crate::domain::termination::Termination;
+use crate::domain::{overflow, scaling};
 use crate::units::Share;
 
 pub use keys::{KEYS, Key};

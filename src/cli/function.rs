@@ -34,7 +34,9 @@ pub(super) enum FunctionWish {
     },
     /// Make a function of any executable that reads an event from its input and writes its answer
     /// to its output.
-    #[command(after_help = "Example: cumulet function create greet --memory 256 -- python3 greet.py")]
+    #[command(
+        after_help = "Example: cumulet function create greet --memory 256 -- python3 greet.py"
+    )]
     Create(Definition),
     /// Change a function; what is not named stays.
     #[command(after_help = "Example: cumulet function update blur --memory 3538 --concurrency 20")]
@@ -160,7 +162,16 @@ fn list(folder: &StateFolder, as_json: bool) -> anyhow::Result<()> {
     }
     let mut text = format!(
         "{:<14} {:>6} {:>6} {:>6} {:>8} {:>5} {:>9} {:>6} {:>9} {:>6}  RUNS\n",
-        "NAME", "MIB", "VCPUS", "LIMIT", "RUNNING", "WARM", "REQUESTS", "COLD", "THROTTLED", "ERRORS"
+        "NAME",
+        "MIB",
+        "VCPUS",
+        "LIMIT",
+        "RUNNING",
+        "WARM",
+        "REQUESTS",
+        "COLD",
+        "THROTTLED",
+        "ERRORS"
     );
     for (function, _) in &defined.functions {
         let it = report(function);
@@ -253,10 +264,7 @@ fn change(
     outcome
 }
 
-fn find<'a>(
-    file: &'a mut FunctionsFile,
-    name: &FunctionName,
-) -> anyhow::Result<&'a mut Function> {
+fn find<'a>(file: &'a mut FunctionsFile, name: &FunctionName) -> anyhow::Result<&'a mut Function> {
     let found = file.functions.iter_mut().map(|(it, _)| it).find(|it| it.name == *name);
     found.with_context(|| format!("there is no function {name}"))
 }
@@ -320,9 +328,8 @@ fn invoke_it(
         folder.path().display()
     );
     let path = format!("/functions/{name}/invocations");
-    let answer = roles::run_light(|_| async {
-        send::ask(&state.address, "POST", &path, event).await
-    })?;
+    let answer =
+        roles::run_light(|_| async { send::ask(&state.address, "POST", &path, event).await })?;
     anyhow::ensure!(answer.status == 200, "{}", answer.refusal());
     print(&format!("{}\n", String::from_utf8_lossy(&answer.body).trim_end()))
 }

@@ -18,13 +18,11 @@ use super::observe::plain_screen;
 use super::operate::known_type;
 use crate::config::{Config, Settings};
 use crate::domain::instance_type::InstanceType;
-use crate::domain::{overflow, scaling};
 use crate::domain::vm::VmId;
+use crate::domain::{overflow, scaling};
 use crate::state::StateFolder;
 use crate::state::image::ImageName;
-use crate::{
-    autoscaler, balancer, cluster, functions, logging, process, tui, vm, workload,
-};
+use crate::{autoscaler, balancer, cluster, functions, logging, process, tui, vm, workload};
 
 pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
     let settings = &config.settings;
@@ -135,9 +133,9 @@ pub(super) fn functions(config: &Config) -> anyhow::Result<()> {
         cold_start: settings.functions.cold_start,
         grace: settings.drain_limit,
     };
-    run(move |stop, _| async move {
-        functions::run(role, folder, asynchronous(listener)?, stop).await
-    })
+    run(
+        move |stop, _| async move { functions::run(role, folder, asynchronous(listener)?, stop).await },
+    )
 }
 
 pub(super) fn vm(
@@ -309,10 +307,7 @@ fn overflow(settings: &Settings) -> overflow::Rules {
     overflow::Rules {
         mode: settings.functions.overflow,
         longest: settings.functions.longest,
-        vm_price_per_hour: settings
-            .instance_types
-            .get(&settings.instance_type)
-            .map_or(0.0, price),
+        vm_price_per_hour: settings.instance_types.get(&settings.instance_type).map_or(0.0, price),
     }
 }
 

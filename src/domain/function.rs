@@ -137,10 +137,7 @@ impl Function {
         } else if self.timeout.is_zero() || self.timeout > LONGEST {
             "has a time limit that is not above 0 and at most 900 s".to_owned()
         } else if !(1..=MOST_AT_ONCE).contains(&self.concurrency) {
-            format!(
-                "may run {} times at once; 1 to {MOST_AT_ONCE} are possible",
-                self.concurrency
-            )
+            format!("may run {} times at once; 1 to {MOST_AT_ONCE} are possible", self.concurrency)
         } else if matches!(&self.code, Code::Program { words, .. } if words.is_empty()) {
             "names no program".to_owned()
         } else {
@@ -236,10 +233,7 @@ mod tests {
             (Function { timeout: Duration::from_secs(901), ..function() }, "time limit"),
             (Function { concurrency: 0, ..function() }, "0 times"),
             (
-                Function {
-                    code: Code::Program { words: Vec::new(), reused: false },
-                    ..function()
-                },
+                Function { code: Code::Program { words: Vec::new(), reused: false }, ..function() },
                 "no program",
             ),
         ] {

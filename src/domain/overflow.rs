@@ -181,7 +181,9 @@ mod tests {
         let reason = decide(&rules(Mode::WhileScaling), ms(100), &crowded(), &function());
         assert_eq!(
             reason.as_deref(),
-            Some("overflow to blur: it would wait 0.50 s for a VM, 100 ms of work, a VM is on its way")
+            Some(
+                "overflow to blur: it would wait 0.50 s for a VM, 100 ms of work, a VM is on its way"
+            )
         );
         assert_eq!(decide(&rules(Mode::Always), ms(2_001), &crowded(), &function()), None);
     }

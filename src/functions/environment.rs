@@ -67,9 +67,8 @@ impl Launch {
                 command
             }
             Code::Program { words, .. } => {
-                let (program, arguments) = words.split_first().map_or(("", &[][..]), |(it, rest)| {
-                    (it.as_str(), rest)
-                });
+                let (program, arguments) =
+                    words.split_first().map_or(("", &[][..]), |(it, rest)| (it.as_str(), rest));
                 let mut command = Command::new(program);
                 command.args(arguments);
                 command

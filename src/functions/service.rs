@@ -272,7 +272,8 @@ async fn overflow(service: &Arc<Service>, kind: Kind, head: &Parts, body: Incomi
     let Some((response, output_bytes)) = response(&answer) else {
         return elsewhere("the function's answer cannot be sent".to_owned());
     };
-    let attempts = head.headers.get(X_CUMULET_ATTEMPTS).and_then(|it| it.to_str().ok()?.parse().ok());
+    let attempts =
+        head.headers.get(X_CUMULET_ATTEMPTS).and_then(|it| it.to_str().ok()?.parse().ok());
     let figures = answer.figures.as_ref();
     let extra = |name: &'static str| Some((name, *figures?.extra.get(name)?));
     let metric = Metric {

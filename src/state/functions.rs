@@ -122,9 +122,8 @@ fn write(function: &Function) -> Element {
     let (mut element, arguments) = match &function.code {
         Code::BuiltIn(kind) => (element.with("builtIn", kind.as_str()), &[][..]),
         Code::Program { words, reused } => {
-            let (program, arguments) = words.split_first().map_or(("", &[][..]), |(first, rest)| {
-                (first.as_str(), rest)
-            });
+            let (program, arguments) =
+                words.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
             (element.with("program", program).with("reused", reused), arguments)
         }
     };

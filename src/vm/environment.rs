@@ -191,8 +191,7 @@ fn output_usage(output: &Output) -> Usage {
 /// What became of a job that was done.
 fn answer(output: Output, cpu: Duration) -> Answer {
     let cost = Cost { work: output.usage.work, cpu };
-    let mut headers =
-        BTreeMap::from([("content-type".to_owned(), output.content_type.to_owned())]);
+    let mut headers = BTreeMap::from([("content-type".to_owned(), output.content_type.to_owned())]);
     match output.refusal {
         Some(reason) => headers.insert("x-cumulet-reason".to_owned(), reason),
         None => headers.insert(X_CUMULET_WORK.as_str().to_owned(), cost.to_string()),
