@@ -57,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::balancing::Policy;
 use crate::domain::health::Change;
 use crate::domain::instance_type::{self, InstanceType};
-use crate::domain::overflow;
+use crate::domain::overflow::Rules as OverflowRules;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
 use crate::state::function_state::FunctionStateFile;
@@ -120,7 +120,7 @@ pub struct Settings {
     /// The instance types there are, by name: a VM's type tells its speed.
     pub types: BTreeMap<String, InstanceType>,
     /// When a request that no VM can take in time goes to a function.
-    pub overflow: overflow::Rules,
+    pub overflow: OverflowRules,
 }
 
 impl Default for Settings {
@@ -145,7 +145,7 @@ impl Default for Settings {
             access_log: true,
             print_requests: false,
             types: instance_type::built_in(),
-            overflow: overflow::Rules::default(),
+            overflow: OverflowRules::default(),
         }
     }
 }

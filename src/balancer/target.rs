@@ -152,6 +152,11 @@ impl Target {
         Self { id, pid, address, speed, cap, is_function: false, over, state, idle }
     }
 
+    /// The same as a function.
+    pub(super) fn as_function(self) -> Self {
+        Self { is_function: true, ..self }
+    }
+
     /// Its numbers, locked.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -108,11 +108,6 @@ fn command_name(function: &Function, own: &std::path::Path) -> String {
 }
 
 impl Environment {
-    /// The function that it is of, as it was when it was started.
-    pub(super) fn function(&self) -> &Function {
-        &self.function
-    }
-
     /// Whether it can take an event: its process lives and takes more than one.
     pub(super) fn is_ready(&mut self) -> bool {
         self.input.is_some() && matches!(self.child.try_wait(), Ok(None))

@@ -20,7 +20,7 @@ use super::virtual_cpu::{JobPacer, VirtualCpu};
 use crate::domain::instance_type::InstanceType;
 use crate::http::{Cost, X_CUMULET_WORK};
 use crate::units::Share;
-use crate::workload::raytracer::{self, RenderRequest, View};
+use crate::workload::raytracer::{self, RenderRequest, Rendered, View};
 use crate::workload::wire::event::{Answer, Figures, Request};
 use crate::workload::wire::query;
 use crate::workload::{Error, Limits, Run, Usage};
@@ -160,7 +160,8 @@ impl Environment {
             None => None,
         };
         let request = RenderRequest { scene: &scene, texmap: texmap.as_deref(), view };
-        let (done, _) = self.perform(|done| done.usage, |run| raytracer::render(&request, run))?;
+        let (done, _) =
+            self.perform(|done: &Rendered| done.usage, |run| raytracer::render(&request, run))?;
         Ok(STANDARD.encode_to_string(&done.bmp))
     }
 
