@@ -22,7 +22,7 @@ use super::target::{Connection, Target};
 use crate::domain::health::Event;
 use crate::domain::vm::VmId;
 use crate::http::X_CUMULET_ATTEMPTS;
-pub(super) use error::{Again, Blame, ForwardError};
+pub(super) use error::{Blame, ForwardError};
 
 /// Whether doing this request twice does no harm: its method promises that (RFC 9110, section
 /// 9.2.2), or its path is one whose work is a pure function of the request.
