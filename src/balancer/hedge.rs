@@ -48,10 +48,8 @@ impl Proxy {
         let second = pin!(self.attempt(attempt, lease, record.attempts()));
         match select(first, second).await {
             Either::Left((Ok(taken), _)) | Either::Right((Ok(taken), _)) => Ok(taken),
-            Either::Left((Err((error, lease)), other)) => {
-                wait_for_other(&error, lease, other).await
-            }
-            Either::Right((Err((error, lease)), other)) => {
+            Either::Left((Err((error, lease)), other))
+            | Either::Right((Err((error, lease)), other)) => {
                 wait_for_other(&error, lease, other).await
             }
         }

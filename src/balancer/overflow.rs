@@ -134,5 +134,5 @@ fn target_of(
     let (speed, cap) = (function.vcpus(), Some(function.concurrency));
     let target =
         Target::new(id, state.pid, state.address.clone(), speed, cap, now, Tally::default());
-    Arc::new(target.as_function())
+    Arc::new(target.into_function())
 }

@@ -153,7 +153,7 @@ impl Target {
     }
 
     /// The same as a function.
-    pub(super) fn as_function(self) -> Self {
+    pub(super) fn into_function(self) -> Self {
         Self { is_function: true, ..self }
     }
 

@@ -16,7 +16,7 @@ use crate::config::{self, Config};
 use crate::domain::cost::Kind;
 use crate::domain::function::{Code, Function, FunctionName};
 use crate::state::StateFolder;
-use crate::state::function_state::FunctionStateFile;
+use crate::state::function_state::{FunctionReport, FunctionStateFile};
 use crate::state::functions::FunctionsFile;
 use crate::state::xml::Foreign;
 use crate::vm::environment::Environment;
@@ -129,36 +129,8 @@ fn files(folder: &StateFolder) -> anyhow::Result<(FunctionsFile, FunctionStateFi
 
 fn list(folder: &StateFolder, as_json: bool) -> anyhow::Result<()> {
     let (defined, state) = files(folder)?;
-    let report = |function: &Function| state.functions.iter().find(|it| it.name == function.name);
     if as_json {
-        let functions = defined.functions.iter().map(|(function, _)| {
-            let report = report(function);
-            json!({
-                "name": function.name.as_str(),
-                "runs": runs(function),
-                "memoryMiB": function.memory_mib,
-                "vcpus": function.vcpus(),
-                "timeoutSeconds": function.timeout.as_secs_f64(),
-                "concurrency": function.concurrency,
-                "keepWarmSeconds": function.keep_warm.as_secs_f64(),
-                "running": report.map(|it| it.running),
-                "warm": report.map(|it| it.warm),
-                "requests": report.map(|it| it.usage.requests),
-                "gbSeconds": report.map(|it| it.usage.gb_seconds),
-                "coldStarts": report.map(|it| it.counts.cold_starts),
-                "throttled": report.map(|it| it.counts.throttled),
-                "errors": report.map(|it| it.counts.errors),
-            })
-        });
-        let functions = functions.collect::<Vec<_>>();
-        let usage = state.usage();
-        let all = json!({
-            "month": state.month,
-            "bill": usage.price(),
-            "listPrice": usage.list_price(),
-            "functions": functions,
-        });
-        return print(&format!("{all:#}\n"));
+        return print(&as_document(&defined, &state));
     }
     let mut text = format!(
         "{:<14} {:>6} {:>6} {:>6} {:>8} {:>5} {:>9} {:>6} {:>9} {:>6}  RUNS\n",
@@ -174,7 +146,7 @@ fn list(folder: &StateFolder, as_json: bool) -> anyhow::Result<()> {
         "ERRORS"
     );
     for (function, _) in &defined.functions {
-        let it = report(function);
+        let it = report(&state, function);
         let count = |count: Option<u64>| count.unwrap_or(0);
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -204,6 +176,42 @@ fn list(folder: &StateFolder, as_json: bool) -> anyhow::Result<()> {
         usage.list_price()
     );
     print(&text)
+}
+
+/// How a function does; none if the service has not said it yet.
+fn report<'a>(state: &'a FunctionStateFile, function: &Function) -> Option<&'a FunctionReport> {
+    state.functions.iter().find(|it| it.name == function.name)
+}
+
+fn as_document(defined: &FunctionsFile, state: &FunctionStateFile) -> String {
+    let functions = defined.functions.iter().map(|(function, _)| {
+        let report = report(state, function);
+        json!({
+            "name": function.name.as_str(),
+            "runs": runs(function),
+            "memoryMiB": function.memory_mib,
+            "vcpus": function.vcpus(),
+            "timeoutSeconds": function.timeout.as_secs_f64(),
+            "concurrency": function.concurrency,
+            "keepWarmSeconds": function.keep_warm.as_secs_f64(),
+            "running": report.map(|it| it.running),
+            "warm": report.map(|it| it.warm),
+            "requests": report.map(|it| it.usage.requests),
+            "gbSeconds": report.map(|it| it.usage.gb_seconds),
+            "coldStarts": report.map(|it| it.counts.cold_starts),
+            "throttled": report.map(|it| it.counts.throttled),
+            "errors": report.map(|it| it.counts.errors),
+        })
+    });
+    let functions = functions.collect::<Vec<_>>();
+    let usage = state.usage();
+    let all = json!({
+        "month": state.month,
+        "bill": usage.price(),
+        "listPrice": usage.list_price(),
+        "functions": functions,
+    });
+    format!("{all:#}\n")
 }
 
 fn runs(function: &Function) -> String {
