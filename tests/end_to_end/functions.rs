@@ -64,6 +64,7 @@ fn a_built_in_function_answers_the_events_of_others_and_is_billed() {
     assert!(report.usage.gb_seconds > 0.0);
     let bad = said(&cluster.cumulet(&["function", "invoke", "enhance", "--event", "{}"]));
     assert!(bad.contains("errorMessage"), "{bad}");
+    self::report(&cluster, "enhance", |it| it.usage.requests == 3);
     let log = said(&cluster.cumulet(&["function", "logs", "enhance"]));
     assert!(log.contains("start=cold") && log.contains("start=warm"), "{log}");
     let list = said(&cluster.cumulet(&["function", "list"]));
