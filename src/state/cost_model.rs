@@ -16,8 +16,9 @@ pub struct CostModelFile {
     pub foreign: Foreign,
 }
 
-/// No sum of shares grows so large: each line adds at most a few, and old ones fade.
-const LARGEST: f64 = 1e12;
+/// No sum grows so large, even if a request of a nanosecond was foretold to take a year: each line
+/// adds at most the square of that ratio, and old ones fade.
+const LARGEST: f64 = 1e36;
 
 impl Document for CostModelFile {
     const FILE: &'static str = "CostModel.xml";

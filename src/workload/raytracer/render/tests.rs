@@ -102,7 +102,7 @@ fn a_scene_of_no_size_is_all_background() {
 
 #[test]
 fn many_lights_over_many_shapes_do_not_delay_giving_up() {
-    let lights = "0 5 0 1 1 1 1 0 0 ".repeat(800);
+    let lights = "0 5 9 1 1 1 1 0 0 ".repeat(800);
     let planes = "0 0 plane 0 1 0 1000 ".repeat(20_000);
     let scene = format!(
         "0 0 5 0 0 0 0 1 0 9 800 {lights} 1 solid 1 1 1 1 .2 .6 .4 9 0 0 1 20001 \
