@@ -10,6 +10,7 @@ finish() {
     rm -rf "$folder"
 }
 trap finish EXIT
+trap 'exit 1' INT TERM
 
 run() { # NAME MODE
     local state=$folder/$1
@@ -17,11 +18,10 @@ run() { # NAME MODE
         --set instance_type=m5.large --set boot_scale=0.3 --set autoscaler.maximum=3 \
         --set functions.overflow="$2" >"$folder/$1.log" 2>&1 &
     up=$!
-    until "$cumulet" top --once --json --state "$state" 2>/dev/null | grep -q '"running"'; do
+    # The first boot is not the burst's.
+    until grep -q 'state="running"' "$state/VMState.xml" 2>/dev/null; do
         sleep 0.2
     done
-    # The first boot is not the burst's.
-    sleep 1
     echo "== $1 (functions.overflow=$2)"
     "$cumulet" load --state "$state" --mix blur=1 --rate 2..40 --duration 45s --seed 7 \
         --output "$folder/$1.json"
