@@ -5,8 +5,15 @@
 //! (of several columns the last counts; a line that is no number is passed over).
 //! `--boot SECONDS` and `--work SECONDS` change the boot time and the work of a request.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may fail")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bench prints and may fail, and its figures are small"
+)]
 
+use std::path::Path;
 use std::time::Duration;
 
 use cumulet::domain::elasticity::{Elasticity, Interval};
@@ -45,7 +52,8 @@ fn main() {
     };
     let (boot, work) = (value("--boot", 60.0), value("--work", 0.5));
     let seed = value("--seed", 1000.0);
-    let files = arguments.iter().filter(|word| word.ends_with(".csv"));
+    let files =
+        arguments.iter().filter(|word| Path::new(word).extension().is_some_and(|it| it == "csv"));
     let mut series = files.map(|path| from_csv(path)).collect::<Vec<_>>();
     if series.is_empty() {
         series = synthetic(seed);
@@ -142,6 +150,9 @@ fn from_csv(path: &str) -> Series {
     Series { name: path.to_owned(), counts: counts.collect() }
 }
 
+/// Arrivals a second at a time in seconds.
+type Rate<'a> = Box<dyn Fn(f64) -> f64 + 'a>;
+
 /// Four hours each: a mean rate by the second, and chance around it.
 fn synthetic(seed: f64) -> Vec<Series> {
     let mut random = fastrand::Rng::with_seed(seed as u64);
@@ -156,7 +167,7 @@ fn synthetic(seed: f64) -> Vec<Series> {
     let burst = |t: f64| -> f64 {
         bursts.iter().filter(|(from, to, _)| (*from..*to).contains(&t)).map(|b| b.2).sum()
     };
-    let shapes: [(&str, Box<dyn Fn(f64) -> f64>); 6] = [
+    let shapes: [(&str, Rate<'_>); 6] = [
         ("steady", Box::new(|_| 60.0)),
         ("small", Box::new(move |t| 3.0 + 2.0 * wave(t, 1.0))),
         ("diurnal", Box::new(move |t| 60.0 + 50.0 * wave(t, 4.0))),

@@ -50,19 +50,10 @@ impl Proxy {
             Either::Left((Ok(taken), _)) | Either::Right((Ok(taken), _)) => Ok(taken),
             Either::Left((Err((error, lease)), other))
             | Either::Right((Err((error, lease)), other)) => {
-                wait_for_other(&error, lease, other).await
+                note_failure(&error, &lease, true);
+                drop(lease);
+                other.await
             }
         }
     }
-}
-
-/// What comes of the `other` attempt when one has failed with `error`.
-async fn wait_for_other<T>(
-    error: &ForwardError,
-    lease: Lease,
-    other: impl Future<Output = T>,
-) -> T {
-    note_failure(error, &lease, true);
-    drop(lease);
-    other.await
 }

@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(
             reason.as_deref(),
             Some(
-                "overflow to blur: it would wait 0.50 s for a VM, 100 ms of work, a VM is on its way"
+                "overflow to blur: it would wait 0.50 s for a VM, 0.1 s of work, a VM is on its way"
             )
         );
         assert_eq!(decide(&rules(Mode::Always), ms(2_001), &crowded(), &function()), None);

@@ -1,7 +1,7 @@
 //! A balancer in this process, with a state folder of its own and VMs that do as they are told.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 #[path = "fake_vm.rs"]
 mod fake_vm;

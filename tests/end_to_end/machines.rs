@@ -110,7 +110,7 @@ fn a_vm_without_credits_is_held_to_its_baseline_and_says_what_it_has_left() {
         let share = until("some more seconds", || {
             let (now, after) = cpu();
             let seconds = now.duration_since(at).as_secs_f64();
-            (seconds > 8.0).then(|| (after - before).as_secs_f64() / seconds)
+            (seconds > 8.0).then(|| after.saturating_sub(before).as_secs_f64() / seconds)
         });
         assert!(share < 0.3, "{share} of a vCPU at a baseline of 0.1");
         done.store(true, Ordering::Relaxed);
@@ -154,20 +154,20 @@ fn hooks_run_at_launch_and_at_the_end_and_a_late_one_is_told() {
     let more = ["--set", &launch, "--set", &late, "--set", "hooks.timeout=2s"];
     let more = [&more[..], &["--set", "autoscaler.minimum=2"]].concat();
     let mut cluster = Cluster::start(2, &more);
-    let noted = || std::fs::read_to_string(&notes).unwrap_or_default();
-    assert!(noted().contains("up vm-1\n") && noted().contains("up vm-2\n"), "before it serves");
+    let written = || std::fs::read_to_string(&notes).unwrap_or_default();
+    assert!(written().contains("up vm-1\n") && written().contains("up vm-2\n"), "before it serves");
     assert!(cluster.cumulet(&["terminate", "vm-2"]).status.success());
     until("vm-2 is gone, although its hook does not end", || {
         cluster.vm("vm-2").is_none().then_some(())
     });
-    assert!(noted().contains("down vm-2\n"));
+    assert!(written().contains("down vm-2\n"));
     until("that it took too long is told", || {
         let told = cluster.told();
         (told.contains("the terminate hook `echo down") && told.contains("longer than 2 s"))
             .then_some(())
     });
     assert_eq!(cluster.stop(), Some(0));
-    assert!(noted().contains("down vm-1\n"));
+    assert!(written().contains("down vm-1\n"));
     assert_eq!(cluster.processes(), []);
 }
 
