@@ -27,6 +27,7 @@ mod latency;
 mod learner;
 mod lease;
 mod merged;
+mod overflow;
 mod patience;
 mod probe;
 mod problems;
@@ -56,13 +57,17 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::balancing::Policy;
 use crate::domain::health::Change;
 use crate::domain::instance_type::{self, InstanceType};
+use crate::domain::overflow::Rules as OverflowRules;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
+use crate::state::function_state::FunctionStateFile;
+use crate::state::functions::FunctionsFile;
 use crate::state::vm_state::VmStateFile;
 use crate::state::{StateFolder, View, Watcher};
 use fleet::{Fleet, Rules};
 use journal::Journal;
 use learner::Learner;
+use overflow::Overflow;
 use proxy::Proxy;
 use report::Identity;
 use sampler::Sampler;
@@ -114,6 +119,8 @@ pub struct Settings {
     pub print_requests: bool,
     /// The instance types there are, by name: a VM's type tells its speed.
     pub types: BTreeMap<String, InstanceType>,
+    /// When a request that no VM can take in time goes to a function.
+    pub overflow: OverflowRules,
 }
 
 impl Default for Settings {
@@ -138,6 +145,7 @@ impl Default for Settings {
             access_log: true,
             print_requests: false,
             types: instance_type::built_in(),
+            overflow: OverflowRules::default(),
         }
     }
 }
@@ -169,6 +177,8 @@ pub async fn run(
     let vm_states = watcher.follow::<VmStateFile>();
     let as_states = watcher.follow::<AsStateFile>();
     take_in(&fleet, &vm_states, &as_states);
+    let overflow = Arc::new(Overflow::new(settings.overflow.clone()));
+    let functions = (watcher.follow(), watcher.follow());
 
     let learner = Arc::new(Learner::open(&folder));
     let sampler = Sampler::start().context("starting the thread that samples renders")?;
@@ -182,6 +192,11 @@ pub async fn run(
             as_states,
         ))),
         tokio::spawn(background.clone().run_until_cancelled_owned(probe::run(fleet.clone()))),
+        tokio::spawn(
+            background
+                .clone()
+                .run_until_cancelled_owned(follow_functions(overflow.clone(), functions)),
+        ),
     ];
     let keeper = tokio::spawn(learner::keep(learner.clone(), folder.clone(), background.clone()));
     let identity =
@@ -204,7 +219,7 @@ pub async fn run(
 
     let grace = settings.grace;
     let limits = front_limits(&settings);
-    let proxy = Arc::new(Proxy::new(settings, fleet, journal.clone(), learner, sampler));
+    let proxy = Arc::new(Proxy::new(settings, fleet, journal.clone(), learner, sampler, overflow));
     let finished = front::serve(proxy, listener, limits, stop, grace).await;
     if !finished {
         tracing::warn!(
@@ -262,6 +277,30 @@ async fn follow(
         vm_states.mark_unchanged();
         as_states.mark_unchanged();
         take_in(&fleet, &vm_states, &as_states);
+    }
+}
+
+/// Keeps the functions that requests may overflow to as the files say.
+async fn follow_functions(
+    overflow: Arc<Overflow>,
+    (mut defined, mut states): (
+        watch::Receiver<View<FunctionsFile>>,
+        watch::Receiver<View<FunctionStateFile>>,
+    ),
+) {
+    loop {
+        let defined_now = defined.borrow_and_update().document.clone();
+        let state_now = states.borrow_and_update().document.clone();
+        if let (Some(defined), Some(state)) = (defined_now, state_now) {
+            overflow.update(&defined, &state, Instant::now());
+        }
+        let changed = tokio::select! {
+            changed = defined.changed() => changed,
+            changed = states.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod arguments;
 mod balance;
 mod fire;
+mod function;
 mod image;
 mod list;
 mod load;
@@ -75,6 +76,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Kill { id } => operate::kill(&config, &id),
         Command::Pause { id } => operate::pause(&config, &id),
         Command::Resume { id } => operate::resume(&config, &id),
+        Command::Functions => roles::functions(&config),
+        Command::Function { wish } => function::function(&config, wish),
         Command::Load(wanting) => load::load(&config, &wanting),
         Command::Policy(wish) => scale::policy(&config, &wish),
         Command::Limits { minimum, maximum } => scale::limits(&config, minimum, maximum),

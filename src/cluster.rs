@@ -138,6 +138,7 @@ struct Cluster {
     /// SIGUSR2: the balancer is to be replaced by a new one.
     restarts: Signal,
     autoscaler: Role,
+    functions: Role,
 }
 
 /// What a VM's webserver said of itself; none if it said nothing.

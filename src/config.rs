@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
-use crate::domain::scaling;
 use crate::domain::termination::Termination;
+use crate::domain::{overflow, scaling};
 use crate::units::Share;
 
 pub use keys::{KEYS, Key};
@@ -65,6 +65,8 @@ pub struct Settings {
     pub balancer: Balancer,
     /// How the screen looks and which keys it takes.
     pub screen: Screen,
+    /// The functions'.
+    pub functions: Functions,
     /// Bounds on requests.
     pub limits: Limits,
     /// Instance types by name: those that come with Cumulet, and those of `[instance_types.NAME]`.
@@ -174,6 +176,17 @@ pub struct Balancer {
     pub access_log: bool,
 }
 
+/// Settings of functions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Functions {
+    /// When a request that no VM can take in time goes to a function.
+    pub overflow: overflow::Mode,
+    /// The longest time in a function, as predicted, of a request that goes there.
+    pub longest: Duration,
+    /// How long a new execution environment takes to be ready.
+    pub cold_start: Duration,
+}
+
 /// Bounds on what a request may ask for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -240,6 +253,12 @@ impl Default for Settings {
                 body_timeout: Duration::from_mins(1),
                 answer_timeout: Duration::from_mins(1),
                 access_log: true,
+            },
+            functions: Functions {
+                overflow: overflow::Mode::WhileScaling,
+                longest: Duration::from_secs(2),
+                // Between the 0.1 s and 1 s that people measure with the vendors.
+                cold_start: Duration::from_millis(300),
             },
             limits: Limits {
                 body_bytes: mebibytes(64),

@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod config;
 pub mod domain;
+pub mod functions;
 pub mod http;
 pub mod logging;
 pub mod operator;

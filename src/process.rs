@@ -136,7 +136,7 @@ pub fn signal_cluster(pid: u32, sent: Signal) -> Result<(), Error> {
 pub struct RoleProcess {
     /// Its process id.
     pub pid: u32,
-    /// The role: `vm`, `balancer`, `autoscaler`.
+    /// The role: `vm`, `balancer`, `autoscaler`, `functions`.
     pub role: String,
     /// For a VM, its id.
     pub vm: Option<VmId>,
@@ -200,7 +200,7 @@ fn role_of<'a>(words: &[&'a str]) -> Option<&'a str> {
 fn recognise(pid: u32, words: &[&str]) -> Option<RoleProcess> {
     let role = role_of(words)?;
     let arguments = words.get(1..)?;
-    if !["vm", "balancer", "autoscaler"].contains(&role) {
+    if !["vm", "balancer", "autoscaler", "functions"].contains(&role) {
         return None;
     }
     let value_of = |flag: &str| {

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   documents     vm_state, as_state, lb_state       what is, what should be, what the balancer sees
+//!   functions, function_state                      the functions there are, and how they do
 //!   lines         events, metrics, samples           appended, one line at a time
 //!   cluster_file                                     the addresses in force while a cluster runs
 //!   image                                            what a VM is launched from
@@ -21,6 +22,9 @@ pub mod document;
 mod error;
 pub mod events;
 pub mod folder;
+pub mod function_log;
+pub mod function_state;
+pub mod functions;
 pub mod image;
 pub mod lb_state;
 pub mod logfmt;

@@ -18,6 +18,7 @@ mod accept;
 mod admission;
 mod body;
 mod complaint;
+pub mod environment;
 mod hook;
 pub mod job;
 mod ledger;

@@ -11,7 +11,7 @@ const FLOORS: [(bool, &[&str]); 5] = [
     (true, &["units", "config"]),
     (true, &["domain"]),
     (true, &["state", "workload", "http", "process", "logging", "operator"]),
-    (false, &["cluster", "vm", "balancer", "autoscaler", "tui", "client"]),
+    (false, &["cluster", "vm", "balancer", "autoscaler", "tui", "client", "functions"]),
     (true, &["cli", "main"]),
 ];
 

@@ -15,11 +15,14 @@ use std::time::Duration;
 
 use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
+use cumulet::domain::function::{Code, Function, Usage};
 use cumulet::domain::load::{Load, Served};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::Document;
 use cumulet::state::as_state::{AsStateFile, VmOrder};
 use cumulet::state::cost_model::CostModelFile;
+use cumulet::state::function_state::{Counts, FunctionReport, FunctionStateFile};
+use cumulet::state::functions::FunctionsFile;
 use cumulet::state::lb_state::{
     LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,
 };
@@ -33,6 +36,8 @@ const VM_STATE: &str = include_str!("documents/VMState.xml");
 const AS_STATE: &str = include_str!("documents/ASState.xml");
 const LB_STATE: &str = include_str!("documents/LBState.xml");
 const COST_MODEL: &str = include_str!("documents/CostModel.xml");
+const FUNCTIONS: &str = include_str!("documents/Functions.xml");
+const FUNCTION_STATE: &str = include_str!("documents/FunctionState.xml");
 const NEWER: &str = include_str!("documents/VMState.newer.xml");
 const EDITED: &str = include_str!("documents/ASState.edited.xml");
 const EDITED_KEPT: &str = include_str!("documents/ASState.edited.kept.xml");
@@ -204,6 +209,7 @@ fn lb_state_is_frozen() {
             queue_seconds: 0.75,
             failures: 1,
             retries: 3,
+            overflowed: 0,
             rate: 11.9,
             offered_load: 1.204,
         },
@@ -334,6 +340,37 @@ fn assert_validates(schema: &str, document: &Path) {
 }
 
 #[test]
+fn functions_are_frozen() {
+    let words = ["python3", "greet.py"].map(str::to_owned).to_vec();
+    let greet = Function {
+        memory_mib: 128,
+        timeout: Duration::from_secs(3),
+        concurrency: 2,
+        keep_warm: Duration::ZERO,
+        ..Function::new("greet".parse().unwrap(), Code::Program { words, reused: true })
+    };
+    let blur = Function::new("blur".parse().unwrap(), Code::BuiltIn(Kind::Blur));
+    let functions = [blur, greet].map(|function| (function, Foreign::default())).to_vec();
+    assert_frozen(FUNCTIONS, &FunctionsFile { seq: 3, functions, foreign: Foreign::default() });
+    let report = FunctionReport {
+        name: "blur".parse().unwrap(),
+        running: 1,
+        warm: 2,
+        counts: Counts { cold_starts: 3, throttled: 0, errors: 0 },
+        usage: Usage { requests: 118, gb_seconds: 20.5 },
+    };
+    let state = FunctionStateFile {
+        seq: 9,
+        address: "127.0.0.1:40007".to_owned(),
+        pid: 4243,
+        month: "2026-11".to_owned(),
+        functions: vec![report],
+        foreign: Foreign::default(),
+    };
+    assert_frozen(FUNCTION_STATE, &state);
+}
+
+#[test]
 fn the_frozen_documents_validate_against_the_schemas() {
     for (schema, name) in [
         ("VMState.xsd", "VMState.xml"),
@@ -343,6 +380,8 @@ fn the_frozen_documents_validate_against_the_schemas() {
         ("ASState.xsd", "ASState.edited.kept.xml"),
         ("LBState.xsd", "LBState.xml"),
         ("CostModel.xsd", "CostModel.xml"),
+        ("Functions.xsd", "Functions.xml"),
+        ("FunctionState.xsd", "FunctionState.xml"),
     ] {
         let documents = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
         assert_validates(schema, &documents.join(name));
@@ -360,6 +399,10 @@ fn the_schemas_refuse_what_the_program_refuses() {
         ("VMState.xsd", VM_STATE, "state=\"booting\"", "state=\"off\""),
         ("VMState.xsd", VM_STATE, " pid=\"4242\"", ""),
         ("ASState.xsd", AS_STATE, "\"delete\"", "\"remove\""),
+        ("Functions.xsd", FUNCTIONS, "\"128\"", "\"127\""),
+        ("Functions.xsd", FUNCTIONS, "name=\"blur\"", "name=\"Blur\""),
+        ("Functions.xsd", FUNCTIONS, "builtIn=\"blur\"", "builtIn=\"knit\""),
+        ("Functions.xsd", FUNCTIONS, "timeout=\"3.000\"", "timeout=\"901\""),
         ("ASState.xsd", AS_STATE, "id=\"vm-4\"", "id=\"VM 4\""),
         ("ASState.xsd", AS_STATE, "<Decision", "then <Decision"),
         ("LBState.xsd", LB_STATE, "inRotation=\"true\"", "inRotation=\"maybe\""),

@@ -225,7 +225,14 @@ fn a_folder_is_made_on_opening_and_explains_itself() {
     let path = folder.path().join("a/b/state");
     let state = StateFolder::open(&path).unwrap();
     assert_eq!(names(&path, ""), ["log", "schema"]);
-    let schemas = ["ASState.xsd", "CostModel.xsd", "LBState.xsd", "VMState.xsd"];
+    let schemas = [
+        "ASState.xsd",
+        "CostModel.xsd",
+        "FunctionState.xsd",
+        "Functions.xsd",
+        "LBState.xsd",
+        "VMState.xsd",
+    ];
     assert_eq!(names(&path.join("schema"), ""), schemas);
     // A schema that was changed by hand is not this version's schema.
     let schema = path.join("schema/VMState.xsd");

@@ -59,7 +59,7 @@ impl Lease {
         // Cannot be out of bounds: there is one for each kind.
         state.tally.by_kind[self.demand.kind.index()].record(time);
         drop(state);
-        if status < 400 {
+        if status < 400 && !self.target.is_function {
             self.fleet.took(time, self.demand);
         }
         self.tell(if status >= 500 { Event::Failed { can_spare: false } } else { Event::Answered });
@@ -116,6 +116,11 @@ impl Visits {
     /// This VM lives and will not have it.
     pub(super) fn note_declined(&mut self, target: &Arc<Target>) {
         self.declined.push(target.clone());
+    }
+
+    /// Whether it has been to a function.
+    pub(super) fn have_been_to_a_function(&self) -> bool {
+        self.tried.iter().any(|target| target.is_function)
     }
 
     /// Whether this VM would not have it.

@@ -47,6 +47,7 @@ pub(super) fn view(vm_state: &VmStateFile, as_state: &AsStateFile, lb: &LbStateF
             "queueSeconds": lb.totals.queue_seconds,
             "failures": lb.totals.failures,
             "retries": lb.totals.retries,
+            "overflowed": lb.totals.overflowed,
             "rate": lb.totals.rate,
             "offeredLoad": lb.totals.offered_load,
             "predictions": lb.predictions.iter().map(|prediction| json!({

@@ -45,6 +45,12 @@ fn requests(page: &mut Page, fleet: &Fleet, targets: &[Arc<Target>]) {
     );
     page.whole("cumulet_retries_total", "counter", "Attempts beyond the first.", totals.retries);
     page.whole(
+        "cumulet_overflowed_total",
+        "counter",
+        "Requests sent to a function because no VM could take them in time.",
+        totals.overflowed,
+    );
+    page.whole(
         "cumulet_hedges_total",
         "counter",
         "Requests for which a second VM was asked because the first was late.",

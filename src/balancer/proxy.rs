@@ -24,6 +24,7 @@ use super::journal::{Journal, Pace};
 use super::killers::Killers;
 use super::learner::Learner;
 use super::lease::{Lease, Visits};
+use super::overflow::{Overflow, Place};
 use super::problems::{no_vm_problem, problem_of, too_long};
 use super::record::Record;
 use super::sampler::Sampler;
@@ -53,6 +54,7 @@ pub(super) struct Proxy {
     journal: Journal,
     learner: Arc<Learner>,
     sampler: Sampler,
+    overflow: Arc<Overflow>,
     killers: Killers,
 }
 
@@ -75,8 +77,10 @@ impl Proxy {
         journal: Journal,
         learner: Arc<Learner>,
         sampler: Sampler,
+        overflow: Arc<Overflow>,
     ) -> Self {
-        Self { settings, fleet, journal, learner, sampler, killers: Killers::default() }
+        let killers = Killers::default();
+        Self { settings, fleet, journal, learner, sampler, overflow, killers }
     }
 
     /// Has a request answered, by a VM or, if none can, with a problem.
@@ -146,14 +150,13 @@ impl Proxy {
         let mut last = None;
         let mut suspicion = Suspicion::default();
         let problem = loop {
-            let began = Instant::now();
-            let Assignment { lease, reason } =
-                match self.next_vm(&visits, demand, &attempt, last.take()).await {
-                    Ok(assignment) => assignment,
-                    Err(problem) => break problem,
-                };
-            record.assigned(&lease.target.id, id, reason, began.elapsed());
-            let late = self.late_after(demand, repeatable);
+            let account = (&mut record, id);
+            let lease = match self.next(&visits, demand, &attempt, last.take(), account).await {
+                Ok(lease) => lease,
+                Err(problem) => break problem,
+            };
+            let is_function = lease.target.is_function;
+            let late = self.late_after(demand, repeatable && !is_function);
             let tried = self.tried(&attempt, lease, late, (&visits, demand), &mut record).await;
             let (error, lease) = match tried {
                 Ok(taken) => {
@@ -162,13 +165,15 @@ impl Proxy {
                 }
                 Err(failure) => failure,
             };
-            sent += u32::from(error.counts());
+            // What a function does not answer, a VM does: that takes nothing from its tries.
+            let counts = error.counts() && !is_function;
+            sent += u32::from(counts);
             let may = error.again().allows(repeatable);
-            if error.may_be_a_death() {
+            if error.may_be_a_death() && !is_function {
                 suspicion.add_death(lease.company());
             }
             let may = may && sent < self.settings.attempts && !suspicion.is_condemned();
-            let again = may && (!error.counts() || self.fleet.may_repeat(Instant::now()));
+            let again = may && (!counts || self.fleet.may_repeat(Instant::now()));
             note_failure(&error, &lease, again);
             if suspicion.is_condemned() {
                 break self.killers.condemn(suspicion, head, &tape).await;
@@ -204,17 +209,27 @@ impl Proxy {
         }
     }
 
-    /// The VM for the next attempt, after the last one failed with `last`.
-    async fn next_vm(
+    /// The VM or the function for the next attempt, after the last one failed with `last`.
+    async fn next(
         &self,
         visits: &Visits,
         demand: Demand,
         attempt: &Attempt<'_>,
         last: Option<ForwardError>,
-    ) -> Result<Assignment, Problem> {
+        (record, id): (&mut Record, &HeaderValue),
+    ) -> Result<Lease, Problem> {
+        let began = Instant::now();
         let (deadline, limit) = attempt.deadline;
-        match tokio::time::timeout_at(deadline, self.fleet.wait_for(visits, demand)).await {
-            Ok(Ok(assignment)) => Ok(assignment),
+        let place = self.overflow.place(&self.fleet, visits, demand);
+        match tokio::time::timeout_at(deadline, place).await {
+            Ok(Ok(Place::Vm(Assignment { lease, reason }))) => {
+                record.assigned(&lease.target.id, id, reason, began.elapsed());
+                Ok(lease)
+            }
+            Ok(Ok(Place::Function(lease, because))) => {
+                record.overflowed(&lease.target.id, because, began.elapsed());
+                Ok(lease)
+            }
             Ok(Err(no_vm)) => Err(match (&no_vm, last) {
                 (NoVm::AtAll(_), Some(declined @ ForwardError::Declined { .. })) => {
                     problem_of(&declined)

@@ -105,6 +105,16 @@ impl Record {
         self.fleet.count(|totals| totals.hedges += 1);
     }
 
+    /// It is sent to a function, for this reason, after it has waited so long.
+    pub(super) fn overflowed(&mut self, function: &VmId, because: String, waited: Duration) {
+        let Some(account) = &mut self.open else { return };
+        account.vm = Some(function.clone());
+        account.attempts += 1;
+        account.queued += waited;
+        account.why = Why::Because(because);
+        self.fleet.count(|totals| totals.overflowed += 1);
+    }
+
     /// Of the VMs that it was sent to, this one has answered.
     pub(super) fn came_from(&mut self, vm: &VmId) {
         if let Some(account) = &mut self.open {
@@ -112,13 +122,10 @@ impl Record {
         }
     }
 
-    /// Why the VM was chosen that it was sent to last; none if it was sent to none, or nobody has
-    /// asked.
-    pub(super) fn explanation(&self) -> Option<&Reason> {
-        match &self.open.as_ref()?.why {
-            Why::Chosen(reason) if self.explains => Some(reason),
-            Why::Chosen(_) | Why::Nothing | Why::Because(_) => None,
-        }
+    /// Why it was sent where it was sent last; none if it was sent nowhere, or nobody has asked.
+    pub(super) fn explanation(&self) -> Option<&Why> {
+        let account = self.open.as_ref().filter(|account| self.explains && account.attempts > 0)?;
+        Some(&account.why)
     }
 
     /// The VM has begun its answer, at this pace.

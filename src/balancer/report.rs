@@ -89,6 +89,7 @@ pub(super) fn snapshot(
             queue_seconds: queued_work.seconds(),
             failures: totals.failures,
             retries: totals.retries,
+            overflowed: totals.overflowed,
             rate,
             offered_load,
         }

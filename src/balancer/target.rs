@@ -35,6 +35,8 @@ pub(super) struct Target {
     pub(super) speed: f64,
     /// How many requests it may have at once; none is any number.
     pub(super) cap: Option<u32>,
+    /// Whether it is a function, which serves when no VM can.
+    pub(super) is_function: bool,
     /// Cancelled when this life is over.
     pub(super) over: CancellationToken,
     state: Mutex<State>,
@@ -147,7 +149,12 @@ impl Target {
         };
         let over = CancellationToken::new();
         let (state, idle) = (Mutex::new(state), Mutex::default());
-        Self { id, pid, address, speed, cap, over, state, idle }
+        Self { id, pid, address, speed, cap, is_function: false, over, state, idle }
+    }
+
+    /// The same as a function.
+    pub(super) fn into_function(self) -> Self {
+        Self { is_function: true, ..self }
     }
 
     /// Its numbers, locked.

@@ -23,6 +23,8 @@ pub(super) struct Totals {
     pub(super) retries: u64,
     /// Requests for which a second VM was asked because the first was late.
     pub(super) hedges: u64,
+    /// Requests that were sent to a function because no VM could take them in time.
+    pub(super) overflowed: u64,
     /// Requests that the balancer answered by itself, by the first digit of the status (index 0:
     /// 1xx).
     pub(super) own_answers: [u64; 5],

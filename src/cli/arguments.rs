@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::balance::BalancerWish;
+use super::function::FunctionWish;
 use super::image::ImageWish;
 use super::load::Wanting;
 use super::report::Report;
@@ -227,6 +228,14 @@ pub(super) enum Command {
         #[arg(long, hide = true)]
         listeners_inherited: bool,
     },
+    /// Make, list, change, invoke and remove functions.
+    Function {
+        #[command(subcommand)]
+        wish: FunctionWish,
+    },
+    /// Run the functions' service alone.
+    #[command(after_help = "Example: cumulet functions --state /tmp/state")]
+    Functions,
     /// Run one VM alone.
     #[command(after_help = "Example: cumulet vm --id vm-9 --type m5.large")]
     Vm {

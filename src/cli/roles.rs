@@ -18,11 +18,11 @@ use super::observe::plain_screen;
 use super::operate::known_type;
 use crate::config::{Config, Settings};
 use crate::domain::instance_type::InstanceType;
-use crate::domain::scaling;
 use crate::domain::vm::VmId;
+use crate::domain::{overflow, scaling};
 use crate::state::StateFolder;
 use crate::state::image::ImageName;
-use crate::{autoscaler, balancer, cluster, logging, process, tui, vm, workload};
+use crate::{autoscaler, balancer, cluster, functions, logging, process, tui, vm, workload};
 
 pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
     let settings = &config.settings;
@@ -119,6 +119,24 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
     run(move |stop, _| async move {
         balancer::run(role, folder, asynchronous(listener)?, asynchronous(admin)?, stop).await
     })
+}
+
+pub(super) fn functions(config: &Config) -> anyhow::Result<()> {
+    let settings = &config.settings;
+    let folder = StateFolder::open(&settings.state)?;
+    logging::start(Some(&folder.log_path("functions.jsonl")), stderr_level())?;
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener =
+        TcpListener::bind(loopback).with_context(|| format!("cannot listen on {loopback}"))?;
+    let role = functions::Settings {
+        program: std::env::current_exe().context("cannot find the program's own file")?,
+        handed_on: handed_on(config)?,
+        cold_start: settings.functions.cold_start,
+        grace: settings.drain_limit,
+    };
+    run(
+        move |stop, _| async move { functions::run(role, folder, asynchronous(listener)?, stop).await },
+    )
 }
 
 pub(super) fn vm(
@@ -247,7 +265,7 @@ fn stderr_level() -> LevelFilter {
     if io::stderr().is_terminal() { LevelFilter::INFO } else { LevelFilter::ERROR }
 }
 
-fn limits(settings: &Settings) -> workload::Limits {
+pub(super) fn limits(settings: &Settings) -> workload::Limits {
     let limits = &settings.limits;
     workload::Limits {
         picture_pixels: limits.picture_pixels,
@@ -280,7 +298,17 @@ fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
         report_period: settings.report_every,
         print_requests: prints,
         types: settings.instance_types.clone(),
+        overflow: overflow(settings),
         ..balancer::Settings::default()
+    }
+}
+
+fn overflow(settings: &Settings) -> overflow::Rules {
+    let price = |known: &InstanceType| known.price_per_hour;
+    overflow::Rules {
+        mode: settings.functions.overflow,
+        longest: settings.functions.longest,
+        vm_price_per_hour: settings.instance_types.get(&settings.instance_type).map_or(0.0, price),
     }
 }
 

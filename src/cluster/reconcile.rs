@@ -23,6 +23,8 @@ use crate::state::vm_state::{VmReport, VmStateFile};
 /// VMs that are launched in one look, so that a thousand of them in a file do not keep the cluster
 /// from seeing the file corrected, or Ctrl-C.
 const LAUNCHES_PER_LOOK: usize = 10;
+/// What runs as long as the cluster does.
+const ROLES: [&str; 3] = ["balancer", "autoscaler", "functions"];
 
 impl Cluster {
     /// Takes one step for each VM whenever something changes, until `stop` is cancelled.
@@ -123,7 +125,7 @@ impl Cluster {
         if self.is_predecessor(exit.pid).await {
             return;
         }
-        for name in ["balancer", "autoscaler"] {
+        for name in ROLES {
             let role = self.role(name);
             if role.pid() == Some(exit.pid) {
                 let pause = role.died(now);
@@ -177,14 +179,18 @@ impl Cluster {
         }
     }
 
-    fn role(&mut self, name: &str) -> &mut Role {
-        if name == self.balancer.name { &mut self.balancer } else { &mut self.autoscaler }
+    pub(super) fn role(&mut self, name: &str) -> &mut Role {
+        match name {
+            "balancer" => &mut self.balancer,
+            "functions" => &mut self.functions,
+            _ => &mut self.autoscaler,
+        }
     }
 
     /// Starts the roles that are due.
     pub(super) async fn start_roles(&mut self) {
         let now = Instant::now();
-        for name in ["balancer", "autoscaler"] {
+        for name in ROLES {
             if !self.role(name).is_due(now) {
                 continue;
             }

@@ -1,4 +1,5 @@
-//! A role that is to run as long as the cluster does: the balancer, the autoscaler.
+//! A role that is to run as long as the cluster does: the balancer, the autoscaler, the
+//! functions' service.
 
 use std::time::Instant;
 

@@ -19,7 +19,7 @@ const BURIAL: Duration = Duration::from_secs(10);
 
 impl Cluster {
     /// Stops the autoscaler, so that nothing is replaced; the balancer, once what it took is
-    /// answered; then the VMs. `now` cuts the waiting short.
+    /// answered; the functions' service; then the VMs. `now` cuts the waiting short.
     ///
     /// # Errors
     /// If a process survives SIGKILL.
@@ -27,7 +27,7 @@ impl Cluster {
         self.record(EventKind::Role, None, "stopping".to_owned()).await;
         let before = self.predecessors.iter().map(|before| before.pid);
         let roles = [self.autoscaler.pid(), self.balancer.pid()].into_iter().flatten();
-        let roles = roles.chain(before).collect::<Vec<_>>();
+        let roles = roles.chain(before).chain(self.functions.pid()).collect::<Vec<_>>();
         self.front.close();
         for role in roles.iter().copied() {
             self.end(vec![role], now).await;

@@ -64,6 +64,7 @@ pub(super) async fn start(
         predecessors: Vec::new(),
         restarts,
         autoscaler: Role::new("autoscaler", now),
+        functions: Role::new("functions", now),
         settings,
         folder,
     };
@@ -150,8 +151,7 @@ impl Cluster {
         let RoleProcess { pid, role, vm, .. } = survivor;
         let role = match (role.as_str(), vm) {
             (_, Some(id)) => return self.take_over_vm(id, pid).await,
-            ("balancer", None) => &mut self.balancer,
-            _ => &mut self.autoscaler,
+            (name, None) => self.role(name),
         };
         role.started(pid, now);
         child::adopt(pid, self.exits.0.clone());

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::InstanceType;
+use crate::domain::overflow;
 use crate::domain::termination::Termination;
 use crate::domain::vm::UnknownWord;
 use crate::units::Share;
@@ -98,6 +99,16 @@ impl Value for Termination {
 }
 
 impl Value for Policy {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: UnknownWord| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for overflow::Mode {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error: UnknownWord| error.to_string())
     }

@@ -15,6 +15,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::domain::function::FunctionName;
+
 /// The name of a VM, unique in its cluster: 1 to 64 characters of `a-z`, `0-9` and `-`.
 ///
 /// It becomes part of file names and command lines, hence the narrow alphabet. Cloning it copies no
@@ -26,6 +28,11 @@ impl VmId {
     /// The id that the cluster gives to its `number`th VM, `vm-7`.
     pub fn numbered(number: u64) -> Self {
         Self(format!("vm-{number}").into())
+    }
+
+    /// The name under which the answers of a function stand where a VM's would, `function-blur`.
+    pub fn of_function(name: &FunctionName) -> Self {
+        Self(format!("function-{name}").into())
     }
 
     /// The number in an id of the form `vm-7`, nothing for a name that a person chose. Beyond 32

@@ -36,11 +36,13 @@ pub(in crate::state) const TORN_FOR: Duration = Duration::from_millis(50);
 const CLUSTER_FILE_BYTES: u64 = 64 << 10;
 
 /// The schemas of the documents, so that a folder that is copied elsewhere explains itself.
-const SCHEMAS: [(&str, &str); 4] = [
+const SCHEMAS: [(&str, &str); 6] = [
     ("VMState.xsd", include_str!("../../state/schema/VMState.xsd")),
     ("ASState.xsd", include_str!("../../state/schema/ASState.xsd")),
     ("LBState.xsd", include_str!("../../state/schema/LBState.xsd")),
     ("CostModel.xsd", include_str!("../../state/schema/CostModel.xsd")),
+    ("Functions.xsd", include_str!("../../state/schema/Functions.xsd")),
+    ("FunctionState.xsd", include_str!("../../state/schema/FunctionState.xsd")),
 ];
 
 /// A state folder. Clones are the same folder and share what has been seen in it.
@@ -398,6 +400,14 @@ impl StateFolder {
         let text = files::read_end(&self.path().join(L::FILE), bytes)?;
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         Ok(whole.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// The lines in the last `bytes` bytes of a log; none if there is no such file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn end_of_log(path: &Path, bytes: u64) -> Result<String, Error> {
+        files::read_end(path, bytes)
     }
 
     /// What `cluster.toml` says; nothing if no cluster runs here.

@@ -56,6 +56,8 @@ pub struct LbTotals {
     pub failures: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// Requests that were sent to a function because no VM could take them in time.
+    pub overflowed: u64,
     /// Requests per second over the last ten seconds.
     pub rate: f64,
     /// Predicted CPU seconds that arrive per second, over the last ten seconds: the number of
@@ -245,6 +247,7 @@ impl LbTotals {
             .with("queueSeconds", decimal(self.queue_seconds))
             .with("failures", self.failures)
             .with("retries", self.retries)
+            .with_some("overflowed", Some(self.overflowed).filter(|number| *number > 0))
             .with("rate", decimal(self.rate))
             .with("offeredLoad", decimal(self.offered_load))
     }
@@ -305,6 +308,7 @@ fn read_totals(element: &Element) -> Result<(LbTotals, Foreign), Problem> {
         queue_seconds: fields.decimal("queueSeconds")?.unwrap_or(0.0),
         failures: fields.whole("failures")?.unwrap_or(0),
         retries: fields.whole("retries")?.unwrap_or(0),
+        overflowed: fields.whole("overflowed")?.unwrap_or(0),
         rate: fields.decimal("rate")?.unwrap_or(0.0),
         offered_load: fields.decimal("offeredLoad")?.unwrap_or(0.0),
     };

@@ -215,6 +215,7 @@ fn balancer() -> LbStateFile {
             queue_seconds: 0.0,
             failures: 1,
             retries: 3,
+            overflowed: 0,
             rate: 15.9,
             offered_load: 2.71,
         },

@@ -140,9 +140,13 @@ fn balancer(data: &Data) -> String {
     } else {
         String::new()
     };
+    let to_functions = match totals.overflowed {
+        0 => String::new(),
+        number => format!(" · {number} to functions"),
+    };
     format!(
         "balancer    http://{} · {} req/s{p95} · {} in flight · {} queued · {} · {} failed · {} \
-         retried",
+         retried{to_functions}",
         format::reachable(&balancer.address),
         format::rate(totals.rate),
         totals.in_flight,
@@ -329,6 +333,7 @@ fn balancer_json(balancer: &crate::state::lb_state::LbStateFile) -> Value {
         "queued": totals.queued,
         "failures": totals.failures,
         "retries": totals.retries,
+        "overflowed": totals.overflowed,
         "requestsPerSecond": totals.rate,
         "offeredLoad": totals.offered_load,
     })

@@ -220,7 +220,7 @@ async fn process(
 }
 
 /// What a failed job is to its client.
-fn problem(error: &Error) -> Problem {
+pub(super) fn problem(error: &Error) -> Problem {
     let status = match error {
         Error::Malformed(_) => StatusCode::BAD_REQUEST,
         Error::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

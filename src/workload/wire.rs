@@ -5,6 +5,7 @@
 //! which byte. None panics, whatever it is given.
 
 pub mod data_url;
+pub mod event;
 pub mod multipart;
 pub mod query;
 pub mod render_json;

@@ -39,15 +39,21 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a cluster and waits until its VMs serve.
     pub(crate) fn start(vms: u32, more: &[&str]) -> Self {
+        let cluster = Self::booting(vms, more);
+        until("all VMs run", || {
+            (cluster.running().len() == vms as usize && cluster.is_ready()).then_some(())
+        });
+        cluster
+    }
+
+    /// Starts a cluster and does not wait for its VMs.
+    pub(crate) fn booting(vms: u32, more: &[&str]) -> Self {
         let mut arguments = FAST.map(str::to_owned).to_vec();
         arguments.extend(["--vms".to_owned(), vms.to_string()]);
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let folder = tempfile::tempdir().unwrap();
         let mut cluster = Self { up: None, arguments, folder };
         cluster.up_again();
-        until("all VMs run", || {
-            (cluster.running().len() == vms as usize && cluster.is_ready()).then_some(())
-        });
         cluster
     }
 

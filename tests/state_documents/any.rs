@@ -262,6 +262,7 @@ fn totals() -> impl Strategy<Value = LbTotals> {
                 queue_seconds,
                 failures,
                 retries,
+                overflowed: retries / 2,
                 rate,
                 offered_load,
             }

@@ -18,8 +18,10 @@ use crate::domain::balancing::{self, Candidate, Demand, Reason, Verdict};
 use crate::domain::cost::Work;
 use crate::domain::decision::Action;
 use crate::domain::health::Phase;
+use crate::domain::overflow::Situation;
 use crate::domain::vm::VmState;
 use crate::domain::waiting::{Fate, Ticket};
+use crate::state::as_state::VmOrder;
 
 /// For so long after its ejection a VM that nobody said would be replaced is waited for.
 const HOPE: Duration = Duration::from_secs(5);
@@ -140,6 +142,20 @@ impl Fleet {
         u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
     }
 
+    /// How it stands with the VMs for a request that has waited so long.
+    pub(in crate::balancer) fn situation(&self, waited: Duration) -> Situation {
+        let inner = self.inner();
+        let serving = inner.serving();
+        Situation {
+            waiting: inner.waiting.work(),
+            requests: inner.waiting.len(),
+            running: serving.map(|target| target.state().outstanding).sum(),
+            speed: inner.speeds().sum(),
+            scaling: inner.is_scaling(),
+            waited,
+        }
+    }
+
     fn dispatch_from(self: &Arc<Self>, inner: &mut Inner, now: Instant) -> HandOut {
         // Taken out meanwhile, for the choice needs the rest of `inner`.
         let limit = self.rules.queue_length;
@@ -247,8 +263,21 @@ impl Inner {
 
     /// The speeds of the VMs that get requests.
     fn speeds(&self) -> impl Iterator<Item = f64> + '_ {
-        let serving = |target: &&Arc<Target>| target.state().standing().is_in_rotation();
-        self.targets.iter().filter(serving).map(|target| target.speed)
+        self.serving().map(|target| target.speed)
+    }
+
+    /// The VMs that get requests.
+    fn serving(&self) -> impl Iterator<Item = &Arc<Target>> + '_ {
+        self.targets.iter().filter(|target| target.state().standing().is_in_rotation())
+    }
+
+    /// Whether a VM that will take requests boots, or is ordered and has not reported yet.
+    fn is_scaling(&self) -> bool {
+        let wanted = |order: &&VmOrder| order.action != Action::Delete && !order.warm;
+        self.as_state.vms.iter().filter(wanted).any(|order| {
+            let report = self.vm_state.vms.iter().find(|report| report.id == order.id);
+            report.is_none_or(|report| report.state == VmState::Booting)
+        })
     }
 
     /// Their mean; 1 if there are none.

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# A burst meets one small VM: what is short overflows to functions while more VMs boot, then the
+# functions drain away. Then the same burst with VMs alone. Usage: examples/overflow.sh [CUMULET]
+set -euo pipefail
+cumulet=${1:-cumulet}
+folder=$(mktemp -d)
+up=
+finish() {
+    if [[ -n $up ]]; then kill "$up" 2>/dev/null && wait "$up" || true; fi
+    rm -rf "$folder"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+run() { # NAME MODE
+    local state=$folder/$1
+    "$cumulet" up --no-tui --state "$state" --port 0 --admin-port 0 --vms 1 --report-every 1s \
+        --set instance_type=m5.large --set boot_scale=0.3 --set autoscaler.maximum=3 \
+        --set functions.overflow="$2" >"$folder/$1.log" 2>&1 &
+    up=$!
+    # The first boot is not the burst's.
+    until grep -q 'state="running"' "$state/VMState.xml" 2>/dev/null; do
+        sleep 0.2
+    done
+    echo "== $1 (functions.overflow=$2)"
+    "$cumulet" load --state "$state" --mix blur=1 --rate 2..40 --duration 45s --seed 7 \
+        --output "$folder/$1.json"
+    echo "-- who answered, every 5 s"
+    awk '{
+        for (i = 1; i <= NF; i++) { split($i, pair, "="); field[pair[1]] = pair[2] }
+        split(field["at"], clock, /[T:.]/)
+        slot = int((clock[2] * 3600 + clock[3] * 60 + clock[4]) / 5)
+        if (!first) first = slot
+        who = field["vm"] ~ /^function/ ? "functions" : "VMs"
+        count[slot - first, who]++
+        if (slot - first > last) last = slot - first
+    } END {
+        for (slot = 0; slot <= last; slot++)
+            printf "%3d s  VMs %5d  functions %5d\n", slot * 5, count[slot, "VMs"], count[slot, "functions"]
+    }' "$state/metrics.txt"
+    "$cumulet" function list --state "$state"
+    kill "$up" && wait "$up" || true
+    up=
+}
+
+run overflow while-scaling
+run vms-alone off
+"$cumulet" load compare "$folder/overflow.json" "$folder/vms-alone.json"
