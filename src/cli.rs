@@ -1,11 +1,13 @@
 //! The command line: arguments to a role or to an operator's wish, exit codes, and how an error
 //! is shown.
 
+mod alerts;
 mod arguments;
 mod balance;
 mod image;
 mod list;
 mod load;
+mod metrics;
 mod observe;
 mod operate;
 mod report;
@@ -81,6 +83,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Why { json } => scale::why(&config, json),
         Command::ScaleReport(wish) => report::scale_report(&config, &wish),
         Command::Send(wanted) => send::send(&config, wanted),
+        Command::Alerts { json } => alerts::alerts(&config, json),
+        Command::Metrics(question) => metrics::metrics(&config, &question),
         Command::Config { json } => observe::config(&config, json),
     }
 }

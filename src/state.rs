@@ -7,6 +7,7 @@
 //! ```text
 //!   documents     vm_state, as_state, lb_state       what is, what should be, what the balancer sees
 //!   lines         events, metrics, samples           appended, one line at a time
+//!   table                                            what metrics.txt says, indexed
 //!   cluster_file                                     the addresses in force while a cluster runs
 //!   image                                            what a VM is launched from
 //!   folder        lock, read, change, temporary file, rename
@@ -14,6 +15,7 @@
 //! ```
 
 pub mod access;
+pub mod alerts;
 pub mod as_state;
 pub mod cluster_file;
 pub mod cost_model;
@@ -26,6 +28,7 @@ pub mod lb_state;
 pub mod logfmt;
 pub mod metrics;
 pub mod samples;
+pub mod table;
 pub mod vm_state;
 pub mod watch;
 pub mod xml;

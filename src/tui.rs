@@ -22,7 +22,7 @@ mod events_list;
 mod filter;
 #[cfg(test)]
 mod fixture;
-mod format;
+pub(crate) mod format;
 mod history;
 mod keys;
 mod lines;
