@@ -238,6 +238,7 @@ fn as_text(name: &str, groups: &[(&str, &Summary)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::summary::Outcome;
 
     #[test]
     fn since_is_a_moment_or_a_time_before_now() {
@@ -260,8 +261,16 @@ mod tests {
 
     #[test]
     fn a_name_with_a_comma_stays_one_cell_and_what_is_not_known_is_empty() {
-        let sum = Summary { count: 1, ..Summary::default() };
+        let mut sum = Summary::default();
+        sum.add(&Outcome {
+            status: 503,
+            wall_us: 1500,
+            cpu_us: None,
+            work: None,
+            input_bytes: 7,
+            output_bytes: 0,
+        });
         let text = as_csv("vm", &[("a,\"b\"", &sum)]);
-        assert_eq!(text.lines().nth(1).unwrap(), "\"a,\"\"b\"\"\",1,0,,,,,,,,,0,0,0");
+        assert_eq!(text.lines().nth(1).unwrap(), "\"a,\"\"b\"\"\",1,1,1.5,1.5,1.5,1.5,,,,,0,7,0");
     }
 }

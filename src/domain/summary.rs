@@ -131,7 +131,9 @@ mod tests {
             values in proptest::collection::vec(0_u64..1_000_000, 1..200),
         ) {
             let mut sum = Summary::default();
-            values.iter().for_each(|wall| sum.add(&answered(200, *wall, Some(*wall))));
+            for wall in &values {
+                sum.add(&answered(200, *wall, Some(*wall)));
+            }
             let seen = sum.wall_us().unwrap();
             prop_assert!(seen.p50 <= seen.p95 && seen.p95 <= seen.p99);
             prop_assert!([seen.p50, seen.p95, seen.p99].iter().all(|p| values.contains(p)));

@@ -7,7 +7,7 @@
 #[cfg(feature = "database")]
 mod database;
 mod lines;
-#[cfg(all(test, feature = "database"))]
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -113,16 +113,16 @@ mod tests {
     use super::*;
     use crate::state::lb_state::LbTotals;
 
-    fn balancer(requests: u64, failures: u64) -> Option<LbStateFile> {
+    fn balancer(requests: u64, failures: u64) -> LbStateFile {
         let totals = LbTotals { requests, failures, ..LbTotals::default() };
-        Some(LbStateFile { totals, ..LbStateFile::default() })
+        LbStateFile { totals, ..LbStateFile::default() }
     }
 
     #[test]
     fn failures_are_those_of_the_last_minute() {
         let mut figures = Figures::default();
         let mut rate = |second, requests, failures| {
-            figures.take(balancer(requests, failures), None, Duration::from_secs(second));
+            figures.take(Some(balancer(requests, failures)), None, Duration::from_secs(second));
             figures.get(Figure::ErrorRate)
         };
         assert_eq!(rate(0, 100, 50), None);

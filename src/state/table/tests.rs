@@ -1,3 +1,5 @@
+#![cfg(feature = "database")]
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
