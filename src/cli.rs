@@ -4,6 +4,7 @@
 mod alerts;
 mod arguments;
 mod balance;
+mod fire;
 mod image;
 mod list;
 mod load;
@@ -26,11 +27,11 @@ use arguments::{Arguments, AutoscalerWish, Command};
 /// Exit code of a command line or settings that make no sense.
 const USAGE: u8 = 2;
 
-/// Runs the program: 0 done, 1 failed, 2 wrong usage.
+/// Runs the program: 0 done, 1 failed, 2 wrong usage; `top --once` says how the cluster is.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // With stderr closed there is nobody to tell; the exit code still says it.
             let _told = writeln!(std::io::stderr(), "error: {error:#}");
@@ -45,12 +46,12 @@ pub fn main() -> ExitCode {
 #[error("{0}")]
 struct Usage(String);
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let flags = arguments.flags()?;
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let config = Config::load(arguments.config.as_deref(), environment, &flags)?;
-    match arguments.command {
+    let done = match arguments.command {
         Command::Up { no_tui, .. } => roles::up(&config, no_tui),
         Command::Balancer { wish: Some(wish), .. } => balance::change(&config, &wish),
         Command::Balancer { listeners_inherited, .. } => {
@@ -63,7 +64,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Vm { id, instance_type, image, listen } => {
             roles::vm(config, id, instance_type.as_deref(), image.as_ref(), listen)
         }
-        Command::Top(top) => observe::top(&config, &top),
+        Command::Top(top) => return observe::top(&config, &top),
         Command::Events { follow, json } => observe::events(&config, follow, json),
         Command::List { json } => list::list(&config, json),
         Command::Launch { instance_type, image } => {
@@ -86,7 +87,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Alerts { json } => alerts::alerts(&config, json),
         Command::Metrics(question) => metrics::metrics(&config, &question),
         Command::Config { json } => observe::config(&config, json),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Prints to stdout. A reader that has gone away (`cumulet config | head -1`) is no failure.

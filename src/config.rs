@@ -65,6 +65,8 @@ pub struct Settings {
     pub autoscaler: Autoscaler,
     /// The balancer's.
     pub balancer: Balancer,
+    /// How the screen looks and which keys it takes.
+    pub screen: Screen,
     /// Bounds on requests.
     pub limits: Limits,
     /// Instance types by name: those that come with Cumulet, and those of `[instance_types.NAME]`.
@@ -107,6 +109,23 @@ pub struct Hooks {
     pub terminate: Option<String>,
     /// How long either may take.
     pub timeout: Duration,
+}
+
+/// How the screen looks and which keys it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screen {
+    /// `auto`, `dark`, `light` or `mono`.
+    pub theme: String,
+    /// `auto`, `braille`, `block` or `ascii`.
+    pub symbols: String,
+    /// Keys instead of those that come with it, `NAME=KEY …`.
+    pub keys: Option<String>,
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self { theme: "auto".to_owned(), symbols: "auto".to_owned(), keys: None }
+    }
 }
 
 impl Autoscaler {
@@ -198,6 +217,7 @@ impl Default for Settings {
             replace_silent_after: Duration::from_secs(30),
             health_grace: Duration::ZERO,
             launches_per_minute: 600,
+            screen: Screen::default(),
             hooks: Hooks { launch: None, terminate: None, timeout: Duration::from_mins(1) },
             autoscaler: Autoscaler {
                 policy: scaling::DEFAULT.to_owned(),

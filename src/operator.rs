@@ -3,6 +3,7 @@
 
 mod replacing;
 mod scaling;
+mod volley;
 
 use jiff::Timestamp;
 use rustix::process::Signal;
@@ -19,8 +20,8 @@ use crate::state::vm_state::{VmReport, VmStateFile};
 use crate::state::{self, StateFolder};
 
 pub use replacing::{protect, refresh, stop_refresh};
-
 pub use scaling::{set_desired, set_limits, set_policy};
+pub use volley::Volley;
 
 /// Who the operator is in the `by` of an order.
 pub const BY: &str = "operator";
@@ -75,6 +76,14 @@ pub enum Error {
     /// The VM is to be deleted.
     #[error("{0} is to be deleted already: nothing can protect it any more")]
     Leaving(VmId),
+    /// The VM has another process than the one that was meant.
+    #[error("{id} is not process {meant} any more: nothing was done")]
+    Another {
+        /// The VM.
+        id: VmId,
+        /// The process that was meant.
+        meant: u32,
+    },
     /// The VM is on its way out.
     #[error("{id} is {state} and has no process to act on")]
     NotAlive {
@@ -192,12 +201,18 @@ impl Fault {
     }
 }
 
-/// Does `fault` to a VM. Returns the id of its process.
+/// Does `fault` to a VM; if a process is `meant`, only while the VM is that very process. Returns the
+/// id of its process.
 ///
 /// # Errors
-/// [`Error::NoSuchVm`], [`Error::NotStarted`], [`Error::NotAlive`], [`Error::Process`],
-/// [`Error::State`].
-pub fn inflict(folder: &StateFolder, id: &VmId, fault: Fault) -> Result<u32, Error> {
+/// [`Error::NoSuchVm`], [`Error::NotStarted`], [`Error::NotAlive`], [`Error::Another`],
+/// [`Error::Process`], [`Error::State`].
+pub fn inflict(
+    folder: &StateFolder,
+    id: &VmId,
+    meant: Option<u32>,
+    fault: Fault,
+) -> Result<u32, Error> {
     let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
     let Some(VmReport { pid, state, .. }) = vms.vm(id).cloned() else {
         let file = folder.read::<AsStateFile>()?.unwrap_or_default();
@@ -208,6 +223,9 @@ pub fn inflict(folder: &StateFolder, id: &VmId, fault: Fault) -> Result<u32, Err
     };
     if state == VmState::Terminated {
         return Err(Error::NotAlive { id: id.clone(), state });
+    }
+    if let Some(meant) = meant.filter(|meant| *meant != pid) {
+        return Err(Error::Another { id: id.clone(), meant });
     }
     process::signal_vm(pid, id, fault.signal())?;
     tell(
@@ -316,9 +334,10 @@ mod tests {
         };
         folder.write_cluster_file(&running).unwrap();
         let id = launch(&folder, Some("local"), None).unwrap();
-        let refused = inflict(&folder, &id, Fault::Kill).unwrap_err().to_string();
+        let refused = inflict(&folder, &id, None, Fault::Kill).unwrap_err().to_string();
         assert_eq!(refused, "vm-1 has not started yet: try again in a moment");
-        let unknown = inflict(&folder, &VmId::numbered(2), Fault::Kill).unwrap_err().to_string();
+        let unknown =
+            inflict(&folder, &VmId::numbered(2), None, Fault::Kill).unwrap_err().to_string();
         assert_eq!(unknown, "there is no VM called vm-2; there is vm-1");
         terminate(&folder, &id).unwrap();
         let order = folder.read::<AsStateFile>().unwrap().unwrap().vms.remove(0);

@@ -11,6 +11,7 @@
 //! `News` alone, so a recording of news replays to the same frames.
 
 pub mod overview;
+pub mod picture;
 pub mod stream;
 
 mod acts;
@@ -20,6 +21,7 @@ mod dialogs;
 mod effects;
 mod events_list;
 mod filter;
+mod fire;
 #[cfg(test)]
 mod fixture;
 pub(crate) mod format;
@@ -28,15 +30,20 @@ mod keys;
 mod lines;
 mod model;
 mod news;
+mod replay;
 mod rows;
 mod scaler;
 mod source;
 mod stats;
+mod steer;
+mod svg;
 mod terminal;
 mod theme;
 mod update;
 mod verdict;
 mod view;
 
+pub use fire::{Fire, Firing, Tell};
+pub use keys::Rebound;
 pub use terminal::{Outcome, Settings, replay, run};
 pub use theme::{Palette, Symbols, Theme};

@@ -68,6 +68,12 @@ pub(super) struct Top {
     /// Record everything that is shown.
     #[arg(long, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
+    /// Print one screen as a picture (SVG): overview, instances, requests, autoscaler, events, cost.
+    #[arg(long, value_name = "SCREEN", conflicts_with_all = ["once", "json", "watch", "record"])]
+    pub(super) svg: Option<String>,
+    /// Columns and rows of that picture.
+    #[arg(long, value_name = "WxH", default_value = "120x40", requires = "svg")]
+    pub(super) size: String,
     /// Show a recording instead of a cluster.
     #[arg(long, value_name = "FILE", conflicts_with = "record")]
     pub(super) replay: Option<PathBuf>,
@@ -91,7 +97,9 @@ pub(super) enum Command {
         no_tui: bool,
     },
     /// Show a cluster: live on a terminal, once as text where the output goes elsewhere.
-    #[command(after_help = "Example: cumulet top --once")]
+    #[command(after_help = "Exit codes of --once and --json: 0 HEALTHY, SCALING or STARTING, \
+                            1 DEGRADED, 2 STALE, FAILED, STOPPED or EMPTY: it does not run.\n\
+                            Example: cumulet top --once")]
     Top(Top),
     /// Tell what happened, and with --follow what happens.
     #[command(after_help = "Example: cumulet events --follow --json")]

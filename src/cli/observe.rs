@@ -2,45 +2,69 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
 
 use jiff::Timestamp;
 
 use super::arguments::Top;
-use super::{operate, print, roles};
+use super::{Usage, fire, operate, print, roles};
 use crate::config::Config;
 use crate::state::events::Event;
-use crate::tui::{self, Theme, overview, stream};
+use crate::tui::picture::{self, Shot};
+use crate::tui::{self, Rebound, Theme, overview, stream};
 
 /// The width of text that goes to a file or another program.
 const TEXT_WIDTH: usize = 120;
 
-pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<()> {
+/// Shows a cluster. Where it is printed once, the exit code says how it is.
+pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<ExitCode> {
+    if let Some(screen) = &top.svg {
+        return picture(config, top, screen);
+    }
     if let Some(file) = &top.replay {
-        let settings = screen(config, top);
-        return roles::run(|stop, _| async move {
+        let settings = screen(config, top)?;
+        return roles::run_light(|stop| async move {
             tui::replay(settings, file, stop).await?;
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         });
     }
     let folder = operate::folder(config)?;
     if top.watch {
         let settings = &config.settings;
-        return roles::run(|stop, _| async move {
-            stream::watch(&folder, settings, &stop, |now| print_or_end(&format!("{now}\n"))).await
+        return roles::run_light(|stop| async move {
+            stream::watch(&folder, settings, &stop, |now| print_or_end(&format!("{now}\n")))
+                .await?;
+            Ok(ExitCode::SUCCESS)
         });
     }
     if !top.once && !top.json && std::io::stdout().is_terminal() {
-        let settings = screen(config, top);
-        return roles::run(|stop, _| async move {
+        let settings = screen(config, top)?;
+        return roles::run_light(|stop| async move {
             tui::run(settings, folder, stop).await?;
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         });
     }
     let snapshot = overview::Snapshot::read(&folder, &config.settings, Timestamp::now())?;
     if top.json {
-        return print(&format!("{:#}\n", snapshot.to_json()));
+        print(&format!("{:#}\n", snapshot.to_json()))?;
+    } else {
+        print(&overview::text(&snapshot, TEXT_WIDTH))?;
     }
-    print(&overview::text(&snapshot, TEXT_WIDTH))
+    Ok(ExitCode::from(snapshot.verdict().condition.exit_code()))
+}
+
+fn picture(config: &Config, top: &Top, screen: &str) -> anyhow::Result<ExitCode> {
+    let size = top.size.split_once(['x', 'X']);
+    let size = size.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    let size = size.ok_or_else(|| Usage(format!("--size {}: WxH is needed, 120x40", top.size)))?;
+    let shot = Shot::of(screen, size).map_err(Usage)?;
+    let settings = plain_screen(config)?;
+    let svg = match &top.replay {
+        Some(file) => picture::of_recording(&settings, file, shot)?,
+        None => picture::of_cluster(&settings, &operate::folder(config)?, shot)?,
+    };
+    print(&svg)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn events(config: &Config, follow: bool, json: bool) -> anyhow::Result<()> {
@@ -66,20 +90,27 @@ fn print_or_end(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn screen(config: &Config, top: &Top) -> tui::Settings {
+fn screen(config: &Config, top: &Top) -> Result<tui::Settings, Usage> {
     let record = top.record.clone();
-    tui::Settings { read_only: top.read_only, record, ..plain_screen(config) }
+    Ok(tui::Settings { read_only: top.read_only, record, ..plain_screen(config)? })
 }
 
-/// The screen as it is without any wish.
-pub(super) fn plain_screen(config: &Config) -> tui::Settings {
-    tui::Settings {
+/// The screen as the settings say.
+///
+/// # Errors
+/// If they say what makes no sense.
+pub(super) fn plain_screen(config: &Config) -> Result<tui::Settings, Usage> {
+    let wanted = &config.settings.screen;
+    let theme = Theme::of_environment(|name| std::env::var(name).ok());
+    Ok(tui::Settings {
         config: config.settings.clone(),
         read_only: false,
         in_up: false,
-        theme: Theme::of_environment(|name| std::env::var(name).ok()),
+        theme: theme.chosen(&wanted.theme, &wanted.symbols).map_err(Usage)?,
+        keys: Rebound::read(wanted.keys.as_deref().unwrap_or_default()).map_err(Usage)?,
         record: None,
-    }
+        fire: fire::at_cluster(&config.settings.state),
+    })
 }
 
 pub(super) fn config(config: &Config, json: bool) -> anyhow::Result<()> {

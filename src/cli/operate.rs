@@ -65,17 +65,17 @@ pub(super) fn terminate(config: &Config, id: &VmId) -> anyhow::Result<()> {
 }
 
 pub(super) fn kill(config: &Config, id: &VmId) -> anyhow::Result<()> {
-    let pid = operator::inflict(&folder(config)?, id, Fault::Kill)?;
+    let pid = operator::inflict(&folder(config)?, id, None, Fault::Kill)?;
     print(&format!("{id} killed (pid {pid})\n"))
 }
 
 pub(super) fn pause(config: &Config, id: &VmId) -> anyhow::Result<()> {
-    let pid = operator::inflict(&folder(config)?, id, Fault::Pause)?;
+    let pid = operator::inflict(&folder(config)?, id, None, Fault::Pause)?;
     print(&format!("{id} hangs (pid {pid}); `cumulet resume {id}` lets it go on\n"))
 }
 
 pub(super) fn resume(config: &Config, id: &VmId) -> anyhow::Result<()> {
-    let pid = operator::inflict(&folder(config)?, id, Fault::Resume)?;
+    let pid = operator::inflict(&folder(config)?, id, None, Fault::Resume)?;
     print(&format!("{id} goes on (pid {pid})\n"))
 }
 

@@ -48,7 +48,8 @@ pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
         alerts: settings.alerts.clone(),
         narrate: narrated,
     };
-    let screen = on_screen.then(|| tui::Settings { in_up: true, ..plain_screen(config) });
+    let screen =
+        if on_screen { Some(tui::Settings { in_up: true, ..plain_screen(config)? }) } else { None };
     run(|stop, now| async move {
         let shown = stop.child_token();
         let running = async {

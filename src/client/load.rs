@@ -18,7 +18,7 @@ mod check;
 pub mod compare;
 pub mod mix;
 mod pacer;
-mod paint;
+pub(super) mod paint;
 pub mod plan;
 pub mod report;
 pub mod sizes;

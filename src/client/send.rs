@@ -115,7 +115,7 @@ pub async fn ask(address: &str, method: &str, path: &str, body: Vec<u8>) -> anyh
     Ok(Answer { status: status.as_u16(), headers, body })
 }
 
-async fn exchange(
+pub(super) async fn exchange(
     address: &str,
     request: Request<Full<Bytes>>,
 ) -> anyhow::Result<(StatusCode, HeaderMap, Bytes)> {

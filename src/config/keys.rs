@@ -96,6 +96,9 @@ pub static KEYS: &[Key] = &[
         "how long a client may read an answer"
     ),
     key!("balancer.access_log", balancer.access_log, "whether each request is logged"),
+    key!("screen.theme", screen.theme, "auto, dark, light or mono"),
+    key!("screen.symbols", screen.symbols, "auto, braille, block or ascii"),
+    key!("screen.keys", screen.keys, "keys of your own, NAME=KEY …, by the names of `:`"),
     key!("limits.body_bytes", limits.body_bytes, "bytes of a request's body"),
     key!("limits.picture_pixels", limits.picture_pixels, "pixels of a picture"),
     key!("limits.window_pixels", limits.window_pixels, "pixels of a rendered window"),

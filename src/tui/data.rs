@@ -11,11 +11,11 @@ use super::format::since;
 use super::history::History;
 use super::news::{ClusterWord, News, Word};
 use crate::config;
-use crate::domain::decision::Direction;
+use crate::domain::decision::{Check, Direction};
 use crate::domain::instance_type::InstanceType;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::Event;
-use crate::state::lb_state::LbStateFile;
+use crate::state::lb_state::{CHOICES_KEPT, LbChoice, LbStateFile};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::vm_state::{VmReport, VmStateFile};
@@ -42,6 +42,10 @@ pub(crate) struct Known {
     pub(crate) types: BTreeMap<String, InstanceType>,
     /// The type of a VM of which nothing else is said.
     pub(crate) default_type: String,
+    /// What the boot time of a type is multiplied with.
+    pub(crate) boot_scale: f64,
+    /// Cores of this machine: what a VM has whose type does not say.
+    pub(crate) cores: u32,
     /// The reader's time zone.
     pub(crate) zone: TimeZone,
 }
@@ -54,6 +58,9 @@ impl Known {
             autoscaler: settings.autoscaler.clone(),
             types: settings.instance_types.clone(),
             default_type: settings.instance_type.clone(),
+            boot_scale: settings.boot_scale,
+            cores: std::thread::available_parallelism()
+                .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
             zone,
         }
     }
@@ -77,6 +84,9 @@ pub(crate) struct Decided {
     pub(crate) to: u32,
     /// Why.
     pub(crate) reason: String,
+    /// The numbers it was made from, as ASState.xml tells them; empty for what only samples.txt
+    /// tells.
+    pub(crate) checks: Vec<Check>,
     /// What there was, as samples.txt tells it; none for what only ASState.xml tells.
     pub(crate) seen: Option<Seen>,
 }
@@ -94,6 +104,8 @@ pub(crate) struct Seen {
     pub(crate) offered_load: Option<f64>,
     /// Seconds of work that waited.
     pub(crate) queue_seconds: Option<f64>,
+    /// vCPUs in use.
+    pub(crate) busy: Option<f64>,
 }
 
 /// All that is known.
@@ -125,6 +137,8 @@ pub(crate) struct Data {
     pub(crate) requests: VecDeque<Metric>,
     /// How many requests were ever taken in.
     pub(crate) requests_ever: usize,
+    /// The balancer's choices, oldest first. It tells the last of each second, not all.
+    pub(crate) choices: VecDeque<LbChoice>,
 }
 
 impl Data {
@@ -144,6 +158,7 @@ impl Data {
             events_ever: 0,
             requests: VecDeque::new(),
             requests_ever: 0,
+            choices: VecDeque::new(),
         }
     }
 
@@ -165,7 +180,10 @@ impl Data {
             self.as_state = word;
             self.take_in_decisions_of_the_file();
         }
-        self.lb_state = news.lb_state.unwrap_or_else(|| std::mem::take(&mut self.lb_state));
+        if let Some(word) = news.lb_state {
+            self.lb_state = word;
+            self.take_in_choices();
+        }
         self.cluster = news.cluster.unwrap_or_else(|| std::mem::take(&mut self.cluster));
         self.gone = news.gone.unwrap_or_else(|| std::mem::take(&mut self.gone));
         self.events_ever += news.events.len();
@@ -185,6 +203,7 @@ impl Data {
             queue_seconds,
             action,
             reason,
+            seen,
             ..
         } = sample
         else {
@@ -200,12 +219,14 @@ impl Data {
             from,
             to: *desired,
             reason: reason.clone(),
+            checks: Vec::new(),
             seen: Some(Seen {
                 running: *running,
                 booting: *booting,
                 draining: *draining,
                 offered_load: *offered_load,
                 queue_seconds: *queue_seconds,
+                busy: seen.busy,
             }),
         });
     }
@@ -219,9 +240,28 @@ impl Data {
                 from: Some(decision.from),
                 to: decision.to,
                 reason: decision.reason.clone(),
+                checks: decision.checks.clone(),
                 seen: None,
             });
         }
+    }
+
+    fn take_in_choices(&mut self) {
+        let Some(file) = self.lb_state.document.clone() else { return };
+        // Few overlap, and those stand at the end.
+        let known = self.choices.len().saturating_sub(2 * CHOICES_KEPT);
+        for choice in &file.choices {
+            if !self.choices.range(known.min(self.choices.len())..).any(|old| old == choice) {
+                self.choices.push_back(choice.clone());
+            }
+        }
+        let surplus = self.choices.len().saturating_sub(REQUESTS);
+        self.choices.drain(..surplus);
+    }
+
+    /// The balancer's choices for a request, as far as they were seen, the last attempt first.
+    pub(crate) fn choices_for(&self, request: &str) -> impl Iterator<Item = &LbChoice> {
+        self.choices.iter().rev().filter(move |choice| choice.request == request)
     }
 
     /// Adds a decision in its place. The file and the history tell of the same one with slightly
@@ -239,6 +279,7 @@ impl Data {
             // Only the file knows for sure what was wanted before.
             if new.seen.is_none() {
                 old.from = new.from;
+                old.checks = new.checks;
             }
             return;
         }

@@ -3,10 +3,12 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::keys::{self, Action, BINDINGS, Binding, Reach};
-use super::model::{Dialog, Model, Screen, Target, Wish};
+use super::model::{Dialog, FIELDS, Model, Screen, Target, Wish};
 use super::rows::{Status, rows};
+use super::steer;
 use super::update::{Effect, act, act_on, moved, refuse, target};
-use crate::operator::Fault;
+use crate::domain::cost::Kind;
+use crate::operator::{Fault, Volley};
 
 /// The actions that the menu of a VM offers.
 pub(crate) const MENU: [Action; 5] =
@@ -36,6 +38,8 @@ pub(crate) fn key(model: &mut Model, key: KeyEvent) -> Option<Effect> {
         Dialog::Palette { input, index } => return palette(model, input, index, key.code),
         Dialog::Menu { target, index } => return menu(model, target, index, key.code),
         Dialog::Confirm(wish) => return confirm(model, wish, key.code),
+        Dialog::Fire { volley, field } => return fire(model, volley, field, key.code),
+        Dialog::Policy { input } => return policy(model, input, key.code),
         Dialog::Leave => return leave(model, key.code),
     }
     None
@@ -55,6 +59,7 @@ fn help(model: &mut Model, top: usize, key: KeyCode) {
 pub(crate) fn filter_of(model: &mut Model) -> &mut String {
     match model.screen {
         Screen::Events => &mut model.event_filter,
+        Screen::Requests => &mut model.request_filter,
         _ => &mut model.vm_filter,
     }
 }
@@ -115,8 +120,8 @@ fn palette(model: &mut Model, mut input: String, index: usize, key: KeyCode) -> 
                 refuse(model, &format!("nothing here is called `{}`", input.trim()));
                 return None;
             };
-            let argument = input.split_whitespace().nth(1);
-            return command(model, binding, argument);
+            let arguments = input.split_once(char::is_whitespace).map_or("", |(_, rest)| rest);
+            return command(model, binding, arguments.trim());
         }
         KeyCode::Down => moved(index, 1, offers.len()),
         KeyCode::Up => moved(index, -1, offers.len()),
@@ -129,9 +134,11 @@ fn palette(model: &mut Model, mut input: String, index: usize, key: KeyCode) -> 
     None
 }
 
-/// Does what the palette names, to the VM or with the type that was typed after it.
-fn command(model: &mut Model, binding: &Binding, argument: Option<&str>) -> Option<Effect> {
-    let Some(argument) = argument else { return act(model, binding.action) };
+/// Does what the palette names, to the VM or with the words that were typed after it.
+fn command(model: &mut Model, binding: &Binding, arguments: &str) -> Option<Effect> {
+    let Some(argument) = arguments.split_whitespace().next() else {
+        return act(model, binding.action);
+    };
     if model.options.read_only && binding.reach != Reach::Screen {
         return act(model, binding.action);
     }
@@ -156,8 +163,94 @@ fn command(model: &mut Model, binding: &Binding, argument: Option<&str>) -> Opti
             };
             act_on(model, action, target, status)
         }
+        Action::Fire | Action::FireMany => fire_words(model, arguments),
+        Action::Policy => {
+            // Shown with what it would have done; Enter puts it in force.
+            model.dialog = Some(Dialog::Policy { input: arguments.to_owned() });
+            None
+        }
         action => act(model, action),
     }
+}
+
+/// Fires what was typed: `raytrace`, `blur 20`, `blur 20 4`.
+fn fire_words(model: &mut Model, arguments: &str) -> Option<Effect> {
+    let mut words = arguments.split_whitespace();
+    let workload = words
+        .next()
+        .and_then(|word| Kind::WORKLOADS.into_iter().find(|workload| workload.as_str() == word));
+    let mut number = || words.next().map_or(Ok(1), str::parse::<u32>);
+    let (Some(workload), Ok(count), Ok(at_once)) = (workload, number(), number()) else {
+        refuse(model, "a workload is needed, then how many and how many at a time: blur 20 4");
+        return None;
+    };
+    model.fired = workload;
+    Some(Effect::Fire(Volley::of(workload, count, at_once)))
+}
+
+/// Changes what is to be fired: arrows choose, digits are typed, Enter fires.
+fn fire(model: &mut Model, volley: Volley, field: usize, key: KeyCode) -> Option<Effect> {
+    let Volley { workload, count, at_once } = volley;
+    let (mut workload, mut count, mut at_once) = (workload, count, at_once);
+    let mut field = field;
+    match key {
+        KeyCode::Enter => {
+            model.fired = workload;
+            return Some(Effect::Fire(volley));
+        }
+        KeyCode::Down | KeyCode::Tab => field = moved(field, 1, FIELDS.len()),
+        KeyCode::Up | KeyCode::BackTab => field = moved(field, -1, FIELDS.len()),
+        key if field == 0 => workload = other_workload(workload, key),
+        key if field == 1 => count = other_number(count, key),
+        key => at_once = other_number(at_once, key),
+    }
+    // What is asked for at a time is never more than there is.
+    let volley = match field {
+        2 => Volley::of(workload, count.max(at_once), at_once),
+        _ => Volley::of(workload, count, at_once),
+    };
+    model.dialog = Some(Dialog::Fire { volley, field });
+    None
+}
+
+/// The next workload, or the one whose first letter was typed.
+fn other_workload(workload: Kind, key: KeyCode) -> Kind {
+    let all = Kind::WORKLOADS;
+    let at = all.iter().position(|kind| *kind == workload).unwrap_or(0);
+    match key {
+        KeyCode::Right | KeyCode::Char(' ') => all[(at + 1) % all.len()],
+        KeyCode::Left => all[(at + all.len() - 1) % all.len()],
+        KeyCode::Char(c) => {
+            all.into_iter().find(|kind| kind.as_str().starts_with(c)).unwrap_or(workload)
+        }
+        _ => workload,
+    }
+}
+
+fn other_number(number: u32, key: KeyCode) -> u32 {
+    match key {
+        KeyCode::Right => number.saturating_add(1),
+        KeyCode::Left => number.saturating_sub(1),
+        KeyCode::Backspace => number / 10,
+        KeyCode::Char(c) => {
+            c.to_digit(10).map_or(number, |digit| number.saturating_mul(10).saturating_add(digit))
+        }
+        _ => number,
+    }
+}
+
+/// Types a policy. Enter puts it in force if it makes sense.
+fn policy(model: &mut Model, mut input: String, key: KeyCode) -> Option<Effect> {
+    if key == KeyCode::Enter {
+        match steer::parse(&model.live, &input) {
+            Ok(steering) => return Some(Effect::Steer(steering)),
+            Err(problem) => refuse(model, &problem),
+        }
+    } else {
+        typed(&mut input, key);
+    }
+    model.dialog = Some(Dialog::Policy { input });
+    None
 }
 
 fn menu(model: &mut Model, target: Target, index: usize, key: KeyCode) -> Option<Effect> {
@@ -167,7 +260,8 @@ fn menu(model: &mut Model, target: Target, index: usize, key: KeyCode) -> Option
         KeyCode::Enter => return from_menu(model, MENU.get(index).copied()?, target),
         key => {
             let hit = MENU.into_iter().find(|action| {
-                keys::binding(*action).is_some_and(|binding| binding.keys.contains(&key))
+                keys::binding(*action)
+                    .is_some_and(|binding| model.rebound.keys(binding).contains(&key))
             });
             if let Some(action) = hit {
                 return from_menu(model, action, target);

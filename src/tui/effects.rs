@@ -8,6 +8,7 @@ use std::path::Path;
 use ratatui::buffer::Buffer;
 
 use super::model::Target;
+use super::steer::Steering;
 use super::update::Effect;
 use crate::operator::{self, Fault};
 use crate::state::StateFolder;
@@ -24,20 +25,31 @@ pub(crate) fn operate(folder: &StateFolder, effect: &Effect) -> Option<Result<St
             Ok(()) => operator::terminate(folder, &target.id)
                 .map(|()| format!("{} gets nothing new, and ends when it is done", target.id)),
         },
-        Effect::Inflict(target, fault) => match pinned(folder, target) {
-            Err(problem) => return Some(Err(problem)),
-            Ok(()) => operator::inflict(folder, &target.id, *fault)
-                .map(|pid| format!("{} {} (pid {pid})", target.id, told(*fault))),
-        },
+        Effect::Inflict(target, fault) => operator::inflict(folder, &target.id, target.pid, *fault)
+            .map(|pid| format!("{} {} (pid {pid})", target.id, told(*fault))),
         Effect::PauseAutoscaler(paused) => {
             operator::pause_autoscaler(folder, *paused).map(|_| match paused {
                 true => "the autoscaler leaves the size of the fleet alone".to_owned(),
                 false => "the autoscaler decides again".to_owned(),
             })
         }
-        Effect::Copy(_) | Effect::Save | Effect::Mouse(_) | Effect::Leave { .. } => return None,
+        Effect::Steer(steering) => steer(folder, steering),
+        Effect::Fire(_)
+        | Effect::Copy(_)
+        | Effect::Save
+        | Effect::Mouse(_)
+        | Effect::Leave { .. } => return None,
     };
     Some(done.map_err(|error| error.to_string()))
+}
+
+/// The limits first: a policy is never put in force beside limits that were refused.
+fn steer(folder: &StateFolder, wish: &Steering) -> Result<String, operator::Error> {
+    if let Some((minimum, maximum)) = wish.limits {
+        operator::set_limits(folder, minimum, maximum)?;
+    }
+    operator::set_policy(folder, &wish.policy, &wish.parameters, &wish.defaults)?;
+    Ok(format!("in force: {wish}"))
 }
 
 fn told(fault: Fault) -> &'static str {

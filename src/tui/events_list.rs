@@ -33,11 +33,27 @@ fn contains(event: &Event, word: &str) -> bool {
     found == wanted
 }
 
-/// The requests with their numbers since the beginning, oldest first.
+/// The requests that pass the filter, each with its number since the beginning, oldest first.
 fn requests(model: &Model) -> impl DoubleEndedIterator<Item = (usize, &Metric)> {
     let data = model.shown();
     let first = data.requests_ever.saturating_sub(data.requests.len());
-    data.requests.iter().enumerate().map(move |(index, metric)| (first + index, metric))
+    let words = model.request_filter.to_lowercase();
+    let words = words.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    data.requests
+        .iter()
+        .enumerate()
+        .filter(move |(_, metric)| words.iter().all(|word| tells_of(metric, word)))
+        .map(move |(index, metric)| (first + index, metric))
+}
+
+/// The request has to do with the word: a workload, a VM, a status or its beginning, an id.
+fn tells_of(metric: &Metric, word: &str) -> bool {
+    let (word, wanted) = word.strip_prefix('!').map_or((word, true), |word| (word, false));
+    let found = metric.workload.contains(word)
+        || metric.vm.as_ref().is_some_and(|vm| vm.as_str() == word)
+        || metric.status.to_string().starts_with(word)
+        || metric.request.to_lowercase().contains(word);
+    found == wanted
 }
 
 /// The requests up to the place where the reader is, newest first.

@@ -13,13 +13,13 @@ use super::theme::Theme;
 use super::update::{Message, update};
 use crate::config;
 use crate::domain::cost::Kind;
-use crate::domain::decision::{Action, Decision, Direction};
+use crate::domain::decision::{Action, Check, Decision, Direction};
 use crate::domain::load::{Load, Served};
 use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::cluster_file::ClusterFile;
 use crate::state::events::{Event, EventKind};
-use crate::state::lb_state::{LbCapacity, LbPrediction, LbStateFile, LbTarget, LbTotals};
+use crate::state::lb_state::{LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::vm_state::{VmReport, VmStateFile};
@@ -123,6 +123,28 @@ pub(crate) fn scaling() -> News {
     }
 }
 
+/// As [`scaling`], after so many decisions at which work for `vcpus` vCPUs arrived.
+pub(crate) fn loaded(decisions: u64, vcpus: f64) -> News {
+    let mut news = scaling();
+    news.samples = (1..=decisions)
+        .rev()
+        .map(|step| Sample::Decision {
+            at: ago(step * 5),
+            fleet: 1,
+            running: 1,
+            booting: 0,
+            draining: 0,
+            desired: 1,
+            offered_load: Some(vcpus),
+            queue_seconds: Some(0.0),
+            action: Direction::Hold,
+            reason: reason(0.9),
+            seen: crate::state::samples::Seen::default(),
+        })
+        .collect();
+    news
+}
+
 /// As [`scaling`], but all VMs fell silent.
 pub(crate) fn stale() -> News {
     let mut news = scaling();
@@ -152,7 +174,15 @@ fn reason(cpu: f64) -> String {
 }
 
 fn decision(seconds: u64, action: Direction, from: u32, to: u32, cpu: f64) -> Decision {
-    Decision { at: ago(seconds), action, from, to, reason: reason(cpu), checks: Vec::new() }
+    let checks = vec![
+        Check::input("target", 0.6),
+        Check::compared("mean cpu above", cpu, 0.66, cpu > 0.66),
+        Check::compared("mean cpu below", cpu, 0.54, cpu < 0.54),
+        Check::input("VMs needed", to.into()),
+        Check::compared("seconds since a scale-out, to grow", 107.0, 30.0, true),
+        Check::compared("seconds since a change, to shrink", 107.0, 300.0, false),
+    ];
+    Decision { at: ago(seconds), action, from, to, reason: reason(cpu), checks }
 }
 
 fn balancer() -> LbStateFile {
@@ -200,9 +230,28 @@ fn balancer() -> LbStateFile {
             target(6, true, "answers"),
             target(7, false, "boots"),
         ],
-        choices: Vec::new(),
+        choices: choices(),
         foreign: Foreign::default(),
     }
+}
+
+/// Why the last requests of [`metrics`] went where they did.
+fn choices() -> Vec<LbChoice> {
+    let choice = |number: u64, attempt: u32, vm: u64| LbChoice {
+        at: ago(600 - number),
+        request: format!("{:x}", 0x7c00 + number),
+        attempt,
+        workload: "blur".to_owned(),
+        work_seconds: 0.041,
+        waited_ms: 0.3,
+        vm: VmId::numbered(vm),
+        reason: format!(
+            "least-work: vm-{vm}: 1 in flight, 0.041 s of work; vm-6: 2 in flight, 0.110 s of work"
+        ),
+    };
+    let last = (580..600).filter(|number| number % 3 != 0);
+    last.map(|number| choice(number, 1, [1, 2, 4, 6][usize::try_from(number % 4).unwrap()]))
+        .collect()
 }
 
 /// Ten minutes of reports and decisions.

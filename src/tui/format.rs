@@ -85,6 +85,15 @@ pub(crate) fn clock_exact(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string()
 }
 
+/// An address that can be opened: of one that stands for all of this machine's, the local one.
+pub(crate) fn reachable(address: &str) -> String {
+    match address.rsplit_once(':') {
+        Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
+        Some(("[::]", port)) => format!("[::1]:{port}"),
+        _ => address.to_owned(),
+    }
+}
+
 /// How many columns of a terminal the text takes.
 pub(crate) fn columns(text: &str) -> usize {
     ratatui::text::Span::raw(text).width()
@@ -128,6 +137,12 @@ mod tests {
         assert_eq!(all, ["0B", "1023B", "1K", "48M", "1.2G"]);
         let all = [f64::NAN, 0.0, 0.4, 41.0, 999.4, 999.6, 1610.0, 125_000.0].map(milliseconds);
         assert_eq!(all, ["—", "—", "<1ms", "41ms", "999ms", "1.0s", "1.6s", "2m05s"]);
+    }
+
+    #[test]
+    fn an_address_is_one_that_can_be_opened() {
+        let all = ["0.0.0.0:8000", "[::]:80", "10.0.0.7:8000", ""].map(reachable);
+        assert_eq!(all, ["127.0.0.1:8000", "[::1]:80", "10.0.0.7:8000", ""]);
     }
 
     #[test]

@@ -9,10 +9,12 @@ use super::acts::{self, Act};
 use super::data::{Data, Known};
 use super::filter::Filter;
 use super::format::since;
+use super::keys::Rebound;
 use super::rows::{Row, rows};
 use super::theme::Theme;
+use crate::domain::cost::Kind;
 use crate::domain::vm::VmId;
-use crate::operator::Fault;
+use crate::operator::{Fault, Volley};
 
 /// The screens, in the order of their number keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,9 +144,21 @@ pub(crate) enum Dialog {
         index: usize,
     },
     Confirm(Wish),
+    /// Requests are about to be fired; one of its [`FIELDS`] is being changed.
+    Fire {
+        volley: Volley,
+        field: usize,
+    },
+    /// A policy with its parameters and the limits is being typed.
+    Policy {
+        input: String,
+    },
     /// Inside `cumulet up`: leave alone, or stop the cluster as well?
     Leave,
 }
+
+/// The fields of [`Dialog::Fire`].
+pub(crate) const FIELDS: [&str; 3] = ["workload", "how many", "at a time"];
 
 /// A sentence for the user about what was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,11 +203,15 @@ pub(crate) struct Model {
     pub(crate) frozen: Option<Box<Data>>,
     pub(crate) options: Options,
     pub(crate) theme: Theme,
+    pub(crate) rebound: Rebound,
     pub(crate) screen: Screen,
     pub(crate) sort: Sort,
     pub(crate) descending: bool,
     pub(crate) vm_filter: String,
     pub(crate) event_filter: String,
+    pub(crate) request_filter: String,
+    /// The workload that was fired last.
+    pub(crate) fired: Kind,
     pub(crate) level: acts::Level,
     pub(crate) holds: bool,
     /// Which window of time the user chose; none is the one that the history fills.
@@ -224,11 +242,14 @@ impl Model {
             frozen: None,
             options,
             theme,
+            rebound: Rebound::default(),
             screen: Screen::Overview,
             sort: Sort::Id,
             descending: false,
             vm_filter: String::new(),
             event_filter: String::new(),
+            request_filter: String::new(),
+            fired: Kind::Blur,
             level: acts::Level::All,
             holds: true,
             window: None,

@@ -143,7 +143,7 @@ fn balancer(data: &Data) -> String {
     format!(
         "balancer    http://{} · {} req/s{p95} · {} in flight · {} queued · {} · {} failed · {} \
          retried",
-        balancer.address,
+        format::reachable(&balancer.address),
         format::rate(totals.rate),
         totals.in_flight,
         totals.queued,
@@ -322,7 +322,7 @@ fn row_json(row: &Row<'_>) -> Value {
 fn balancer_json(balancer: &crate::state::lb_state::LbStateFile) -> Value {
     let totals = &balancer.totals;
     json!({
-        "address": balancer.address,
+        "address": format::reachable(&balancer.address),
         "policy": balancer.policy,
         "requests": totals.requests,
         "inFlight": totals.in_flight,
@@ -364,7 +364,7 @@ fn autoscaler_json(data: &Data) -> Option<Value> {
         "desired": document.desired,
         "minimum": document.minimum,
         "maximum": (document.maximum != u32::MAX).then_some(document.maximum),
-        "targetCpu": scaler::target(data),
+        "targetCpu": scaler::marks(data).last(),
         "mayGrowInSeconds": cooldowns.out.as_secs_f64(),
         "mayShrinkInSeconds": cooldowns.into.as_secs_f64(),
         "lastDecision": last,

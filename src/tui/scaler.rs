@@ -4,28 +4,39 @@ use std::time::Duration;
 
 use super::data::{BALANCER_LATE, Data};
 use super::format::{duration, percent, since};
-use crate::domain::decision::Direction;
+use super::steer;
+use crate::domain::decision::{Check, Direction};
+use crate::domain::scaling::Metric;
 
-/// The share of CPU that the autoscaler aims at: what its last reason says, else the settings. The
-/// settings of whoever looks need not be those of the cluster.
-pub(crate) fn target(data: &Data) -> f64 {
-    data.decisions
-        .iter()
-        .rev()
-        .find_map(|decided| number_after(&decided.reason, "target "))
-        .filter(|target| *target > 0.0 && *target <= 1.0)
-        .unwrap_or_else(|| data.known.autoscaler.target_cpu.get())
+/// The levels of mean CPU that the policy in force goes by, the lowest first; empty for a policy that
+/// goes by something else.
+pub(crate) fn marks(data: &Data) -> Vec<f64> {
+    let Some((name, parameters)) = steer::parameters_in_force(data) else { return Vec::new() };
+    let value = |wanted: &str| {
+        parameters.iter().find(|p| p.name == wanted).map(|parameter| parameter.value.as_str())
+    };
+    if value("metric").is_some_and(|metric| metric != Metric::Cpu.as_str()) {
+        return Vec::new();
+    }
+    let names: &[&str] = match name.as_str() {
+        "target-tracking" | "kubernetes-hpa" => &["target"],
+        "threshold" | "step" => &["low", "high"],
+        _ => &[],
+    };
+    names.iter().filter_map(|name| value(name)?.parse().ok()).collect()
 }
 
-/// The number that follows `words` in a reason.
-pub(crate) fn number_after(reason: &str, words: &str) -> Option<f64> {
-    let (_, after) = reason.split_once(words)?;
-    let end = after.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(after.len());
-    after.get(..end)?.trim_end_matches('.').parse().ok()
+/// `60% cpu`, `30–70% cpu`; nothing for a policy that goes by something else.
+pub(crate) fn marks_text(marks: &[f64]) -> Option<String> {
+    match marks {
+        [] => None,
+        [one] => Some(format!("{} cpu", percent(*one))),
+        [low, .., high] => Some(format!("{:.0}–{} cpu", low * 100.0, percent(*high))),
+    }
 }
 
 /// How long until the autoscaler may act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Cooldowns {
     /// Until it may add VMs; zero is now.
     pub(crate) out: Duration,
@@ -33,32 +44,42 @@ pub(crate) struct Cooldowns {
     pub(crate) into: Duration,
 }
 
-/// What is left of the cooldowns.
+/// What is left of the cooldowns: each decision tells how much of them had passed.
 pub(crate) fn cooldowns(data: &Data) -> Cooldowns {
-    let settings = &data.known.autoscaler;
-    let last =
-        |action| data.decisions.iter().rev().find(|decided| decided.action == action).map(|d| d.at);
-    let left = |action, cooldown: Duration| {
-        last(action).map_or(Duration::ZERO, |at| cooldown.saturating_sub(since(data.now, at)))
+    let mut cooldowns = Cooldowns::default();
+    let Some(last) = data.decisions.iter().rev().find(|decided| !decided.checks.is_empty()) else {
+        return cooldowns;
     };
-    let mut cooldowns = Cooldowns {
-        out: left(Direction::Out, settings.scale_out_cooldown),
-        into: left(Direction::Out, settings.scale_in_cooldown)
-            .max(left(Direction::In, settings.scale_in_cooldown)),
-    };
-    // The autoscaler itself knows best: it also counts what others changed.
-    if let Some((last, told)) = data
-        .decisions
-        .back()
-        .and_then(|last| Some((last, number_after(&last.reason, "for another ")?)))
-    {
-        let told = Duration::try_from_secs_f64(told).unwrap_or(Duration::ZERO);
-        let told = told.saturating_sub(since(data.now, last.at));
-        let grows = number_after(&last.reason, "mean cpu ") > number_after(&last.reason, "target ");
-        let side = if grows { &mut cooldowns.out } else { &mut cooldowns.into };
-        *side = told.max(*side);
+    // A decision that changed the fleet starts them again.
+    let moved = last.action != Direction::Hold;
+    for check in last.checks.iter().filter(|check| check.name.starts_with("seconds since")) {
+        let passed = if moved { 0.0 } else { check.value };
+        let left = check.limit.unwrap_or(0.0) - passed;
+        let left = Duration::try_from_secs_f64(left.max(0.0)).unwrap_or_default();
+        let left = left.saturating_sub(since(data.now, last.at));
+        let grows = check.name.ends_with("to grow");
+        let shrinks = !grows;
+        // The one pause of this policy is for both.
+        let both = data.as_state.document.as_ref().is_some_and(|file| file.policy == "threshold");
+        if grows || both {
+            cooldowns.out = cooldowns.out.max(left);
+        }
+        if shrinks || both {
+            cooldowns.into = cooldowns.into.max(left);
+        }
     }
     cooldowns
+}
+
+/// The policies that shrink to the most that was needed within a time; the time, if that is what
+/// keeps the fleet as it is.
+fn held_by_the_past(data: &Data) -> Option<String> {
+    let last = data.decisions.back()?;
+    let held = |check: &&Check| check.name == "most needed lately below";
+    last.checks.iter().find(held).filter(|check| check.holds == Some(false))?;
+    let (_, parameters) = steer::parameters_in_force(data)?;
+    let time = parameters.iter().find(|p| matches!(p.name, "hold" | "down_window"))?;
+    Some(format!("shrinks after {} of less", time.value))
 }
 
 /// When the autoscaler may act next, in words.
@@ -89,7 +110,7 @@ pub(crate) fn next(data: &Data) -> String {
     let into = if wanted <= document.minimum {
         format!("may not shrink, {wanted} is the minimum")
     } else {
-        format!("may shrink {}", said(into))
+        held_by_the_past(data).unwrap_or_else(|| format!("may shrink {}", said(into)))
     };
     format!("{out} · {into}")
 }
@@ -109,67 +130,58 @@ pub(crate) fn bounds(data: &Data) -> String {
         most => most.to_string(),
     };
     let state = if document.paused { "PAUSED" } else { "on" };
-    let target = percent(target(data));
-    format!("{state} · {policy} {target} cpu · {} to {most}", document.minimum)
+    let marks = marks_text(&marks(data)).map(|text| format!(" {text}")).unwrap_or_default();
+    format!("{state} · {policy}{marks} · {} to {most}", document.minimum)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::domain::scaling::{
-        self, History, Member, Metric, Policy, Situation, TargetTracking,
-    };
-    use crate::domain::vm::VmId;
-    use crate::units::Share;
+    use crate::tui::fixture::{ago, model, scaling};
 
-    /// Guards the wording that both sides rely on.
+    fn with(policy: &str, parameters: &[(&str, &str)]) -> Data {
+        let mut news = scaling();
+        let mut file = (**news.as_state.as_ref().unwrap().document.as_ref().unwrap()).clone();
+        policy.clone_into(&mut file.policy);
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        file.parameters = parameters.iter().map(own).collect();
+        news.as_state.as_mut().unwrap().document = Some(std::sync::Arc::new(file));
+        model(news).live
+    }
+
     #[test]
-    fn the_target_is_found_in_a_reason_that_the_policy_wrote() {
-        let policy = TargetTracking {
-            metric: Metric::Cpu,
-            target: 0.55,
-            warm_up: Duration::ZERO,
-            scale_out_cooldown: Duration::ZERO,
-            scale_in_cooldown: Duration::ZERO,
-            window: Duration::from_secs(15),
-        };
-        let member = Member {
-            id: VmId::numbered(1),
-            running_for: Some(Duration::from_mins(1)),
-            cpu: Some(Share::saturating(0.9)),
-            in_flight: 0,
-            vcpus: 2.0,
-            disposable: true,
-            protected: false,
-        };
-        let situation =
-            Situation { members: vec![member], minimum: 1, maximum: 8, ..Situation::default() };
-        let policy = Policy::TargetTracking(policy);
-        let verdict = scaling::decide(Ok(&policy), &situation, &History::default());
-        assert_eq!(number_after(&verdict.reason, "target "), Some(0.55), "{}", verdict.reason);
-        assert_eq!(number_after(&verdict.reason, "mean cpu "), Some(0.90), "{}", verdict.reason);
-        assert_eq!(number_after("paused", "target "), None);
+    fn a_level_of_cpu_is_shown_only_for_a_policy_that_goes_by_it() {
+        assert_eq!(marks(&with("target-tracking", &[("target", "0.55")])), [0.55]);
+        assert_eq!(marks(&with("threshold", &[])), [0.3, 0.7]);
+        assert_eq!(marks(&with("staffing", &[])), [0.0; 0]);
+        assert_eq!(marks(&with("target-tracking", &[("metric", "requests")])), [0.0; 0]);
+        assert_eq!(marks_text(&[0.3, 0.7]).unwrap(), "30–70% cpu");
     }
 
     #[test]
     fn a_cooldown_that_the_autoscaler_told_of_counts_down() {
-        let mut data = Data::new(crate::tui::fixture::known(), crate::tui::fixture::now());
-        let told = |reason: &str| crate::tui::data::Decided {
-            at: crate::tui::fixture::ago(4),
-            action: Direction::Hold,
+        let mut data = with("target-tracking", &[]);
+        let decided = |action, passed, limit| crate::tui::data::Decided {
+            at: ago(4),
+            action,
             from: Some(3),
             to: 3,
-            reason: reason.to_owned(),
+            reason: String::new(),
+            checks: vec![
+                Check::compared("seconds since a scale-out, to grow", passed, limit, false),
+                Check::compared("seconds since a change, to shrink", passed, 4.0 * limit, false),
+            ],
             seen: None,
         };
-        let cooling = "over 15 s, target 0.60: cooling down from a scale-out for another 44 s";
-        data.decisions = [told(&format!("mean cpu 0.10 of 3 warm {cooling}"))].into();
-        let left = cooldowns(&data);
-        assert_eq!((left.out.as_secs(), left.into.as_secs()), (0, 40));
-        data.decisions = [told(&format!("mean cpu 0.90 of 3 warm {cooling}"))].into();
-        let left = cooldowns(&data);
-        assert_eq!((left.out.as_secs(), left.into.as_secs()), (40, 0));
+        let left = |data: &Data| {
+            let Cooldowns { out, into } = cooldowns(data);
+            (out.as_secs(), into.as_secs())
+        };
+        data.decisions = [decided(Direction::Hold, 10.0, 20.0)].into();
+        assert_eq!(left(&data), (6, 66));
+        data.decisions = [decided(Direction::Out, 100.0, 20.0)].into();
+        assert_eq!(left(&data), (16, 76), "it starts again with the change");
+        data.decisions = [decided(Direction::Hold, 100.0, 20.0)].into();
+        assert_eq!(left(&data), (0, 0));
     }
 }

@@ -19,7 +19,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::data::Known;
+use super::fire::Fire;
 use super::format::since;
+use super::keys::Rebound;
 use super::model::{Model, Options};
 use super::news::News;
 use super::source::Source;
@@ -27,6 +29,7 @@ use super::theme::Theme;
 use super::update::{Effect, Message, update};
 use super::{effects, view};
 use crate::config;
+use crate::operator::Volley;
 use crate::state::StateFolder;
 
 /// Between two frames: ten a second are enough for numbers, and leave the machine to the VMs.
@@ -47,8 +50,12 @@ pub struct Settings {
     pub in_up: bool,
     /// Colours and signs; [`Theme::of_environment`] finds out.
     pub theme: Theme,
+    /// Keys of the user's own.
+    pub keys: Rebound,
     /// Where everything that reaches the screen is recorded, for [`replay`].
     pub record: Option<PathBuf>,
+    /// How requests are fired at the cluster.
+    pub fire: Fire,
 }
 
 /// How the screen was left.
@@ -79,7 +86,8 @@ pub async fn run(
     sender.try_send(first).context("the first look was not taken in")?;
     tasks.spawn(watch(source, sender));
     let feed = Feed { news, clock: true, record };
-    Screen::open(feed, Some(folder))?.show(&mut model, &stop).await
+    let reach = Reach { folder, fire: settings.fire };
+    Screen::open(feed, Some(reach))?.show(&mut model, &stop).await
 }
 
 /// Shows a recording at the pace at which it was made, until the user leaves. Nothing can be done
@@ -103,10 +111,12 @@ pub async fn replay(
     Screen::open(feed, None)?.show(&mut model, &stop).await
 }
 
-fn model(settings: &Settings, now: Timestamp) -> Model {
+pub(super) fn model(settings: &Settings, now: Timestamp) -> Model {
     let known = Known::of(&settings.config, TimeZone::system());
     let options = Options { read_only: settings.read_only, in_up: settings.in_up };
-    Model::new(Arc::new(known), now, options, settings.theme)
+    let mut model = Model::new(Arc::new(known), now, options, settings.theme);
+    model.rebound = settings.keys.clone();
+    model
 }
 
 fn create(path: &Path) -> anyhow::Result<File> {
@@ -130,7 +140,7 @@ async fn watch(mut source: Source, sender: mpsc::Sender<News>) {
     }
 }
 
-fn read_recording(path: &Path) -> anyhow::Result<Vec<News>> {
+pub(super) fn read_recording(path: &Path) -> anyhow::Result<Vec<News>> {
     let said = || format!("cannot read {}", path.display());
     let file = BufReader::new(File::open(path).with_context(said)?);
     let mut recording = Vec::new();
@@ -172,13 +182,21 @@ impl Feed {
     }
 }
 
+/// What the keys can reach; a recording has nothing of it.
+struct Reach {
+    folder: StateFolder,
+    fire: Fire,
+}
+
 /// A terminal that is taken over, and given back when this is dropped.
 struct Screen {
     terminal: DefaultTerminal,
     panic: Panic,
     keys: EventStream,
     feed: Feed,
-    folder: Option<StateFolder>,
+    reach: Option<Reach>,
+    /// Volleys on their way; whatever has not come back when the screen is left is given up.
+    volleys: JoinSet<()>,
     done: (mpsc::UnboundedSender<Message>, mpsc::UnboundedReceiver<Message>),
 }
 
@@ -195,12 +213,13 @@ impl Drop for Screen {
 }
 
 impl Screen {
-    fn open(feed: Feed, folder: Option<StateFolder>) -> anyhow::Result<Self> {
+    fn open(feed: Feed, reach: Option<Reach>) -> anyhow::Result<Self> {
         let panic = Panic::watch();
         // Also sets a panic hook that gives the terminal back.
         let terminal = ratatui::try_init().context("cannot take over the terminal")?;
         let (keys, done) = (EventStream::new(), mpsc::unbounded_channel());
-        Ok(Self { terminal, panic, keys, feed, folder, done })
+        let volleys = JoinSet::new();
+        Ok(Self { terminal, panic, keys, feed, reach, volleys, done })
     }
 
     async fn show(
@@ -286,15 +305,30 @@ impl Screen {
                 let result = effects::save(frame.buffer, Path::new("."), &name);
                 update(model, Message::Done(result));
             }
+            Effect::Fire(volley) => self.fire(*volley),
             _ => self.operate(effect),
         }
         Ok(None)
     }
 
+    /// Fires requests and tells what comes of them, while the screen goes on.
+    fn fire(&mut self, volley: Volley) {
+        let Some(reach) = &self.reach else { return };
+        let (told, sender) = (self.done.0.clone(), self.done.0.clone());
+        let tell = move |text| {
+            // Without a screen there is nobody to tell.
+            let _told = told.send(Message::Done(Ok(text)));
+        };
+        let firing = reach.fire.fire(volley, Box::new(tell));
+        self.volleys.spawn(async move {
+            let _told = sender.send(Message::Done(firing.await));
+        });
+    }
+
     /// Does it away from the screen: files and locks may take their time.
     fn operate(&self, effect: Effect) {
-        let Some(folder) = self.folder.clone() else { return };
-        let sender = self.done.0.clone();
+        let Some(reach) = &self.reach else { return };
+        let (folder, sender) = (reach.folder.clone(), self.done.0.clone());
         tokio::task::spawn_blocking(move || {
             if let Some(result) = effects::operate(&folder, &effect) {
                 // Without a screen there is nobody to tell; it is in the log of events.

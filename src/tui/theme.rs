@@ -89,6 +89,34 @@ impl Theme {
         }
     }
 
+    /// As a person said: `dark`, `light` or `mono`; `braille`, `block` or `ascii`. `auto` leaves what
+    /// the environment says.
+    ///
+    /// # Errors
+    /// A sentence, for any other word.
+    pub fn chosen(self, palette: &str, symbols: &str) -> Result<Self, String> {
+        let palette = match palette {
+            "auto" => self.palette,
+            "dark" => Palette::Dark,
+            "light" => Palette::Light,
+            "mono" => Palette::Mono,
+            _ => {
+                return Err(format!("screen.theme={palette}: auto, dark, light or mono is needed"));
+            }
+        };
+        let symbols = match symbols {
+            "auto" => self.symbols,
+            "braille" => Symbols::Braille,
+            "block" => Symbols::Block,
+            "ascii" => Symbols::Ascii,
+            _ => {
+                let needed = "auto, braille, block or ascii is needed";
+                return Err(format!("screen.symbols={symbols}: {needed}"));
+            }
+        };
+        Ok(Self { palette, symbols })
+    }
+
     /// The next palette.
     pub(crate) fn next(self) -> Self {
         let palette = match self.palette {
@@ -151,11 +179,11 @@ pub(crate) fn of_condition(condition: Condition) -> Role {
     }
 }
 
-/// The role of a share of CPU against what is aimed at.
-pub(crate) fn of_cpu(share: f64, target: f64) -> Role {
+/// The role of a share of CPU against the levels that the policy goes by, the highest last.
+pub(crate) fn of_cpu(share: f64, marks: &[f64]) -> Role {
     if share >= 0.9 {
         Role::Bad
-    } else if share > target * 1.1 {
+    } else if marks.last().is_some_and(|high| share > high * 1.1) {
         Role::Warn
     } else {
         Role::Text
@@ -214,6 +242,16 @@ mod tests {
         assert_eq!(theme(&[("LANG", "C")]).symbols, Symbols::Ascii);
         assert_eq!(theme(&[("LANG", "C"), ("LC_ALL", "C.UTF-8")]).symbols, Symbols::Braille);
         assert_eq!(theme(&[("LANG", "de_DE.utf8"), ("TERM", "linux")]).symbols, Symbols::Block);
+    }
+
+    #[test]
+    fn what_a_person_says_goes_before_the_environment() {
+        let theme = theme(&[("NO_COLOR", "1")]);
+        assert_eq!(theme.chosen("auto", "auto").unwrap(), theme);
+        let chosen = theme.chosen("light", "block").unwrap();
+        assert_eq!(chosen, Theme { palette: Palette::Light, symbols: Symbols::Block });
+        assert!(theme.chosen("pink", "auto").unwrap_err().contains("dark, light or mono"));
+        assert!(theme.chosen("auto", "runes").is_err());
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::keys::{self, Action, Reach};
 use super::model::{Dialog, Model, Notice, Screen, Sort, Target, WINDOWS, Wish};
 use super::news::News;
 use super::rows::{Row, Status};
+use super::steer::{self, Steering};
 use super::verdict::{Condition, judge};
-use crate::operator::Fault;
+use crate::operator::{Fault, Volley};
 
 /// How long a notice stays.
 const NOTICE_FOR: std::time::Duration = std::time::Duration::from_secs(8);
@@ -43,6 +44,10 @@ pub(crate) enum Effect {
     Inflict(Target, Fault),
     /// Pause the autoscaler, or let it go on.
     PauseAutoscaler(bool),
+    /// Fire requests.
+    Fire(Volley),
+    /// Put a policy and limits in force.
+    Steer(Steering),
     /// Put a text into the clipboard.
     Copy(String),
     /// Write the screen into a file.
@@ -85,7 +90,9 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Option<Effect> {
             }
         }
         Message::Key(key) if model.dialog.is_some() => dialogs::key(model, key),
-        Message::Key(key) => keys::action(key, model.screen).and_then(|wish| act(model, wish)),
+        Message::Key(key) => {
+            model.rebound.action(key, model.screen).and_then(|wish| act(model, wish))
+        }
     }
 }
 
@@ -176,6 +183,12 @@ fn operate(model: &mut Model, action: Action) -> Option<Effect> {
             };
             return act_on(model, action, target, status);
         }
+        Action::Fire => ask_what_to_fire(model, 1, 1),
+        Action::FireMany => ask_what_to_fire(model, 20, 4),
+        Action::Policy => match steer::in_force(&model.live) {
+            Some(input) => model.dialog = Some(Dialog::Policy { input }),
+            None => refuse(model, "there is no ASState.xml yet"),
+        },
         Action::Leave if model.options.in_up => model.dialog = Some(Dialog::Leave),
         Action::Leave => return Some(Effect::Leave { stop: false }),
         Action::Stop if model.options.in_up => {
@@ -187,6 +200,11 @@ fn operate(model: &mut Model, action: Action) -> Option<Effect> {
         _ => {}
     }
     None
+}
+
+fn ask_what_to_fire(model: &mut Model, count: u32, at_once: u32) {
+    let volley = Volley::of(model.fired, count, at_once);
+    model.dialog = Some(Dialog::Fire { volley, field: 0 });
 }
 
 /// Does something to one VM, or asks about it first.

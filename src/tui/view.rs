@@ -10,6 +10,7 @@ mod fleet;
 mod instances;
 mod requests;
 mod state;
+mod steer;
 mod tiny;
 mod widgets;
 
@@ -36,8 +37,8 @@ struct Scene<'a> {
     rows: Vec<Row<'a>>,
     /// How many there are beyond the filter.
     all: usize,
-    /// The share of CPU that the autoscaler aims at.
-    target: f64,
+    /// The levels of mean CPU that the policy goes by.
+    marks: Vec<f64>,
 }
 
 /// From this size on there are two columns.
@@ -56,7 +57,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         verdict: verdict::judge(data),
         rows,
         all,
-        target: scaler::target(data),
+        marks: scaler::marks(data),
     };
     scene.draw(frame);
     if model.theme.symbols == Symbols::Ascii {

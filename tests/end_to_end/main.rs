@@ -7,6 +7,7 @@ mod http;
 mod loading;
 mod machines;
 mod scaling;
+mod screen;
 mod serving;
 mod steering;
 mod support;

@@ -15,7 +15,7 @@ const DISCS: u32 = 24;
 ///
 /// # Errors
 /// If files of this format cannot be so large.
-pub(super) fn picture(
+pub(in crate::client) fn picture(
     width: u32,
     height: u32,
     format: Format,
@@ -89,7 +89,7 @@ const FINISHES: &str = "\
 
 /// A scene of `shapes` spheres, the first of which is replaced by the floor, and `lights` lights
 /// besides the ambient one.
-pub(super) fn scene(shapes: u32, lights: u32, seed: u64) -> String {
+pub(in crate::client) fn scene(shapes: u32, lights: u32, seed: u64) -> String {
     let mut rng = Rng::with_seed(seed);
     let mut between = |low: f64, high: f64| low + rng.f64() * (high - low);
     let mut text = format!("{HEAD}{}\n0 0 0  .4 .4 .45  1 0 0\n", lights + 1);

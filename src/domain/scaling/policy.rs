@@ -36,23 +36,23 @@ pub const DEFAULT: &str = "staffing";
 /// How many VMs there should be, as a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Policy {
-    /// [`Staffing`].
+    /// As many as arrivals and their work ask for, with a margin for chance: the default.
     Staffing(Staffing),
-    /// [`TargetTracking`].
+    /// As many as keep a measure at its target.
     TargetTracking(TargetTracking),
-    /// [`Threshold`].
+    /// One step more above a mark, one fewer below another.
     Threshold(Threshold),
-    /// [`Step`].
+    /// Adjustments by how far a measure is from its mark.
     Step(Step),
-    /// [`KubernetesHpa`].
+    /// The Horizontal Pod Autoscaler's rule.
     KubernetesHpa(KubernetesHpa),
-    /// [`Knative`].
+    /// Knative's rule: a stable window, and one for panic.
     Knative(Knative),
-    /// [`QueueDepth`].
+    /// So many as keep the backlog of each VM short.
     QueueDepth(QueueDepth),
-    /// [`Schedule`].
+    /// Sizes by the time of day.
     Scheduled(Schedule),
-    /// [`Static`].
+    /// Always the same.
     Static(Static),
 }
 

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::cost::Kind;
 use crate::domain::vm::VmId;
 use crate::tui::fixture::{many, model, now, order, scaling};
 use crate::tui::model::Options;
@@ -135,8 +136,21 @@ fn events_are_followed_only_at_their_end() {
 fn read_only_reaches_nothing() {
     let mut model = model(scaling());
     model.options = Options { read_only: true, in_up: true };
-    for keys in ["n", "dy", "Ky", "zy", "Z", "p", "Qy", "ady", "a⏎y", ":launch⏎", ":kill vm-1⏎y"]
-    {
+    for keys in [
+        "n",
+        "dy",
+        "Ky",
+        "zy",
+        "Z",
+        "p",
+        "fF⏎",
+        "4P⏎1",
+        "Qy",
+        "ady",
+        "a⏎y",
+        ":launch⏎",
+        ":kill vm-1⏎y",
+    ] {
         assert_eq!(press(&mut model, keys), [], "{keys}");
         press(&mut model, "⎋⎋⎋");
     }
@@ -176,6 +190,49 @@ fn a_vm_that_is_only_wanted_can_be_taken_back_but_not_killed() {
     let target = Target { id: VmId::numbered(9), pid: None };
     assert_eq!(press(&mut model, "GKy"), []);
     assert_eq!(press(&mut model, "Gdy"), [Effect::Drain(target)]);
+}
+
+#[test]
+fn requests_are_fired_as_chosen_and_as_typed() {
+    let mut model = model(scaling());
+    let volley = Volley::of;
+    assert_eq!(press(&mut model, "f⏎"), [Effect::Fire(volley(Kind::Blur, 1, 1))]);
+    // A workload by its letter, then 205 of them, 48 at a time.
+    assert_eq!(press(&mut model, "3Fr↓5↓8⏎"), [Effect::Fire(volley(Kind::Raytrace, 205, 48))]);
+    assert_eq!(press(&mut model, "f⏎"), [Effect::Fire(volley(Kind::Raytrace, 1, 1))]);
+    assert_eq!(press(&mut model, "F⎋"), []);
+    assert_eq!(
+        press(&mut model, ":fire enhance 20 4⏎"),
+        [Effect::Fire(volley(Kind::Enhance, 20, 4))]
+    );
+    assert_eq!(press(&mut model, ":fire cake⏎"), []);
+    assert!(model.notice.as_ref().unwrap().text.contains("blur 20 4"));
+}
+
+#[test]
+fn a_policy_is_put_in_force_only_if_it_makes_sense() {
+    let mut model = model(scaling());
+    assert_eq!(press(&mut model, ":policy threshold high=0.1⏎⏎"), []);
+    assert!(model.dialog.is_some(), "what was typed is still there");
+    press(&mut model, "⎋");
+    press(&mut model, ":policy threshold high=0.5 maximum=4⏎");
+    let effects = press(&mut model, "⏎");
+    let [Effect::Steer(steering)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((steering.policy.as_str(), steering.limits), ("threshold", Some((2, 4))));
+    assert_eq!(model.dialog, None);
+}
+
+#[test]
+fn requests_are_filtered_by_what_they_are() {
+    let mut model = model(scaling());
+    let shown = |model: &Model| crate::tui::events_list::shown_requests(model).count();
+    let all = shown(&model);
+    press(&mut model, "3/503⏎");
+    assert_eq!(shown(&model), 1);
+    press(&mut model, "⎋/!503⏎");
+    assert_eq!(shown(&model), all - 1);
+    press(&mut model, "⎋");
+    assert_eq!(shown(&model), all);
 }
 
 /// What is on the screen when a key is pressed: the wish that a `y` would grant.

@@ -6,13 +6,13 @@ use ratatui::text::{Line, Span};
 
 use super::widgets::show_lines;
 use super::{Scene, chart};
-use crate::domain::decision::Direction;
+use crate::domain::decision::Check;
 use crate::tui::acts::{self, Act};
-use crate::tui::data::Decided;
+use crate::tui::data::{Decided, Seen};
 use crate::tui::format::{self, clock, duration, percent, since};
 use crate::tui::history::column_of;
 use crate::tui::model::WINDOWS;
-use crate::tui::scaler::{self, number_after};
+use crate::tui::scaler;
 use crate::tui::theme::{Role, Symbols, of_cpu};
 use crate::tui::verdict::mean_cpu;
 
@@ -21,8 +21,12 @@ const AXIS: u16 = 5;
 
 impl Scene<'_> {
     pub(super) fn autoscaler(&self, frame: &mut Frame<'_>, area: Rect) {
-        let chart = if area.height >= 30 { 16 } else { 0 };
-        let why = if area.height >= 16 { 9 } else { 0 };
+        let chart = if area.height >= 30 { 12 } else { 0 };
+        let why = match area.height {
+            34.. => 15,
+            16.. => 9,
+            _ => 0,
+        };
         let [top, middle, bottom] = Layout::vertical([
             Constraint::Length(chart),
             Constraint::Min(4),
@@ -48,8 +52,9 @@ impl Scene<'_> {
     /// Mean CPU against its target; under it what moved the fleet, and its size.
     pub(super) fn timeline(&self, frame: &mut Frame<'_>, area: Rect) {
         let window = self.model.window();
-        let note =
-            format!("mean of running · target {} · {}", percent(self.target), minutes(window));
+        let marks = scaler::marks_text(&self.marks);
+        let marks = marks.map(|text| format!("{text} · ")).unwrap_or_default();
+        let note = format!("mean of running · {marks}{}", minutes(window));
         let inner = self.panel(frame, area, "Fleet cpu", &note);
         if inner.width < AXIS + 10 || inner.height < 6 {
             return;
@@ -65,10 +70,10 @@ impl Scene<'_> {
         let fleet =
             self.data.history.fleet(self.data.now, window, columns, self.data.known.late_after());
         let values = fleet.iter().map(|column| column.cpu).collect::<Vec<_>>();
-        let guide = (self.target, self.theme.style(Role::Warn));
+        let guides = (self.marks.as_slice(), self.theme.style(Role::Warn));
         let style = self.theme.style(Role::Accent);
         self.axis(frame, inner, plot.height);
-        chart::draw(frame.buffer_mut(), plot, &values, guide, style, symbols);
+        chart::draw(frame.buffer_mut(), plot, &values, guides, style, symbols);
         let strip = |y| Rect { y: plot.y + plot.height + y, height: 1, ..inner };
         show_lines(frame, strip(0), vec![self.time_axis(plot.width)]);
         show_lines(frame, strip(1), vec![self.acts_strip(plot.width)]);
@@ -167,7 +172,7 @@ impl Scene<'_> {
         ])
     }
 
-    /// Where the mean lies between nothing and all, with the target marked.
+    /// Where the mean lies between nothing and all, with what the policy goes by marked.
     fn gauge(&self, width: usize) -> Line<'static> {
         let mean = mean_cpu(&crate::tui::rows::rows(self.data));
         let length = width.saturating_sub(9 + 6).clamp(4, 60);
@@ -176,12 +181,12 @@ impl Scene<'_> {
         let mut spans = vec![self.span("cpu      ", Role::Faint)];
         for x in 0..length {
             spans.push(match mean {
-                Some(mean) if x == at(mean) => self.span("◆", of_cpu(mean, self.target)),
-                _ if x == at(self.target) => self.span("┤", Role::Warn),
+                Some(mean) if x == at(mean) => self.span("◆", of_cpu(mean, &self.marks)),
+                _ if self.marks.iter().any(|mark| x == at(*mark)) => self.span("┤", Role::Warn),
                 _ => self.span("─", Role::Faint),
             });
         }
-        let role = mean.map_or(Role::Faint, |mean| of_cpu(mean, self.target));
+        let role = mean.map_or(Role::Faint, |mean| of_cpu(mean, &self.marks));
         let text = mean.map_or_else(|| format::UNKNOWN.to_owned(), percent);
         spans.push(self.span(format!(" {text:>4}"), role));
         Line::from(spans)
@@ -253,13 +258,36 @@ impl Scene<'_> {
                 }
                 lines.push(Line::from(self.span(format::cut(&head, width), Role::Strong)));
                 lines.extend(self.wrapped(&decided.reason, width));
-                lines.extend(self.checks(decided));
+                lines.extend(decided.seen.as_ref().map(|seen| self.fleet_then(seen)));
+                let said = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(inner.height);
+                let [above, below] =
+                    Layout::vertical([Constraint::Length(said), Constraint::Min(0)]).areas(inner);
+                show_lines(frame, above, lines);
+                self.show_checks(frame, below, decided);
+                return;
             }
         }
         show_lines(frame, inner, lines);
     }
 
-    fn wrapped(&self, text: &str, width: usize) -> Vec<Line<'static>> {
+    /// Side by side where there is more room across than down.
+    fn show_checks(&self, frame: &mut Frame<'_>, area: Rect, decided: &Decided) {
+        /// A check with its numbers is hardly ever wider.
+        const COLUMN: u16 = 58;
+        let mut lines = self.checks(decided);
+        let height = usize::from(area.height);
+        if lines.len() > height && area.width >= 2 * COLUMN {
+            let rest = lines.split_off(height);
+            let [left, right] =
+                Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(area);
+            show_lines(frame, left, lines);
+            show_lines(frame, right, rest);
+        } else {
+            show_lines(frame, area, lines);
+        }
+    }
+
+    pub(super) fn wrapped(&self, text: &str, width: usize) -> Vec<Line<'static>> {
         let mut lines = vec![String::new()];
         for word in text.split_whitespace() {
             let used = lines.last().map_or(0, |line| format::columns(line));
@@ -277,71 +305,47 @@ impl Scene<'_> {
             .collect()
     }
 
-    /// Each thing that the policy looks at, with its number then.
+    /// Each number that the decision was made from, with what it was held against.
     fn checks(&self, decided: &Decided) -> Vec<Line<'static>> {
-        let mut lines = Vec::new();
-        let mut check = |sign: &'static str, role, name: &str, text: String| {
-            lines.push(Line::from(vec![
-                self.span(format!("  {sign} "), role),
-                self.span(format!("{name:<9} "), Role::Faint),
-                self.span(text, Role::Text),
-            ]));
-        };
-        let mean = number_after(&decided.reason, "mean cpu ");
-        let target = number_after(&decided.reason, "target ");
-        if let (Some(mean), Some(target)) = (mean, target) {
-            let ratio = mean / target;
-            let (sign, role, words) = if ratio > 1.1 {
-                ("▲", Role::Warn, "above it by more than the tolerance of 10%")
-            } else if ratio < 0.9 {
-                ("▼", Role::Leaving, "below it by more than the tolerance of 10%")
-            } else {
-                ("✓", Role::Good, "within 10% of it")
-            };
+        let names = decided.checks.iter().map(|check| format::columns(&check.name));
+        let widest = names.max().unwrap_or(0);
+        let mut lines = decided.checks.iter().map(|c| self.check(c, widest)).collect::<Vec<_>>();
+        if lines.is_empty() {
             let text =
-                format!("{} where {} is the target: {words}", percent(mean), percent(target));
-            check(sign, role, "load", text);
-        }
-        if let Some(left) = number_after(&decided.reason, "for another ") {
-            let text = format!("it had {left:.0}s of its cooldown left");
-            check("✗", Role::Warn, "cooldown", text);
-        } else if decided.action != Direction::Hold {
-            check("✓", Role::Good, "cooldown", self.last_change_before(decided));
-        }
-        if let Some(document) = &self.data.as_state.document {
-            let most = document.maximum;
-            let most = if most == u32::MAX { "no limit".to_owned() } else { most.to_string() };
-            let text =
-                format!("{} wanted; the bounds are {} to {most}", decided.to, document.minimum);
-            let inside = (document.minimum..=document.maximum).contains(&decided.to);
-            let (sign, role) = if inside { ("✓", Role::Good) } else { ("✗", Role::Warn) };
-            check(sign, role, "bounds", text);
-        }
-        if let Some(seen) = decided.seen {
-            let mut text = format!(
-                "{} running, {} booting, {} draining",
-                seen.running, seen.booting, seen.draining
-            );
-            if let Some(load) = seen.offered_load {
-                text = format!("{text}; work for {load:.2} vCPUs arriving");
-            }
-            if let Some(queue) = seen.queue_seconds {
-                text = format!("{text}, {queue:.1}s of it waiting");
-            }
-            check("▸", Role::Faint, "fleet", text);
+                "  · its numbers are no longer in ASState.xml, which keeps the last decisions";
+            lines.push(Line::from(self.span(text, Role::Faint)));
         }
         lines
     }
 
-    fn last_change_before(&self, decided: &Decided) -> String {
-        let changed = |other: &&Decided| other.at < decided.at && other.action != Direction::Hold;
-        match self.data.decisions.iter().rev().find(changed) {
-            Some(before) => {
-                let apart = duration(since(decided.at, before.at));
-                format!("over: the change before it was {apart} earlier")
-            }
-            None => "no change before it is known".to_owned(),
+    /// The fleet and its work, as the decision saw them.
+    fn fleet_then(&self, seen: &Seen) -> Line<'static> {
+        let mut text = format!(
+            "  {} running, {} booting, {} draining",
+            seen.running, seen.booting, seen.draining
+        );
+        if let Some(load) = seen.offered_load {
+            text = format!("{text}; work for {load:.2} vCPUs arriving");
         }
+        if let Some(queue) = seen.queue_seconds {
+            text = format!("{text}, {queue:.1}s of it waiting");
+        }
+        Line::from(self.span(text, Role::Faint))
+    }
+
+    fn check(&self, check: &Check, widest: usize) -> Line<'static> {
+        let (sign, role) = match check.holds {
+            Some(true) => ("✓", Role::Good),
+            Some(false) => ("✗", Role::Faint),
+            None => ("·", Role::Faint),
+        };
+        let limit = check.limit.map(|limit| format!("  against {limit}")).unwrap_or_default();
+        Line::from(vec![
+            self.span(format!("  {sign} "), role),
+            self.span(format!("{:<widest$}", check.name), Role::Faint),
+            self.span(format!("  {}", check.value), Role::Text),
+            self.span(limit, Role::Faint),
+        ])
     }
 }
 

@@ -20,13 +20,13 @@ pub(super) fn resolution(width: u16, symbols: Symbols) -> usize {
     usize::from(width) * dots(symbols).0
 }
 
-/// Draws `values`, shares of 1 from left to right, into `area`; gaps stay empty. `guide` is a level
-/// that is drawn dotted behind the curve.
+/// Draws `values`, shares of 1 from left to right, into `area`; gaps stay empty. `guides` are levels
+/// that are drawn dotted behind the curve.
 pub(super) fn draw(
     buffer: &mut Buffer,
     area: Rect,
     values: &[Option<f64>],
-    guide: (f64, Style),
+    guides: (&[f64], Style),
     style: Style,
     symbols: Symbols,
 ) {
@@ -35,9 +35,11 @@ pub(super) fn draw(
     }
     let (across, down) = dots(symbols);
     let rows = usize::from(area.height) * down;
-    let guide_row = row_of(guide.0, rows) / down;
-    for x in (0..area.width).step_by(3) {
-        put(buffer, area, (usize::from(x), guide_row), "•", guide.1);
+    for guide in guides.0 {
+        let row = row_of(*guide, rows) / down;
+        for x in (0..area.width).step_by(3) {
+            put(buffer, area, (usize::from(x), row), "•", guides.1);
+        }
     }
     let mut before: Option<usize> = None;
     let mut cells = vec![0_u8; usize::from(area.width) * usize::from(area.height)];
@@ -112,7 +114,7 @@ mod tests {
     fn drawn(values: &[Option<f64>], symbols: Symbols) -> Vec<String> {
         let area = Rect::new(0, 0, 4, 2);
         let mut buffer = Buffer::empty(area);
-        draw(&mut buffer, area, values, (2.0, Style::new()), Style::new(), symbols);
+        draw(&mut buffer, area, values, (&[2.0], Style::new()), Style::new(), symbols);
         (0..2).map(|y| (0..4).map(|x| buffer[(x, y)].symbol().to_owned()).collect()).collect()
     }
 

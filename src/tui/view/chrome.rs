@@ -9,7 +9,7 @@ use ratatui::widgets::Paragraph;
 use super::Scene;
 use crate::tui::data::BALANCER_LATE;
 use crate::tui::format::{self, UNKNOWN, clock, duration};
-use crate::tui::keys::{BINDINGS, Reach};
+use crate::tui::keys::{Action, BINDINGS, Reach, binding};
 use crate::tui::model::{Dialog, Screen};
 use crate::tui::theme::{Role, of_condition};
 use crate::tui::verdict::Census;
@@ -132,8 +132,11 @@ impl Scene<'_> {
         let mut right = Vec::new();
         if self.model.dialog.is_none() {
             // The two hints that must not be the ones that do not fit.
-            right.extend(self.key("q", "quit"));
-            right.extend(self.key("?", "help"));
+            for action in [Action::Leave, Action::Help] {
+                let hint = binding(action).map(|it| (self.model.rebound.shown(it), it.name));
+                let (key, name) = hint.unwrap_or_default();
+                right.extend(self.key(&key, name));
+            }
         }
         let width = usize::from(area.width);
         if let Some(left) = self.typed_line() {
@@ -156,7 +159,7 @@ impl Scene<'_> {
             if refused || pointless {
                 continue;
             }
-            let hint = self.key(&binding.key(), binding.name);
+            let hint = self.key(&self.model.rebound.shown(binding), binding.name);
             let wide: usize = hint.iter().map(Span::width).sum();
             if used + wide > width {
                 continue;
@@ -173,6 +176,7 @@ impl Scene<'_> {
             Dialog::Filter { .. } => {
                 let text = match self.model.screen {
                     Screen::Events => &self.model.event_filter,
+                    Screen::Requests => &self.model.request_filter,
                     _ => &self.model.vm_filter,
                 };
                 let mut line =
@@ -184,6 +188,8 @@ impl Scene<'_> {
             Dialog::Help { .. } => [("Esc", "close"), ("↑↓", "scroll")],
             Dialog::Palette { .. } | Dialog::Menu { .. } => [("Enter", "do"), ("Esc", "close")],
             Dialog::Confirm(_) => [("y", "yes"), ("n", "no")],
+            Dialog::Fire { .. } => [("Enter", "fire"), ("Esc", "do not")],
+            Dialog::Policy { .. } => [("Enter", "put in force"), ("Esc", "leave as it is")],
             Dialog::Leave => [("y", "stop it"), ("d", "let it run")],
         };
         Some(keys.into_iter().flat_map(|(key, name)| self.key(key, name)).collect())

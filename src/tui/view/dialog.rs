@@ -22,6 +22,8 @@ impl Scene<'_> {
             Some(Dialog::Palette { input, index }) => self.palette(frame, area, input, *index),
             Some(Dialog::Menu { target, index }) => self.menu(frame, area, target, *index),
             Some(Dialog::Confirm(wish)) => self.confirm(frame, area, wish),
+            Some(Dialog::Fire { volley, field }) => self.fire(frame, area, *volley, *field),
+            Some(Dialog::Policy { input }) => self.policy(frame, area, input),
             Some(Dialog::Leave) => self.leave(frame, area),
         }
     }
@@ -45,7 +47,7 @@ impl Scene<'_> {
                 let (key_role, role) =
                     if here { (Role::Accent, Role::Text) } else { (Role::Faint, Role::Faint) };
                 lines.push(Line::from(vec![
-                    self.span(format!("  {:<6}", binding.key()), key_role),
+                    self.span(format!("  {:<6}", self.model.rebound.shown(binding)), key_role),
                     self.span(format!("{}{asks}", binding.help), role),
                 ]));
             }
@@ -102,7 +104,7 @@ impl Scene<'_> {
         for (at, binding) in offers.iter().enumerate().skip(first).take(height) {
             let line = Line::from(vec![
                 self.span(format!("{:<14}", binding.name), Role::Strong),
-                self.span(format!("{:<6}", binding.key()), Role::Accent),
+                self.span(format!("{:<6}", self.model.rebound.shown(binding)), Role::Accent),
                 self.span(binding.help, Role::Faint),
             ]);
             let chosen = self.theme.style(Role::Chosen);
@@ -122,7 +124,7 @@ impl Scene<'_> {
             let refused = self.model.options.read_only && binding.reach != Reach::Screen;
             let role = if refused { Role::Faint } else { Role::Text };
             let line = Line::from(vec![
-                self.span(format!(" {:<3}", binding.key()), Role::Accent),
+                self.span(format!(" {:<3}", self.model.rebound.shown(binding)), Role::Accent),
                 self.span(binding.help, role),
             ]);
             let chosen = self.theme.style(Role::Chosen);

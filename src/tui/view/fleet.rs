@@ -180,7 +180,7 @@ impl Scene<'_> {
         let old = matches!(row.status, Status::Silent | Status::Dead | Status::Terminated);
         let figures = if old { Role::Faint } else { Role::Text };
         let cpu_role = match row.cpu() {
-            Some(cpu) if !old => of_cpu(cpu, self.target),
+            Some(cpu) if !old => of_cpu(cpu, &self.marks),
             _ => Role::Faint,
         };
         let (text, role) = match column {

@@ -161,9 +161,9 @@ impl Scene<'_> {
             Line::from(self.span(format!("{label}│"), Role::Faint))
         });
         show_lines(frame, area, labels.collect());
-        let guide = (self.target, self.theme.style(Role::Warn));
+        let guides = (self.marks.as_slice(), self.theme.style(Role::Warn));
         let style = self.theme.style(Role::Accent);
-        chart::draw(frame.buffer_mut(), plot, &values, guide, style, self.theme.symbols);
+        chart::draw(frame.buffer_mut(), plot, &values, guides, style, self.theme.symbols);
     }
 
     /// Its last events and requests.

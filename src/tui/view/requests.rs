@@ -11,6 +11,7 @@ use super::Scene;
 use super::autoscaler::minutes;
 use super::widgets::{show_lines, sparkline};
 use crate::domain::vm::VmId;
+use crate::state::metrics::Metric;
 use crate::tui::events_list::shown_requests;
 use crate::tui::format::{self, UNKNOWN, clock, duration};
 use crate::tui::stats::{self, BANDS, Stats, by_workload, heat};
@@ -22,7 +23,10 @@ const LAST_MINUTE: Duration = Duration::from_mins(1);
 impl Scene<'_> {
     pub(super) fn requests(&self, frame: &mut Frame<'_>, area: Rect) {
         if self.model.opened {
-            self.latest(frame, area);
+            let [list, detail] =
+                Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(area);
+            self.latest(frame, list);
+            self.request_detail(frame, detail);
             return;
         }
         let targets = u16::try_from(self.data.balancer().map_or(1, |b| b.vms.len())).unwrap_or(20);
@@ -60,7 +64,7 @@ impl Scene<'_> {
         let mut lines = vec![Line::from(vec![
             self.span(format!("{} req/s ", format::rate(totals.rate)), Role::Strong),
             self.span("─▶ ", Role::Faint),
-            self.span(format!("{} ", balancer.address), Role::Strong),
+            self.span(format!("{} ", format::reachable(&balancer.address)), Role::Strong),
             self.span(
                 format!("{} in flight, {} queued ", totals.in_flight, totals.queued),
                 Role::Text,
@@ -177,14 +181,18 @@ impl Scene<'_> {
 
     /// The last requests, newest first.
     fn latest(&self, frame: &mut Frame<'_>, area: Rect) {
-        let note = match self.model.places.request {
-            None => "following",
-            Some(_) => "held · G follows again",
+        let note = match (self.model.places.request, self.model.request_filter.as_str()) {
+            (None, "") => "following".to_owned(),
+            (None, filter) => format!("following · /{filter}"),
+            (Some(_), "") => "held · G follows again".to_owned(),
+            (Some(_), filter) => format!("held · G follows again · /{filter}"),
         };
-        let inner = self.panel(frame, area, "Latest", note);
+        let inner = self.panel(frame, area, "Latest", &note);
         let height = usize::from(inner.height);
+        // What stands before the reason, and between them.
+        let room = usize::from(inner.width).saturating_sub(66 + 2);
         let heading = format!(
-            "{:<10}{:<10}{:>11} {:<7}{:>6}{:>8}{:>8}{:>6}  id",
+            "{:<10}{:<10}{:>11} {:<7}{:>6}{:>8}{:>8}{:>6}  why this VM",
             "at", "kind", "size", "to", "code", "queue", "took", "tries"
         );
         let mut lines = vec![Line::from(self.span(heading, Role::Faint))];
@@ -219,11 +227,86 @@ impl Scene<'_> {
                     if metric.attempts > 1 { Role::Warn } else { Role::Faint },
                 ),
                 Span::raw("  "),
-                self.span(metric.request.clone(), Role::Faint),
+                self.span(format::cut(&self.why_there(metric), room), Role::Faint),
             ]));
         }
         if lines.len() == 1 {
-            lines.push(Line::from(self.span("no request has been finished yet", Role::Faint)));
+            let filtered = !self.model.request_filter.is_empty();
+            let text =
+                if filtered { "no request fits" } else { "no request has been finished yet" };
+            lines.push(Line::from(self.span(text, Role::Faint)));
+        }
+        show_lines(frame, inner, lines);
+    }
+
+    /// Why it went where it did, as far as the balancer's words of that second were caught.
+    fn why_there(&self, metric: &Metric) -> String {
+        match self.data.choices_for(&metric.request).next() {
+            // The rule stands above, the VM beside it.
+            Some(choice) => match choice.reason.split_once(&format!(": {}: ", choice.vm)) {
+                Some((_, reason)) => reason.to_owned(),
+                None => choice.reason.clone(),
+            },
+            None if metric.vm.is_none() => "no VM took it".to_owned(),
+            None => UNKNOWN.to_owned(),
+        }
+    }
+
+    /// The request at the top of the list: where its time went, and each choice made for it.
+    fn request_detail(&self, frame: &mut Frame<'_>, area: Rect) {
+        let inner = self.panel(frame, area, "Request", "the one at the top · ↑↓ choose");
+        let width = usize::from(inner.width);
+        let Some(metric) = shown_requests(self.model).next() else {
+            show_lines(frame, inner, vec![Line::from(self.span("no request", Role::Faint))]);
+            return;
+        };
+        let time = |us: Option<u64>| {
+            us.map_or_else(|| UNKNOWN.to_owned(), |us| format::milliseconds(us as f64 / 1000.0))
+        };
+        let vm = metric.vm.as_ref().map_or("no VM", |vm| vm.as_str());
+        let mut lines = vec![
+            Line::from(self.span(
+                format!("{} {} to {vm}: {}", metric.workload, metric.request, metric.status),
+                Role::Strong,
+            )),
+            self.labelled(
+                "time",
+                format!(
+                    "{} from arrival to answer; {} queued, {} of CPU",
+                    time(Some(metric.wall_us)),
+                    time(metric.queue_us),
+                    time(metric.cpu_us)
+                ),
+                Role::Text,
+            ),
+            self.labelled(
+                "bytes",
+                format!(
+                    "{} in, {} out",
+                    format::bytes(metric.input_bytes),
+                    format::bytes(metric.output_bytes)
+                ),
+                Role::Text,
+            ),
+        ];
+        let mut choices = self.data.choices_for(&metric.request).collect::<Vec<_>>();
+        choices.sort_by_key(|choice| choice.attempt);
+        for choice in &choices {
+            let waited = format::milliseconds(choice.waited_ms);
+            let text = format!(
+                "attempt {} to {}, foreseen {:.3} s of work, waited {waited} for a VM",
+                choice.attempt, choice.vm, choice.work_seconds
+            );
+            lines.push(Line::from(self.span(text, Role::Accent)));
+            // The policy and the one chosen first, then each that could have been.
+            for rival in choice.reason.split("; ") {
+                lines.push(Line::from(self.span(format!("  {rival}"), Role::Text)));
+            }
+        }
+        if choices.is_empty() {
+            let text =
+                "why it went there was not caught: LBState.xml tells the last of each second";
+            lines.push(Line::from(self.span(format::cut(text, width), Role::Faint)));
         }
         show_lines(frame, inner, lines);
     }

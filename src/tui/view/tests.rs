@@ -59,6 +59,10 @@ fn what_lies_over_a_screen() {
         ("menu", "2a"),
         ("confirm", "2↓↓K"),
         ("filter", "/cpu>70"),
+        ("fire", "3F↓"),
+        ("policy", "4P"),
+        ("request", "3⏎"),
+        ("request-filter", "3/blur vm-4⏎"),
     ];
     for (name, keys) in cases {
         let mut model = model(scaling());
@@ -67,6 +71,38 @@ fn what_lies_over_a_screen() {
             let name = format!("{name}-{width}x{height}");
             insta::assert_snapshot!(name, frame(&mut model, width, height));
         }
+    }
+}
+
+/// Every cell's look as a letter: what is coloured, and that no colour stands where none should.
+fn looks(backend: &TestBackend) -> String {
+    let (mut known, mut text) = (Vec::new(), String::new());
+    let buffer = backend.buffer();
+    for row in buffer.content.chunks(usize::from(buffer.area.width)) {
+        let letters = row.iter().map(|cell| {
+            let look = (cell.fg, cell.bg, cell.modifier);
+            let at = known.iter().position(|other| *other == look).unwrap_or_else(|| {
+                known.push(look);
+                known.len() - 1
+            });
+            char::from(b'a' + u8::try_from(at).unwrap())
+        });
+        text.push_str(&letters.collect::<String>());
+        text.push('\n');
+    }
+    let legend = ('a'..).zip(&known).map(|(letter, look)| format!("{letter} {look:?}\n"));
+    text.extend(legend);
+    text
+}
+
+#[test]
+fn looks_of_a_screen_in_each_palette() {
+    for (name, palette) in
+        [("dark", Palette::Dark), ("light", Palette::Light), ("mono", Palette::Mono)]
+    {
+        let mut model = model(scaling());
+        model.theme.palette = palette;
+        insta::assert_snapshot!(format!("looks-{name}-80x24"), looks(&frame(&mut model, 80, 24)));
     }
 }
 

@@ -66,7 +66,7 @@ impl Scene<'_> {
             format::milliseconds(all.p95),
             all.failures
         );
-        let role = cpu.map_or(Role::Faint, |cpu| of_cpu(cpu, self.target));
+        let role = cpu.map_or(Role::Faint, |cpu| of_cpu(cpu, &self.marks));
         Line::from(vec![
             self.span(format!("cpu {cpu_text}"), role),
             self.span(format::cut(&rest, width.saturating_sub(8)), Role::Text),
