@@ -65,6 +65,8 @@ tools() {
     fi
     provide shellcheck shellcheck shellcheck ||
         say "   Without shellcheck the scripts stay unchecked; please install it."
+    provide promtool prometheus prometheus ||
+        say "   Without promtool the alert rules stay untried; please install it."
     if [ "$(uname -m)" = x86_64 ]; then
         provide nasm nasm nasm ||
             say "   Without nasm JPEG files take twice as long; please install it."
@@ -158,9 +160,20 @@ scripts() {
     fi
 }
 
+# Tries the alert rules out on made-up histories.
+alert_rules() {
+    if ! command -v promtool >/dev/null; then
+        say "   skipped: promtool is not installed"
+        return
+    fi
+    promtool check config docs/prometheus/prometheus.yml &&
+        promtool test rules docs/prometheus/alerts.test.yml
+}
+
 step "Rust" rust_tools
 step "Tools" tools
 step "Scripts" scripts
+step "Alert rules" alert_rules
 step "Formatting" formatting
 step "Lints" cargo clippy --locked --all-targets -- -D warnings
 step "Without a C compiler" cargo check --locked --all-targets --no-default-features

@@ -1,6 +1,7 @@
 //! The command line: arguments to a role or to an operator's wish, exit codes, and how an error
 //! is shown.
 
+mod alerts;
 mod arguments;
 mod balance;
 mod fire;
@@ -8,6 +9,7 @@ mod function;
 mod image;
 mod list;
 mod load;
+mod metrics;
 mod observe;
 mod operate;
 mod report;
@@ -85,6 +87,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Why { json } => scale::why(&config, json),
         Command::ScaleReport(wish) => report::scale_report(&config, &wish),
         Command::Send(wanted) => send::send(&config, wanted),
+        Command::Alerts { json } => alerts::alerts(&config, json),
+        Command::Metrics(question) => metrics::metrics(&config, &question),
         Command::Config { json } => observe::config(&config, json),
     };
     done.map(|()| ExitCode::SUCCESS)

@@ -7,6 +7,7 @@
 //! and carries on (`adopt.rs`).
 
 mod adopt;
+mod alerts;
 mod child;
 mod feed;
 mod front;
@@ -30,6 +31,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Alert;
 use crate::domain::restart::{Backoff, LaunchPace};
 use crate::domain::vm::VmId;
 use crate::state::as_state::AsStateFile;
@@ -72,6 +74,8 @@ pub struct Settings {
     pub launches_per_minute: u32,
     /// How long a VM's last hook may take, beyond the drain limit.
     pub hook_timeout: Duration,
+    /// What is to be told to whom.
+    pub alerts: Vec<Alert>,
     /// Whether what happens is told on stdout; may change at any time.
     pub narrate: watch::Receiver<bool>,
 }
@@ -96,6 +100,11 @@ pub async fn run(
     let restarts = signal(SignalKind::user_defined2()).context("cannot hear SIGUSR2")?;
     let mut cluster = start::start(settings, folder, restarts).await?;
     let narrator = cluster.narrate(untold);
+    tokio::spawn(alerts::watch(
+        cluster.settings.alerts.clone(),
+        cluster.folder.clone(),
+        stop.clone(),
+    ));
     let ended = match cluster.reconcile_until(&stop).await {
         Ok(()) => cluster.shut_down(&now).await,
         taken => taken,

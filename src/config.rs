@@ -5,6 +5,7 @@
 //! dots as `_`) and the command line (`--set name=value`) all go through that row, so a value
 //! means the same wherever it is written.
 
+mod alerts;
 mod keys;
 mod value;
 
@@ -19,6 +20,7 @@ use crate::domain::termination::Termination;
 use crate::domain::{overflow, scaling};
 use crate::units::Share;
 
+pub use alerts::Alert;
 pub use keys::{KEYS, Key};
 pub(crate) use value::time;
 
@@ -71,6 +73,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Instance types by name: those that come with Cumulet, and those of `[instance_types.NAME]`.
     pub instance_types: BTreeMap<String, InstanceType>,
+    /// What is to be told to whom: each `[[alert]]`.
+    pub alerts: Vec<Alert>,
 }
 
 /// Settings of the autoscaler.
@@ -272,6 +276,7 @@ impl Default for Settings {
                 vm_queue_length: 1_000,
             },
             instance_types: instance_type::built_in(),
+            alerts: Vec::new(),
         }
     }
 }
@@ -433,6 +438,14 @@ impl Config {
                             Error(format!("{path}: [instance_types.\"{name}\"]: {problem}"))
                         })?;
                         self.settings.instance_types.insert(name.clone(), parsed);
+                    }
+                }
+                ("alert", toml::Value::Array(entries)) => {
+                    for (place, entry) in (1..).zip(entries) {
+                        let alert = alerts::read(entry, &self.settings.alerts);
+                        self.settings.alerts.push(alert.map_err(|problem| {
+                            Error(format!("{}: [[alert]] {place}: {problem}", path.display()))
+                        })?);
                     }
                 }
                 (section, toml::Value::Table(entries)) => {

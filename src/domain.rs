@@ -4,6 +4,7 @@
 //! decision goes out as data together with its reason. The live roles and a simulator run the
 //! same code.
 
+pub mod alerting;
 pub mod balancing;
 pub mod cost;
 pub mod credits;
@@ -22,6 +23,7 @@ pub mod restart;
 pub mod retries;
 pub mod scaling;
 pub mod simulation;
+pub mod summary;
 pub mod termination;
 pub mod vm;
 pub mod waiting;

@@ -2,7 +2,9 @@
 //! ends well.
 
 mod cost;
+pub mod post;
 pub mod problem;
+mod request_id;
 pub mod server;
 
 use hyper::HeaderMap;
@@ -10,6 +12,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 pub use cost::Cost;
 pub use problem::Problem;
+pub use request_id::request_id;
 
 /// Which VM answered.
 pub const X_CUMULET_VM: HeaderName = HeaderName::from_static("x-cumulet-vm");
@@ -43,6 +46,6 @@ pub fn preflight(headers: &mut HeaderMap) {
     );
     headers.insert(
         hyper::header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Content-Type, Authorization, X-Request-Id"),
+        HeaderValue::from_static("Content-Type, Authorization, Traceparent, X-Request-Id"),
     );
 }

@@ -5,6 +5,7 @@
 //! line.
 
 pub mod descriptors;
+pub mod shell;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};

@@ -8,6 +8,7 @@
 //!   documents     vm_state, as_state, lb_state       what is, what should be, what the balancer sees
 //!   functions, function_state                      the functions there are, and how they do
 //!   lines         events, metrics, samples           appended, one line at a time
+//!   table                                            what metrics.txt says, indexed
 //!   cluster_file                                     the addresses in force while a cluster runs
 //!   image                                            what a VM is launched from
 //!   folder        lock, read, change, temporary file, rename
@@ -15,6 +16,7 @@
 //! ```
 
 pub mod access;
+pub mod alerts;
 pub mod as_state;
 pub mod cluster_file;
 pub mod cost_model;
@@ -30,6 +32,7 @@ pub mod lb_state;
 pub mod logfmt;
 pub mod metrics;
 pub mod samples;
+pub mod table;
 pub mod vm_state;
 pub mod watch;
 pub mod xml;

@@ -24,7 +24,7 @@ mod filter;
 mod fire;
 #[cfg(test)]
 mod fixture;
-mod format;
+pub(crate) mod format;
 mod history;
 mod keys;
 mod lines;

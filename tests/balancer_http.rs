@@ -33,7 +33,8 @@ async fn what_concerns_one_connection_is_not_passed_on() {
     let answer = cluster
         .send(
             "GET /a?b=c HTTP/1.1\r\nHost: shop:8000\r\nConnection: x-private\r\nX-Private: 1\r\n\
-             TE: trailers\r\nX-Forwarded-For: 10.0.0.9\r\nX-Request-Id: mine-1\r\n\r\n",
+             TE: trailers\r\nX-Forwarded-For: 10.0.0.9\r\nX-Request-Id: mine-1\r\n\
+             Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n",
         )
         .await;
     assert_eq!(answer.text(), "ok");
@@ -54,6 +55,8 @@ async fn what_concerns_one_connection_is_not_passed_on() {
     assert_eq!((got.header("te"), got.header("connection")), (Some("trailers"), Some("te")));
     assert_eq!(got.header("x-forwarded-for"), Some("10.0.0.9, 127.0.0.1"));
     assert_eq!(got.header("x-request-id"), Some("mine-1"));
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    assert_eq!(got.header("traceparent"), Some(trace), "a trace goes on to the VM");
     assert_eq!(got.header("x-cumulet-attempts"), Some("1"));
     cluster.stop().await;
 }

@@ -18,8 +18,6 @@ const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Who this proxy is in the `Via` of an answer (RFC 9110, section 7.6.3).
 const VIA_CUMULET: HeaderValue = HeaderValue::from_static("1.1 cumulet");
-/// A longer request id is not kept: it goes into every log line.
-const LONGEST_REQUEST_ID: usize = 128;
 
 /// Headers that concern one connection only (RFC 9110, section 7.6.1, and the older ones that
 /// RFC 2616, section 13.5.1 listed). `Transfer-Encoding` is set anew for the next hop. `Trailer`
@@ -118,22 +116,6 @@ pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
 pub(super) fn ends_here(head: &Parts) -> bool {
     head.method == Method::OPTIONS
         && head.headers.get(MAX_FORWARDS).is_some_and(|left| left.as_bytes() == b"0")
-}
-
-/// The client's name for its request, or a new one.
-pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let usable = |id: &&HeaderValue| {
-        (1..=LONGEST_REQUEST_ID).contains(&id.len())
-            && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    };
-    headers.get(X_REQUEST_ID).filter(usable).cloned().unwrap_or_else(new_request_id)
-}
-
-/// 12 characters of base 32, 60 random bits: two in a million million requests are the same.
-fn new_request_id() -> HeaderValue {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let id: [u8; 12] = std::array::from_fn(|_| DIGITS[fastrand::usize(..DIGITS.len())]);
-    HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("request"))
 }
 
 /// Makes of the client's head the one that a VM gets. With `upgrade` it asks for another protocol
@@ -331,17 +313,5 @@ mod tests {
             ]
         );
         assert_eq!(head.uri, "/a?b=c");
-    }
-
-    #[test]
-    fn a_usable_request_id_is_kept_and_any_other_replaced() {
-        let of = |id: &str| {
-            let headers = head("/", &[("x-request-id", id)]).headers;
-            request_id(&headers).to_str().unwrap().to_owned()
-        };
-        assert_eq!(of("mine-1"), "mine-1");
-        assert_eq!(of("with space").len(), 12);
-        assert_eq!(of(&"x".repeat(129)).len(), 12);
-        assert_ne!(of(""), of(""));
     }
 }

@@ -8,7 +8,7 @@ use hyper::http::request::Parts;
 
 use super::tape::{Tape, fingerprint};
 use crate::domain::quarantine::{Quarantine, REFUSED_FOR, Suspicion};
-use crate::http::Problem;
+use crate::http::{Problem, X_REQUEST_ID};
 
 /// Where FNV-1a begins.
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
@@ -45,7 +45,12 @@ impl Killers {
         {
             self.lock().add(hash, self.born.elapsed());
         }
-        tracing::warn!(deaths = it.deaths(), "a request is not sent again: VMs died of it");
+        let request = head.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+        tracing::warn!(
+            request,
+            deaths = it.deaths(),
+            "a request is not sent again: VMs died of it"
+        );
         problem(&format!("{} VMs died while they had this request alone", it.deaths()), REFUSED_FOR)
     }
 

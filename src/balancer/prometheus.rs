@@ -1,5 +1,8 @@
-//! The balancer's numbers in Prometheus' text format, version 0.0.4
-//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+//! The cluster's numbers in Prometheus' text format, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>), named as
+//! <https://prometheus.io/docs/practices/naming/> asks.
+
+mod files;
 
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -20,6 +23,8 @@ pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String 
     each_vm(&mut page, &targets);
     page.predictions(learner);
     times(&mut page, &targets);
+    let (vm_state, as_state) = fleet.files();
+    files::render(&mut page, &vm_state, &as_state);
     page.text
 }
 
@@ -143,6 +148,11 @@ fn own_health(page: &mut Page, pulse: &Pulse) {
     );
 }
 
+/// A label's value, as the format wants it escaped.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 #[derive(Default)]
 struct Page {
     text: String,
@@ -170,7 +180,13 @@ impl Page {
         self.line(format_args!("{name} {value}"));
     }
 
-    fn each(&mut self, name: &str, kind: &str, help: &str, values: Vec<(String, u64)>) {
+    fn each<V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (String, V)>,
+    ) {
         self.family(name, kind, help);
         for (labels, value) in values {
             self.sample(name, &labels, value);
@@ -216,5 +232,15 @@ impl Page {
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Cannot fail: writing to a String never does.
         let _ = writeln!(self.text, "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_cannot_end_its_line_or_its_quotes() {
+        assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
     }
 }

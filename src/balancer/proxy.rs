@@ -91,7 +91,7 @@ impl Proxy {
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let (mut head, body) = request.into_parts();
-        let id = headers::request_id(&head.headers);
+        let id = http::request_id(&head.headers);
         let tape = Tape::new(body, self.settings.body_limit);
         let refused = arrival.refusal.map_or(Ok(()), Err);
         let checked =

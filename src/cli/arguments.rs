@@ -9,6 +9,7 @@ use super::balance::BalancerWish;
 use super::function::FunctionWish;
 use super::image::ImageWish;
 use super::load::Wanting;
+use super::metrics::Question;
 use super::report::Report;
 use super::scale::PolicyWish;
 use super::send::Send;
@@ -262,6 +263,18 @@ pub(super) enum Command {
     /// Exit code 1 if one of them failed or was lost. Ctrl-C ends it with the report so far.
     #[command(after_help = "Example: cumulet load --rate 20 --arrivals poisson --duration 30s")]
     Load(Box<Wanting>),
+    /// Tell where each `[[alert]]` of the settings stands.
+    #[command(after_help = "Example: cumulet alerts --json")]
+    Alerts {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put the requests of metrics.txt together: how many, how they went, what they cost.
+    ///
+    /// Works on a cluster that runs, one that is stopped, and a copy of a state folder.
+    #[command(after_help = "Example: cumulet metrics --since 10m --group-by vm")]
+    Metrics(Question),
     /// Print the settings in force, and where each came from.
     #[command(after_help = "Example: cumulet config --set autoscaler.maximum=8")]
     Config {

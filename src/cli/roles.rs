@@ -45,6 +45,7 @@ pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
         launches_per_minute: settings.launches_per_minute,
         hook_timeout: settings.hooks.timeout,
         replace_silent_after: settings.replace_silent_after.max(settings.report_every * 4),
+        alerts: settings.alerts.clone(),
         narrate: narrated,
     };
     let screen =

@@ -93,6 +93,14 @@ pub enum Error {
         /// What is wrong, and where.
         source: Box<toml::de::Error>,
     },
+    /// The file of the alerts does not say what it should.
+    #[error("{}: {source}; it may be removed", .path.display())]
+    Alerts {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
     /// There is no image of this name.
     #[error("there is no image called {name}; there is {known}")]
     NoImage {

@@ -52,10 +52,12 @@ pub enum EventKind {
     Fault,
     /// A role started, stopped or was started again.
     Role,
+    /// An alert of the settings fires, or does no longer.
+    Alert,
 }
 
 impl EventKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Launch,
         Self::Ready,
         Self::Drain,
@@ -67,6 +69,7 @@ impl EventKind {
         Self::Operator,
         Self::Fault,
         Self::Role,
+        Self::Alert,
     ];
 
     /// The word that stands for it in files and on screens.
@@ -83,6 +86,7 @@ impl EventKind {
             Self::Operator => "operator",
             Self::Fault => "fault",
             Self::Role => "role",
+            Self::Alert => "alert",
         }
     }
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
+use super::alerts::AlertsFile;
 use super::cluster_file::ClusterFile;
 use super::document::Document;
 use super::error::Error;
@@ -262,6 +263,15 @@ impl StateFolder {
         self.again_in_a_new_folder(|| Lock::take(&path, last_had))
     }
 
+    /// The right to change a file that is no document, until dropped.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] after two seconds, [`Error::Io`] if the folder cannot be written to.
+    #[cfg(feature = "database")]
+    pub(in crate::state) fn lock_beside(&self, name: &str) -> Result<impl Sized, Error> {
+        Lock::take(&self.path().join(format!("{name}.lock")), None)
+    }
+
     /// Does it, and does it again if the folder was gone, in a new one.
     fn again_in_a_new_folder<R>(&self, act: impl Fn() -> Result<R, Error>) -> Result<R, Error> {
         match act() {
@@ -430,6 +440,27 @@ impl StateFolder {
         let path = self.path().join(ClusterFile::FILE);
         let text = toml::to_string(file)
             .map_err(|error| Error::io("put into words", &path)(io::Error::other(error)))?;
+        self.again_in_a_new_folder(|| files::replace(&path, text.as_bytes()))
+    }
+
+    /// What `alerts.json` says; nothing if no cluster has had alerts here.
+    ///
+    /// # Errors
+    /// [`Error::Alerts`] if it does not say what it should.
+    pub fn read_alerts(&self) -> Result<Option<AlertsFile>, Error> {
+        let path = self.path().join(AlertsFile::FILE);
+        let Some(bytes) = files::read_bounded(&path, MAX_BYTES)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Alerts { path, source })
+    }
+
+    /// Replaces `alerts.json`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_alerts(&self, file: &AlertsFile) -> Result<(), Error> {
+        let path = self.path().join(AlertsFile::FILE);
+        let text = serde_json::to_string_pretty(file)
+            .map_err(|error| Error::io("put into words", &path)(error.into()))?;
         self.again_in_a_new_folder(|| files::replace(&path, text.as_bytes()))
     }
 

@@ -117,7 +117,7 @@ impl Level {
 /// How much a kind of event matters.
 pub(crate) fn level(kind: EventKind) -> Level {
     match kind {
-        EventKind::Crash | EventKind::Eject | EventKind::Fault => Level::Warn,
+        EventKind::Alert | EventKind::Crash | EventKind::Eject | EventKind::Fault => Level::Warn,
         EventKind::Scale | EventKind::Operator => Level::Note,
         _ => Level::All,
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::data::Data;
 use super::format::since;
 use super::history::column_of;
+use crate::domain::summary::nearest_rank;
 use crate::state::metrics::Metric;
 
 /// The requests of one kind over a window.
@@ -60,12 +61,9 @@ fn stats(metrics: &[&Metric], window: Duration) -> Stats {
     }
 }
 
-/// The smallest of the sorted times that at least this share of them does not exceed (nearest
-/// rank), in milliseconds from microseconds.
+/// A percentile of sorted times, in milliseconds from microseconds; 0 of no times.
 fn percentile(sorted: &[u64], share: f64) -> f64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the length")]
-    let rank = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(rank.max(1) - 1).map_or(0.0, |time| *time as f64 / 1000.0)
+    nearest_rank(sorted, share).map_or(0.0, |time| time as f64 / 1000.0)
 }
 
 /// Upper bounds of the rows of the latency heat map in milliseconds, slowest first; the first has

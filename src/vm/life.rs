@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::hook::{self, Hooks};
+use super::hook::Hooks;
 use crate::domain::decision::Action;
 use crate::domain::vm::{Life, VmEvent, VmId};
+use crate::process::shell;
 use crate::state::StateFolder;
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::events::{Event, EventKind};
@@ -65,7 +66,7 @@ impl Surroundings {
     async fn run_hook(&self, which: &str, command: &str) -> Result<(), String> {
         let variables =
             self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();
-        let outcome = hook::run(command, &variables, self.hooks.timeout).await;
+        let outcome = shell::run(command, &variables, b"", self.hooks.timeout).await;
         let outcome = outcome.map_err(|failure| format!("the {which} hook {failure}"));
         if let Err(failure) = &outcome {
             let (folder, id) = (self.folder.clone(), self.id.clone());

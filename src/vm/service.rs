@@ -36,8 +36,6 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
     "X-Cumulet-VM, X-Cumulet-Attempts, X-Cumulet-Load, X-Cumulet-State, X-Cumulet-Work, \
      X-Cumulet-Reason, X-Request-Id, Server-Timing, Retry-After",
 );
-/// Longer request ids are replaced by one of ours: each goes into a log line.
-const LONGEST_REQUEST_ID: usize = 256;
 
 /// Answers a request.
 pub(super) async fn answer(machine: Arc<Machine>, request: Request<Incoming>) -> Answer {
@@ -78,12 +76,9 @@ struct Call {
 
 impl Call {
     fn of(headers: &HeaderMap) -> Self {
-        let own = headers
-            .get(X_REQUEST_ID)
-            .filter(|id| id.to_str().is_ok_and(|id| (1..=LONGEST_REQUEST_ID).contains(&id.len())));
         let attempts = headers.get(X_CUMULET_ATTEMPTS).and_then(|value| value.to_str().ok());
         Self {
-            id: own.cloned().unwrap_or_else(new_id),
+            id: http::request_id(headers),
             attempts: attempts.and_then(|number| number.parse().ok()).unwrap_or(1),
             begin: Instant::now(),
             input_bytes: 0,
@@ -123,12 +118,6 @@ impl Call {
         headers.insert(X_CUMULET_ATTEMPTS, self.attempts.into());
         headers.insert(X_REQUEST_ID, self.id);
     }
-}
-
-/// A name for a request that came without one. It need not be secret, only unlikely to come twice.
-fn new_id() -> HeaderValue {
-    let id = format!("{:016x}", fastrand::u64(..));
-    HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
 /// The answers that need no work, and that are quick however busy the VM is.

@@ -14,3 +14,4 @@ mod steering;
 mod support;
 mod surviving;
 mod taking_over;
+mod watching;

@@ -194,11 +194,11 @@ async fn every_answer_says_who_gave_it_and_how_busy_it_is() {
         (Method::POST, "/blurimage", picture),
         (Method::POST, "/blurimage", b"no picture".to_vec()),
     ] {
-        let sent = with(request(method, path, body), "x-request-id", "mine 1");
+        let sent = with(request(method, path, body), "x-request-id", "mine-1");
         let reply = server.send(with(sent, "x-cumulet-attempts", "3")).await;
         assert_eq!(reply.header("access-control-allow-origin"), "*", "{path}");
         assert_eq!(reply.header("x-cumulet-vm"), "vm-1");
-        assert_eq!(reply.header("x-request-id"), "mine 1");
+        assert_eq!(reply.header("x-request-id"), "mine-1");
         assert_eq!(reply.header("x-cumulet-attempts"), "3");
         assert!(reply.header("x-cumulet-load").ends_with(" in_flight=0 queued=0"), "{reply:?}");
         assert!(reply.header("server-timing").contains("total;dur="), "{reply:?}");
