@@ -38,7 +38,8 @@ pub(super) fn create(layout: Layout) -> Result<Gather, Error> {
     Ok(Gather::new(layout, encode))
 }
 
-fn encode(layout: Layout, samples: &mut [u8]) -> Result<Vec<u8>, Error> {
+#[expect(clippy::ptr_arg, reason = "the same signature as with libjpeg")]
+fn encode(layout: Layout, samples: &mut Vec<u8>) -> Result<Vec<u8>, Error> {
     let refused = || Error::Unprocessable("JPEG holds at most 65535 × 65535 pixels".to_owned());
     let width = u32::try_from(layout.width).map_err(|_| refused())?;
     let height = u32::try_from(layout.height).map_err(|_| refused())?;
