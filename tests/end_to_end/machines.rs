@@ -219,7 +219,7 @@ fn an_image_is_made_tried_launched_listed_and_removed() {
 
 #[test]
 fn a_warm_vm_waits_until_it_is_wanted_and_serves_at_once() {
-    let more = ["--set", "autoscaler.warm_pool=1", "--set", "autoscaler.maximum=1"];
+    let more = ["--set", "autoscaler.warm_pool=1", "--set", "autoscaler.maximum=2"];
     let cluster = Cluster::start(1, &more);
     let warm = until("a VM is warm", || cluster.vms().into_iter().find(|vm| vm.warm));
     assert_eq!((warm.state, cluster.orders().desired), (VmState::Booting, 1));
@@ -243,7 +243,7 @@ fn list_tells_which_requests_run_where() {
     std::fs::write(&file, slow).unwrap();
     let more = ["--config", file.to_str().unwrap(), "--set", "instance_type=slow"];
     let cluster = Cluster::start(1, &[&more[..], &["--set", "autoscaler.maximum=1"]].concat());
-    let (path, cluster) = (render_path(240, 180), &cluster);
+    let (path, cluster) = (render_path(800, 600), &cluster);
     std::thread::scope(|scope| {
         let request = scope.spawn(|| cluster.send(&path, SCENE.as_bytes()));
         let row = until("the request is listed", || {
