@@ -67,20 +67,25 @@ fn is_plain(value: &str) -> bool {
 
 fn quote(out: &mut String, value: &str) {
     out.push('"');
-    for c in value.chars() {
-        match c {
+    let mut rest = value;
+    while let Some(at) = rest.find(|c: char| c.is_control() || matches!(c, '"' | '\\')) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = special.chars();
+        match chars.next().unwrap_or_default() {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
+            c => {
                 // Writing to a String cannot fail; control characters all lie below U+00A0.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
-            c => out.push(c),
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
     out.push('"');
 }
 

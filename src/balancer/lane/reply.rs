@@ -1,0 +1,173 @@
+//! Answers on the short way.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper::body::Body;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use hyper::{Response, StatusCode};
+use tokio::io::AsyncWrite;
+
+use super::Lane;
+use crate::balancer::answer::AnswerBody;
+use crate::balancer::headers::says_close;
+use crate::balancer::patience::Patience;
+
+/// So many pieces are written with one call.
+const PIECES: usize = 32;
+
+/// Writes an answer. Sets `close` if the connection cannot be used after it.
+pub(super) async fn write(
+    lane: &Lane,
+    response: Response<AnswerBody>,
+    out: &mut Vec<u8>,
+    close: &mut bool,
+    is_head: bool,
+    patience: &mut Patience,
+) -> io::Result<()> {
+    let (head, mut body) = response.into_parts();
+    let has_none =
+        is_head || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&head.status);
+    *close |= says_close(&head.headers);
+    let declared = head.headers.contains_key(CONTENT_LENGTH);
+    let whole = match &mut body {
+        AnswerBody::Held(whole) => Some(std::mem::take(whole).into_chunks()),
+        _ => None,
+    };
+    let length = match &whole {
+        Some(chunks) => Some(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
+        None => body.size_hint().exact(),
+    };
+    let chunked = length.is_none() && !declared && !has_none;
+    out.clear();
+    let mut line = |parts: &[&[u8]]| {
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+        out.extend_from_slice(b"\r\n");
+    };
+    let reason = head.status.canonical_reason().unwrap_or_default();
+    line(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes()]);
+    for (name, value) in &head.headers {
+        line(&[name.as_str().as_bytes(), b": ", value.as_bytes()]);
+    }
+    match length {
+        Some(length) if !declared && !has_none => {
+            line(&[CONTENT_LENGTH.as_str().as_bytes(), b": ", length.to_string().as_bytes()]);
+        }
+        None if chunked => line(&[TRANSFER_ENCODING.as_str().as_bytes(), b": chunked"]),
+        _ => {}
+    }
+    if !head.headers.contains_key(DATE) {
+        let now = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        line(&[DATE.as_str().as_bytes(), b": ", now.as_bytes()]);
+    }
+    if *close && !head.headers.contains_key(CONNECTION) {
+        line(&[CONNECTION.as_str().as_bytes(), b": close"]);
+    }
+    line(&[]);
+    let pieces = whole.filter(|_| !has_none).unwrap_or_default();
+    send(lane, out, pieces, patience).await?;
+    if matches!(body, AnswerBody::Held(_)) || has_none {
+        return Ok(());
+    }
+    rest(lane, out, body, chunked, patience).await
+}
+
+/// Writes a body that is not all there yet.
+async fn rest(
+    lane: &Lane,
+    out: &mut Vec<u8>,
+    mut body: AnswerBody,
+    chunked: bool,
+    patience: &mut Patience,
+) -> io::Result<()> {
+    loop {
+        let next = pin!(std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)));
+        let frame = match lane.while_it_stays(next).await {
+            None => return Err(io::Error::other("the client left amid its answer")),
+            Some(None) => break,
+            Some(Some(frame)) => frame,
+        };
+        // A client that did not say so does not want to know of trailers.
+        let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };
+        if data.is_empty() {
+            continue;
+        }
+        out.clear();
+        if chunked {
+            out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+        }
+        let end = chunked.then_some(Bytes::from_static(b"\r\n"));
+        send(lane, out, [Some(data), end].into_iter().flatten().collect(), patience).await?;
+    }
+    out.clear();
+    if chunked {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+    send(lane, out, VecDeque::new(), patience).await
+}
+
+/// Writes `text` and then the pieces.
+async fn send(
+    lane: &Lane,
+    text: &[u8],
+    mut pieces: VecDeque<Bytes>,
+    patience: &mut Patience,
+) -> io::Result<()> {
+    let mut text = text;
+    std::future::poll_fn(|cx| {
+        while !text.is_empty() || !pieces.is_empty() {
+            let mut written = ready!(poll_write(lane, text, &pieces, patience, cx))?;
+            let of_text = written.min(text.len());
+            text.advance(of_text);
+            written -= of_text;
+            while let Some(first) = pieces.front_mut() {
+                let of_piece = written.min(first.len());
+                first.advance(of_piece);
+                written -= of_piece;
+                if !first.is_empty() {
+                    break;
+                }
+                pieces.pop_front();
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
+
+fn poll_write(
+    lane: &Lane,
+    text: &[u8],
+    pieces: &VecDeque<Bytes>,
+    patience: &mut Patience,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut client = lane.lock();
+    let stream = Pin::new(&mut client.stream);
+    let outcome = if pieces.is_empty() {
+        stream.poll_write(cx, text)
+    } else {
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        slices[0] = IoSlice::new(text);
+        for (slice, piece) in slices[1..].iter_mut().zip(pieces) {
+            *slice = IoSlice::new(piece);
+        }
+        let used = (pieces.len() + 1).min(PIECES);
+        stream.poll_write_vectored(cx, slices.get(..used).unwrap_or_default())
+    };
+    match outcome {
+        Poll::Pending => {
+            ready!(patience.poll_wait(cx));
+            let why = format!("the client did not read its answer within {:?}", patience.limit());
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)))
+        }
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        Poll::Ready(outcome) => {
+            patience.moved();
+            Poll::Ready(outcome)
+        }
+    }
+}
