@@ -18,7 +18,7 @@ use super::journal::Pace;
 use super::lease::Lease;
 use super::tape::Tape;
 use super::target::Target;
-use super::upstream::{self, AnswerError, AskError, Connection, Framing};
+use super::upstream::{self, AnswerError, AskError, Connection, Framing, Interim};
 use crate::domain::health::Event;
 use crate::domain::vm::VmId;
 use crate::http::X_CUMULET_ATTEMPTS;
@@ -37,6 +37,8 @@ pub(super) struct Attempt<'a> {
     pub(super) head: &'a Parts,
     /// Its body.
     pub(super) tape: &'a Tape,
+    /// Takes answers that only tell of progress to the client.
+    pub(super) interim: Option<Interim>,
     /// When the whole request must be done, and the limit that led to it.
     pub(super) deadline: (Instant, Duration),
     /// How long to wait for a connection.
@@ -139,7 +141,9 @@ impl Attempt<'_> {
         let Parts { method, uri, headers, .. } = self.head;
         let mut head = Vec::with_capacity(512);
         let mut line = |parts: &[&[u8]]| {
-            parts.iter().for_each(|part| head.extend_from_slice(part));
+            for part in parts {
+                head.extend_from_slice(part);
+            }
             head.extend_from_slice(b"\r\n");
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -167,7 +171,8 @@ impl Attempt<'_> {
         }
         line(&[]);
         let is_head = method == Method::HEAD;
-        upstream::Request { head, framing, body: self.tape.reader(), is_head }
+        let (body, interim) = (self.tape.reader(), self.interim.clone());
+        upstream::Request { head, framing, body, is_head, interim }
     }
 }
 

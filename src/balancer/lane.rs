@@ -17,9 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use hyper::{Method, Request};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::io::poll_read_buf;
@@ -28,7 +28,7 @@ use super::patience::Patience;
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits};
 use super::tape::{Fault, Source};
-use super::upstream::make_room;
+use super::upstream::{Interim, make_room};
 use head::Found;
 
 /// So much is thrown away at once.
@@ -46,6 +46,9 @@ struct Client {
     stream: TcpStream,
     /// Read and not used yet.
     buffer: BytesMut,
+    /// To be written before anything else.
+    ahead: BytesMut,
+    interim: Interim,
     /// Bytes of the present request's body that are not used yet.
     left: u64,
     reading: Patience,
@@ -87,9 +90,12 @@ pub(super) async fn serve(
     limits: Limits,
     mut patient: Patient<'_, impl Future<Output = ()>>,
 ) -> Option<(TcpStream, BytesMut)> {
+    let interim = Interim::default();
     let client = Client {
         stream,
         buffer: BytesMut::from(first),
+        ahead: BytesMut::new(),
+        interim: interim.clone(),
         left: 0,
         reading: Patience::new(limits.body),
         limit: limits.body,
@@ -109,8 +115,9 @@ pub(super) async fn serve(
         let mut close = head::asks_to_close(&head.headers);
         let source = if length > 0 { Source::Plain(lane.body(length)) } else { Source::Nothing };
         let request = Request::from_parts(*head, source);
+        let arrival = Arrival { interim: Some(interim.clone()), ..Arrival::default() };
         // Pinned here, for to move it would be to copy all that it will ever hold.
-        let mut serving = pin!(proxy.serve(peer, Arrival::default(), request));
+        let mut serving = pin!(proxy.serve(peer, arrival, request));
         // None if the client has left.
         let response = lane.while_it_stays(serving.as_mut()).await?;
         close |= (patient.is_last)();
@@ -182,6 +189,9 @@ impl Lane {
                 return Poll::Ready(Some(response));
             }
             let mut client = self.lock();
+            if client.poll_write_ahead(cx).is_err() {
+                return Poll::Ready(None);
+            }
             // As long as its body comes, whoever reads that sees it leave.
             while client.left == 0 && client.buffer.len() < READ_AHEAD {
                 match ready!(client.poll_fill(cx, 0)) {
@@ -220,6 +230,26 @@ impl Client {
     fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
         make_room(&mut self.buffer, wanted);
         poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)
+    }
+}
+
+impl Client {
+    /// What a VM has told of its progress and the client does not have yet.
+    fn take_ahead(&mut self) -> BytesMut {
+        self.ahead.unsplit(self.interim.take());
+        self.ahead.split()
+    }
+
+    /// Writes of that as much as the client takes.
+    fn poll_write_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.ahead = self.take_ahead();
+        while !self.ahead.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.ahead) {
+                Poll::Ready(written) => self.ahead.advance(written?),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -30,7 +30,7 @@ use super::sampler::Sampler;
 use super::strict::Arrival;
 use super::tape::{Source, Tape};
 use super::tunnel::Tunnel;
-use super::upstream;
+use super::upstream::{self, Interim};
 use crate::domain::balancing::Demand;
 use crate::domain::cost::Work;
 use crate::domain::quarantine::Suspicion;
@@ -112,7 +112,7 @@ impl Proxy {
             return refuse(problem, record, &id, tape).await;
         }
         headers::towards_vm(&mut head, peer.ip(), &id, arrival.asks_for_upgrade);
-        self.forward(&head, tape, record, &foretold, &id).await
+        self.forward(&head, tape, record, &foretold, (&id, arrival.interim)).await
     }
 
     fn check_length(&self, tape: &Tape) -> Result<(), Problem> {
@@ -131,13 +131,14 @@ impl Proxy {
         tape: Tape,
         mut record: Record,
         foretold: &Foretold,
-        id: &HeaderValue,
+        (id, interim): (&HeaderValue, Option<Interim>),
     ) -> Response<AnswerBody> {
         let demand = Demand { kind: foretold.features.kind, work: foretold.work };
         let limit = self.settings.request_deadline;
         let attempt = Attempt {
             head,
             tape: &tape,
+            interim,
             deadline: (tokio::time::Instant::now() + limit, limit),
             connect_timeout: self.settings.connect_timeout,
             overdue_after: overdue_after(demand.work),
@@ -279,8 +280,8 @@ impl Proxy {
         let hung = lease.target.state().hung.clone();
         tokio::select! {
             biased;
-            held = answer::hold(body, limit) => {
-                held.map_err(|error| forward::broken_answer(vm(), &error))
+            outcome = answer::hold(body, limit) => {
+                outcome.map_err(|error| forward::broken_answer(vm(), &error))
             }
             () = hung.cancelled() => Err(ForwardError::Hangs { vm: vm() }),
             () = tokio::time::sleep_until(attempt.deadline.0) => {

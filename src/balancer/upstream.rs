@@ -5,6 +5,7 @@
 //! the VM to stop.
 
 mod answer;
+mod interim;
 mod sending;
 
 use std::io;
@@ -18,6 +19,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::tape::{Fault, Reader};
 pub(super) use answer::{AnswerError, Body};
+pub(super) use interim::Interim;
 pub(super) use sending::Framing;
 use sending::Sending;
 
@@ -43,6 +45,8 @@ pub(super) struct Request {
     pub(super) body: Reader,
     /// Whether the answer has no body whatever its head says, as to HEAD.
     pub(super) is_head: bool,
+    /// Takes answers that only tell of progress to the client.
+    pub(super) interim: Option<Interim>,
 }
 
 /// Why there is no answer.
@@ -79,12 +83,13 @@ impl Connection {
     }
 
     /// Sends `request` and waits for the head of the answer. Answers that only tell of progress
-    /// (100 to 199, but for 101) are passed over.
+    /// (100 to 199, but for 101) come before it.
     pub(super) async fn ask(self, request: Request) -> Result<(Parts, Body), AskError> {
-        let Request { head, framing, body, is_head } = request;
+        let Request { head, framing, body, is_head, interim } = request;
         let sending = Some(Sending::new(head, framing, body));
         let mut exchange = Exchange { connection: self, sending };
-        let found = std::future::poll_fn(|cx| exchange.poll_head(cx, is_head)).await?;
+        let found =
+            std::future::poll_fn(|cx| exchange.poll_head(cx, is_head, interim.as_ref())).await?;
         let (head, rest) = found;
         Ok((head, Body::new(exchange, rest)))
     }
@@ -124,13 +129,19 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         is_head: bool,
+        interim: Option<&Interim>,
     ) -> Poll<Result<(Parts, answer::Rest), AskError>> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(Err(error));
         }
         loop {
             match answer::head(&mut self.connection.buffer, is_head) {
-                Ok(Some((head, _))) if answer::is_interim(head.status) => continue,
+                Ok(Some((mut head, _))) if answer::is_interim(head.status) => {
+                    if let Some(interim) = interim {
+                        interim.tell(&mut head);
+                    }
+                    continue;
+                }
                 Ok(Some(found)) => return Poll::Ready(Ok(found)),
                 Ok(None) => {}
                 Err(why) => return Poll::Ready(Err(AskError::Garbled(why))),

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use hyper::body::Body;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE};
+use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 use tokio::io::AsyncWrite;
 
@@ -19,6 +20,17 @@ use crate::balancer::patience::Patience;
 /// So many pieces are written with one call.
 const PIECES: usize = 32;
 
+/// How the end of an answer's body is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It has none, or its length stands in the head already.
+    Known,
+    /// By this length.
+    Length(u64),
+    /// It goes out in chunks.
+    Chunks,
+}
+
 /// Writes an answer. Sets `close` if the connection cannot be used after it.
 pub(super) async fn write(
     lane: &Lane,
@@ -29,10 +41,9 @@ pub(super) async fn write(
     patience: &mut Patience,
 ) -> io::Result<()> {
     let (head, mut body) = response.into_parts();
+    *close |= says_close(&head.headers);
     let has_none =
         is_head || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&head.status);
-    *close |= says_close(&head.headers);
-    let declared = head.headers.contains_key(CONTENT_LENGTH);
     let whole = match &mut body {
         AnswerBody::Held(whole) => Some(std::mem::take(whole).into_chunks()),
         _ => None,
@@ -41,10 +52,28 @@ pub(super) async fn write(
         Some(chunks) => Some(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
         None => body.size_hint().exact(),
     };
-    let chunked = length.is_none() && !declared && !has_none;
+    let ending = match length {
+        _ if has_none || head.headers.contains_key(CONTENT_LENGTH) => Ending::Known,
+        Some(length) => Ending::Length(length),
+        None => Ending::Chunks,
+    };
     out.clear();
+    out.extend_from_slice(&lane.lock().take_ahead());
+    write_head(out, &head, ending, *close);
+    let is_all = whole.is_some() || has_none;
+    let pieces = whole.filter(|_| !has_none).unwrap_or_default();
+    send(lane, out, pieces, patience).await?;
+    if is_all {
+        return Ok(());
+    }
+    rest(lane, out, body, ending == Ending::Chunks, patience).await
+}
+
+fn write_head(out: &mut Vec<u8>, head: &Parts, ending: Ending, close: bool) {
     let mut line = |parts: &[&[u8]]| {
-        parts.iter().for_each(|part| out.extend_from_slice(part));
+        for part in parts {
+            out.extend_from_slice(part);
+        }
         out.extend_from_slice(b"\r\n");
     };
     let reason = head.status.canonical_reason().unwrap_or_default();
@@ -52,27 +81,19 @@ pub(super) async fn write(
     for (name, value) in &head.headers {
         line(&[name.as_str().as_bytes(), b": ", value.as_bytes()]);
     }
-    match length {
-        Some(length) if !declared && !has_none => {
-            line(&[CONTENT_LENGTH.as_str().as_bytes(), b": ", length.to_string().as_bytes()]);
-        }
-        None if chunked => line(&[TRANSFER_ENCODING.as_str().as_bytes(), b": chunked"]),
-        _ => {}
+    match ending {
+        Ending::Known => {}
+        Ending::Length(length) => line(&[b"content-length: ", length.to_string().as_bytes()]),
+        Ending::Chunks => line(&[b"transfer-encoding: chunked"]),
     }
     if !head.headers.contains_key(DATE) {
         let now = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        line(&[DATE.as_str().as_bytes(), b": ", now.as_bytes()]);
+        line(&[b"date: ", now.as_bytes()]);
     }
-    if *close && !head.headers.contains_key(CONNECTION) {
-        line(&[CONNECTION.as_str().as_bytes(), b": close"]);
+    if close && !head.headers.contains_key(CONNECTION) {
+        line(&[b"connection: close"]);
     }
     line(&[]);
-    let pieces = whole.filter(|_| !has_none).unwrap_or_default();
-    send(lane, out, pieces, patience).await?;
-    if matches!(body, AnswerBody::Held(_)) || has_none {
-        return Ok(());
-    }
-    rest(lane, out, body, chunked, patience).await
 }
 
 /// Writes a body that is not all there yet.
