@@ -48,6 +48,8 @@ struct Client {
     /// To be written before anything else.
     ahead: BytesMut,
     interim: Interim,
+    /// Its end was read after requests that are not answered yet.
+    ended: bool,
     /// Bytes of the present request's body that are not used yet.
     left: u64,
     reading: Patience,
@@ -95,6 +97,7 @@ pub(super) async fn serve(
         buffer: BytesMut::from(first),
         ahead: BytesMut::new(),
         interim: interim.clone(),
+        ended: false,
         left: 0,
         reading: Patience::new(limits.body),
         limit: limits.body,
@@ -192,13 +195,15 @@ impl Lane {
                 return Poll::Ready(None);
             }
             // As long as its body comes, whoever reads that sees it leave.
-            while client.left == 0 && client.buffer.len() < READ_AHEAD {
+            while client.left == 0 && client.buffer.len() < READ_AHEAD && !client.ended {
                 match ready!(client.poll_fill(cx)) {
                     Ok(1..) => {}
+                    // It has sent its last request and waits for this answer and perhaps more.
+                    Ok(0) if !client.buffer.is_empty() => client.ended = true,
                     Ok(0) | Err(_) => return Poll::Ready(None),
                 }
             }
-            Poll::Pending
+            if client.ended && client.buffer.is_empty() { Poll::Ready(None) } else { Poll::Pending }
         })
         .await
     }
@@ -240,7 +245,9 @@ impl Client {
 
     /// Writes of that as much as the client takes.
     fn poll_write_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.ahead = self.take_ahead();
+        if self.ahead.is_empty() {
+            self.ahead = self.interim.take();
+        }
         while !self.ahead.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.ahead) {
                 Poll::Ready(written) => self.ahead.advance(written?),
