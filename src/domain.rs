@@ -25,5 +25,6 @@ pub mod scaling;
 pub mod simulation;
 pub mod summary;
 pub mod termination;
+pub mod trigger;
 pub mod vm;
 pub mod waiting;

@@ -7,6 +7,7 @@
 //! ```text
 //!   documents     vm_state, as_state, lb_state       what is, what should be, what the balancer sees
 //!   functions, function_state                      the functions there are, and how they do
+//!   deliveries                                       the events of triggers, pending, done, dead
 //!   lines         events, metrics, samples           appended, one line at a time
 //!   table                                            what metrics.txt says, indexed
 //!   cluster_file                                     the addresses in force while a cluster runs
@@ -20,6 +21,7 @@ pub mod alerts;
 pub mod as_state;
 pub mod cluster_file;
 pub mod cost_model;
+pub mod deliveries;
 pub mod document;
 mod error;
 pub mod events;

@@ -4,7 +4,7 @@
 //! Everything here blocks, on files or on a lock: call it from plain threads or `spawn_blocking`.
 
 mod broken;
-mod files;
+pub(in crate::state) mod files;
 mod images;
 mod lock;
 

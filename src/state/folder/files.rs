@@ -12,7 +12,7 @@ use crate::state::Error;
 const STALE_AFTER: Duration = Duration::from_mins(1);
 
 /// The bytes of a file; nothing if there is none.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+pub(in crate::state) fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     let too_large = |bytes| Error::TooLarge { path: path.to_owned(), bytes, limit };
     let Some((file, length)) = open(path)? else { return Ok(None) };
     if length > limit {
@@ -29,7 +29,7 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, E
 
 /// The text in the last `limit` bytes of a file, from the start of a line on; nothing if there is
 /// no file.
-pub(super) fn read_end(path: &Path, limit: u64) -> Result<String, Error> {
+pub(in crate::state) fn read_end(path: &Path, limit: u64) -> Result<String, Error> {
     let Some((mut file, length)) = open(path)? else { return Ok(String::new()) };
     // One byte more, to see whether what follows it starts a line.
     let skipped = length.saturating_sub(limit.saturating_add(1));
@@ -68,7 +68,7 @@ fn open(path: &Path) -> Result<Option<(File, u64)>, Error> {
 /// Nothing is forced to disk (`fsync`): what the files say is true only while the processes live
 /// that they tell of, and a power cut ends those too. Forcing it would cost every writer a flush
 /// of the disk.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(in crate::state) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = temporary_beside(path);
     let result = write_new(&temporary, bytes)
         .map_err(Error::io("write", &temporary))
@@ -93,7 +93,7 @@ fn temporary_beside(path: &Path) -> PathBuf {
 }
 
 /// Appends a line in one write, so that lines of several processes do not mix.
-pub(super) fn append_line(path: &Path, line: &str) -> Result<(), Error> {
+pub(in crate::state) fn append_line(path: &Path, line: &str) -> Result<(), Error> {
     let mut bytes = Vec::with_capacity(line.len() + 1);
     bytes.extend_from_slice(line.as_bytes());
     bytes.push(b'\n');
@@ -106,7 +106,7 @@ pub(super) fn append_line(path: &Path, line: &str) -> Result<(), Error> {
 }
 
 /// Removes temporary files whose writers died. What cannot be removed is left to the next sweep.
-pub(super) fn sweep(folder: &Path, now: SystemTime) {
+pub(in crate::state) fn sweep(folder: &Path, now: SystemTime) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
