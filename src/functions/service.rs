@@ -40,14 +40,14 @@ pub(super) struct Service {
 }
 
 /// An answer of a function.
-struct Answered {
-    answer: Vec<u8>,
+pub(super) struct Answered {
+    pub(super) answer: Vec<u8>,
     cold: bool,
 }
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
-enum NoAnswer {
+pub(super) enum NoAnswer {
     #[error("there is no function `{0}`; `cumulet function list` names those that are there")]
     Unknown(FunctionName),
     #[error("the function `{0}` runs {1} times already, which is as often as it may at once")]
@@ -59,6 +59,11 @@ enum NoAnswer {
 }
 
 impl NoAnswer {
+    /// Whether nothing is wrong but the moment.
+    pub(super) fn is_throttled(&self) -> bool {
+        matches!(self, Self::Throttled(..))
+    }
+
     fn problem(&self) -> Problem {
         let detail = self.to_string();
         match self {
@@ -85,7 +90,7 @@ impl Service {
 
     /// Has a function answer an event. What has begun goes on to its end, whether or not anybody
     /// still waits for it, and is billed.
-    async fn invoke(
+    pub(super) async fn invoke(
         self: &Arc<Self>,
         name: &FunctionName,
         event: Bytes,

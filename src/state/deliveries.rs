@@ -1,6 +1,7 @@
 //! triggers/NAME/: the events of a trigger, a file each. What is pending stands in `pending/`, what
-//! was answered in `done/`, what was given up in `dead/`; a file goes from one to the other by being
-//! written there first and removed here then, so an event that is found twice has gone on.
+//! was answered in `done/`, what was given up in `dead/`. What became of an event is written into its
+//! file first, and then the file is moved: whoever is killed in between is followed by one who sees
+//! from the file what is left to do.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -135,7 +136,7 @@ impl StateFolder {
         read_json(&path)
     }
 
-    /// Writes an event down where it stands now, and takes it away from where it stood.
+    /// Writes an event down where it stands.
     ///
     /// # Errors
     /// If the folder cannot be written to.
@@ -145,40 +146,36 @@ impl StateFolder {
         stage: Stage,
         delivery: &Delivery,
     ) -> Result<(), Error> {
-        write_json(&self.delivery_path(trigger, stage, &delivery.key), delivery)?;
-        for other in Stage::ALL.into_iter().filter(|other| *other != stage) {
-            self.forget_delivery(trigger, other, &delivery.key)?;
-        }
-        Ok(())
+        write_json(&self.delivery_path(trigger, stage, &delivery.key), delivery)
     }
 
-    /// Takes an event away.
+    /// Moves an event on, in one step.
+    ///
+    /// # Errors
+    /// If it cannot be moved.
+    pub fn move_delivery(
+        &self,
+        trigger: &FunctionName,
+        key: &str,
+        (from, to): (Stage, Stage),
+    ) -> Result<(), Error> {
+        let from = self.delivery_path(trigger, from, key);
+        let to = self.delivery_path(trigger, to, key);
+        fs::rename(&from, to).map_err(Error::io("move", &from))
+    }
+
+    /// Takes an event that was answered out of memory.
     ///
     /// # Errors
     /// If that cannot be done. One that is not there is no error.
-    pub fn forget_delivery(
-        &self,
-        trigger: &FunctionName,
-        stage: Stage,
-        key: &str,
-    ) -> Result<(), Error> {
-        let path = self.delivery_path(trigger, stage, key);
+    pub fn forget_delivery(&self, trigger: &FunctionName, key: &str) -> Result<(), Error> {
+        let path = self.delivery_path(trigger, Stage::Done, key);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &path)(error))
             }
             _ => Ok(()),
         }
-    }
-
-    /// Sets an event aside as it is: its record cannot be read.
-    ///
-    /// # Errors
-    /// If it cannot be moved.
-    pub fn bury_unread(&self, trigger: &FunctionName, key: &str) -> Result<(), Error> {
-        let from = self.delivery_path(trigger, Stage::Pending, key);
-        let to = self.delivery_path(trigger, Stage::Dead, key);
-        fs::rename(&from, to).map_err(Error::io("move", &from))
     }
 
     /// When a record was written last; none if it is not there.
@@ -259,11 +256,15 @@ mod tests {
         folder.prepare_trigger(&name).unwrap();
         folder.put_delivery(&name, Stage::Pending, &delivery("k")).unwrap();
         let done = Delivery { answer: Some("x".into()), attempts: 2, ..delivery("k") };
-        folder.put_delivery(&name, Stage::Done, &done).unwrap();
+        folder.put_delivery(&name, Stage::Pending, &done).unwrap();
+        folder.move_delivery(&name, "k", (Stage::Pending, Stage::Done)).unwrap();
         assert_eq!(folder.read_delivery(&name, Stage::Pending, "k").unwrap(), None);
         assert_eq!(folder.read_delivery(&name, Stage::Done, "k").unwrap(), Some(done));
         let keys = Stage::ALL.map(|stage| folder.delivery_keys(&name, stage).unwrap().len());
         assert_eq!(keys, [0, 1, 0]);
+        folder.forget_delivery(&name, "k").unwrap();
+        folder.forget_delivery(&name, "k").unwrap();
+        assert!(folder.delivery_keys(&name, Stage::Done).unwrap().is_empty());
     }
 
     #[test]
@@ -276,7 +277,7 @@ mod tests {
         fs::write(&path, "{ half").unwrap();
         let error = folder.read_delivery(&name, Stage::Pending, "k").unwrap_err().to_string();
         assert!(error.contains("k.json"), "{error}");
-        folder.bury_unread(&name, "k").unwrap();
+        folder.move_delivery(&name, "k", (Stage::Pending, Stage::Dead)).unwrap();
         let buried = folder.trigger_path(&name).join("dead/k.json");
         assert_eq!(fs::read_to_string(buried).unwrap(), "{ half");
     }

@@ -218,10 +218,7 @@ mod tests {
                 "one of the attributes `folder`",
             ),
             ("<Trigger name=\"t\" function=\"b\" schedule=\"soon\"/>", "no cron expression"),
-            (
-                "<Trigger name=\"t\" function=\"b\" schedule=\"* * * * *\" zone=\"Moon\"/>",
-                "Moon",
-            ),
+            ("<Trigger name=\"t\" function=\"b\" schedule=\"* * * * *\" zone=\"Moon\"/>", "Moon"),
             ("<Trigger name=\"t\" function=\"b\" folder=\"i\" attempts=\"0\"/>", "0 times"),
             (
                 "<Trigger name=\"t\" function=\"b\" folder=\"i\" output=\"i\"/>",

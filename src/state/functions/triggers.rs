@@ -19,8 +19,7 @@ pub(super) fn read(
     let wrong = |message: String| Problem::new(element.at, message);
     let mut fields = Fields::of(element);
     let (name, function) = (fields.word("name")?, fields.word("function")?);
-    let (name, function) =
-        (fields.required("name", name)?, fields.required("function", function)?);
+    let (name, function) = (fields.required("name", name)?, fields.required("function", function)?);
     let (folder, output) = (fields.text("folder"), fields.text("output"));
     let settle: Option<Duration> = fields.seconds("settle")?;
     let (schedule, zone) = (fields.text("schedule"), fields.text("zone"));
@@ -55,9 +54,8 @@ pub(super) fn read(
 }
 
 pub(super) fn write(trigger: &Trigger) -> Element {
-    let element = Element::new("Trigger")
-        .with("name", &trigger.name)
-        .with("function", &trigger.function);
+    let element =
+        Element::new("Trigger").with("name", &trigger.name).with("function", &trigger.function);
     let element = match &trigger.source {
         Source::Files(files) => element
             .with("folder", files.folder.display())
