@@ -20,6 +20,7 @@ pub mod quarantine;
 pub mod queueing;
 pub mod refresh;
 pub mod restart;
+pub mod retention;
 pub mod retries;
 pub mod scaling;
 pub mod simulation;

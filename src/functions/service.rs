@@ -20,13 +20,15 @@ use crate::domain::cost::Kind;
 use crate::domain::function::{Function, FunctionName};
 use crate::domain::vm::VmId;
 use crate::http::{self, Problem, X_CUMULET_ATTEMPTS, X_REQUEST_ID};
-use crate::state::function_log::Invocation;
+use crate::state::function_log::{Invocation, aside};
 use crate::state::metrics::{EXTRA, Metric};
 use crate::workload::wire::event;
 
 /// The longest event, in bytes: the vendor's limit for one that is answered at once
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>, November 2026).
 const LONGEST_EVENT: usize = 6 << 20;
+/// A function's log that has grown to this is set aside as `NAME.1`, in the place of the one before.
+const SET_ASIDE_AT_BYTES: u64 = 8 << 20;
 /// Whether an environment was started for an invocation: `cold` or `warm`.
 const X_CUMULET_START: HeaderName = HeaderName::from_static("x-cumulet-start");
 
@@ -148,14 +150,23 @@ impl Service {
         answer.map(|answer| Answered { answer, cold })
     }
 
+    /// Writes a line, and sets the log aside when it has grown. Those who write to it for longer
+    /// than an answer, the environments without work, are ended then.
     async fn log(&self, name: FunctionName, line: Invocation) {
         let path = self.launch.folder.function_log_path(&name);
         let written = tokio::task::spawn_blocking(move || {
-            let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-            file.write_all(format!("{line}\n").as_bytes())
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            file.write_all(format!("{line}\n").as_bytes())?;
+            let is_full = file.metadata()?.len() > SET_ASIDE_AT_BYTES;
+            if is_full {
+                std::fs::rename(&path, aside(&path))?;
+            }
+            std::io::Result::Ok(is_full)
         });
-        if let Ok(Err(error)) = written.await {
-            tracing::warn!(%error, "a line of a function's log is lost");
+        match written.await {
+            Ok(Ok(true)) => drop(self.pool().cool(&name)),
+            Ok(Err(error)) => tracing::warn!(%error, "a line of a function's log is lost"),
+            _ => {}
         }
     }
 }

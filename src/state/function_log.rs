@@ -2,7 +2,7 @@
 //! each invocation.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -41,6 +41,13 @@ impl fmt::Display for Invocation {
             .known("error", self.error.as_ref());
         line.fmt(f)
     }
+}
+
+/// Where a log goes that has grown.
+pub fn aside(log: &Path) -> PathBuf {
+    let mut aside = log.as_os_str().to_owned();
+    aside.push(".1");
+    aside.into()
 }
 
 impl StateFolder {

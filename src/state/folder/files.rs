@@ -30,12 +30,17 @@ pub(in crate::state) fn read_bounded(path: &Path, limit: u64) -> Result<Option<V
 /// The text in the last `limit` bytes of a file, from the start of a line on; nothing if there is
 /// no file.
 pub(in crate::state) fn read_end(path: &Path, limit: u64) -> Result<String, Error> {
-    let Some((mut file, length)) = open(path)? else { return Ok(String::new()) };
+    let Some((file, length)) = open(path)? else { return Ok(String::new()) };
+    end_of(&file, length, limit).map_err(Error::io("read", path))
+}
+
+/// The text in the last `limit` of the first `length` bytes of a file, from the start of a line on.
+pub(in crate::state) fn end_of(mut file: &File, length: u64, limit: u64) -> io::Result<String> {
     // One byte more, to see whether what follows it starts a line.
     let skipped = length.saturating_sub(limit.saturating_add(1));
-    file.seek(SeekFrom::Start(skipped)).map_err(Error::io("read", path))?;
+    file.seek(SeekFrom::Start(skipped))?;
     let mut bytes = Vec::new();
-    file.take(length - skipped).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    file.take(length - skipped).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(match text.split_once('\n') {
         Some((_, whole_lines)) if skipped > 0 => whole_lines.to_owned(),
@@ -46,7 +51,7 @@ pub(in crate::state) fn read_end(path: &Path, limit: u64) -> Result<String, Erro
 
 /// Opens a plain file and says how long it is; nothing if there is none. Anything else in its
 /// place is an error: opening a pipe would wait for ever.
-fn open(path: &Path) -> Result<Option<(File, u64)>, Error> {
+pub(in crate::state) fn open(path: &Path) -> Result<Option<(File, u64)>, Error> {
     let opened = fs::metadata(path).and_then(|metadata| {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -61,6 +66,29 @@ fn open(path: &Path) -> Result<Option<(File, u64)>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", path)(error)),
     }
+}
+
+/// The text in the first bytes of a file; nothing if there is none.
+pub(in crate::state) fn read_start(path: &Path, bytes: u64) -> Result<String, Error> {
+    let Some((file, _)) = open(path)? else { return Ok(String::new()) };
+    let mut start = Vec::new();
+    file.take(bytes).read_to_end(&mut start).map_err(Error::io("read", path))?;
+    Ok(String::from_utf8_lossy(&start).into_owned())
+}
+
+/// Whether a path still leads to a file that was opened there.
+#[cfg(unix)]
+pub(in crate::state) fn is_still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(there)) => held.dev() == there.dev() && held.ino() == there.ino(),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+pub(in crate::state) fn is_still_at(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// Replaces a file whole: whoever opens it sees all of the old one or all of the new one.

@@ -1,11 +1,13 @@
-//! Follows a file of lines as it grows.
+//! Follows the lines of one kind as they are written.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use crate::state::logfmt::Line;
-use crate::state::{Error, StateFolder};
+use super::folder::files;
+use super::logfmt::Line;
+use super::{Error, StateFolder};
 
 /// The most that one look reads: what a backlog holds beyond it comes with the next look.
 const BITE: u64 = 1 << 20;
@@ -13,45 +15,58 @@ const BITE: u64 = 1 << 20;
 /// Reads what has been appended to a file of lines since it last looked.
 ///
 /// Lines that are not understood are passed over, and so is a last one that is not finished yet;
-/// it comes once it is. A file that was removed or cut off is read from its start again.
+/// it comes once it is. A file that was moved away is read to its end, and the one in its place from
+/// its start; one that was cut off is read from its start again.
 #[derive(Debug)]
-pub(crate) struct Follow<L> {
+pub struct Follow<L> {
     path: PathBuf,
+    /// The file that is read: not always the one that is at its place by now.
+    file: Option<File>,
     offset: u64,
     /// The beginning of the first line was not read: it is passed over.
     torn: bool,
-    lines: std::marker::PhantomData<fn() -> L>,
+    /// What was written before that file began, and is not told yet.
+    before: Vec<L>,
+    lines: PhantomData<fn() -> L>,
 }
 
 impl<L: Line> Follow<L> {
     /// Follows the lines of this kind in a state folder, from those in its last `bytes` bytes on.
-    pub(crate) fn from_last(folder: &StateFolder, bytes: u64) -> Self {
+    pub fn from_last(folder: &StateFolder, bytes: u64) -> Self {
         let path = folder.path().join(L::FILE);
-        let length = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let opened = files::open(&path).ok().flatten();
+        let length = opened.as_ref().map_or(0, |(_, length)| *length);
         let offset = length.saturating_sub(bytes);
-        Self { path, offset, torn: offset > 0, lines: std::marker::PhantomData }
+        let before = match bytes.saturating_sub(length) {
+            0 => Vec::new(),
+            // Older lines help a picture; without them there is one too.
+            left => folder.tail_of_closed(left).unwrap_or_default(),
+        };
+        let file = opened.map(|(file, _)| file);
+        Self { path, file, offset, torn: offset > 0, before, lines: PhantomData }
     }
 
-    /// The lines since the last look, oldest first; at most a mebibyte of them.
+    /// The lines since the last look, oldest first; at most a mebibyte of them, and none only if
+    /// there are none.
     ///
     /// # Errors
     /// If the file cannot be read. A missing file has no lines.
-    pub(crate) fn look(&mut self) -> Result<Vec<L>, Error> {
-        let failed =
-            |path: &PathBuf, source| Error::Io { doing: "read", path: path.clone(), source };
-        let length = match std::fs::metadata(&self.path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(failed(&self.path, error)),
-        };
-        if length < self.offset {
-            self.offset = 0;
-            self.torn = false;
+    pub fn look(&mut self) -> Result<Vec<L>, Error> {
+        let mut lines = std::mem::take(&mut self.before);
+        lines.extend(self.look_at_file()?);
+        let is_elsewhere =
+            self.file.as_ref().is_none_or(|file| !files::is_still_at(file, &self.path));
+        if lines.is_empty() && is_elsewhere {
+            if let Some((file, _)) = files::open(&self.path)? {
+                (self.file, self.offset, self.torn) = (Some(file), 0, false);
+                lines = self.look_at_file()?;
+            }
         }
-        if length == self.offset {
-            return Ok(Vec::new());
-        }
-        let bytes = self.read().map_err(|error| failed(&self.path, error))?;
+        Ok(lines)
+    }
+
+    fn look_at_file(&mut self) -> Result<Vec<L>, Error> {
+        let bytes = self.read().map_err(Error::io("read", &self.path))?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         // A line longer than a bite is nobody's: skip it rather than wait for its end for ever.
         let skip = whole == 0 && bytes.len() as u64 == BITE;
@@ -62,15 +77,17 @@ impl<L: Line> Follow<L> {
         Ok(text.lines().skip(first).filter_map(|line| line.parse().ok()).collect())
     }
 
-    fn read(&self) -> io::Result<Vec<u8>> {
-        let mut file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        file.seek(SeekFrom::Start(self.offset))?;
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        let Some(mut file) = self.file.as_ref() else { return Ok(Vec::new()) };
+        let length = file.metadata()?.len();
+        if length < self.offset {
+            (self.offset, self.torn) = (0, false);
+        }
         let mut bytes = Vec::new();
-        file.take(BITE).read_to_end(&mut bytes)?;
+        if length > self.offset {
+            file.seek(SeekFrom::Start(self.offset))?;
+            file.take(BITE).read_to_end(&mut bytes)?;
+        }
         Ok(bytes)
     }
 }
@@ -123,6 +140,35 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         append(&path, &format!("{}\n", event("three")));
         assert_eq!(follow.look().unwrap(), [event("three")]);
+    }
+
+    #[test]
+    fn a_file_that_is_moved_away_is_read_to_its_end_before_the_next() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = StateFolder::existing(home.path()).unwrap();
+        let path = home.path().join(Event::FILE);
+        append(&path, &format!("{}\n", event("one")));
+        let mut follow = Follow::<Event>::from_last(&folder, 0);
+        assert_eq!(follow.look().unwrap(), []);
+        append(&path, &format!("{}\n", event("two")));
+        std::fs::rename(&path, home.path().join("elsewhere")).unwrap();
+        // Longer than the one before, so that its length tells nothing.
+        append(&path, &format!("{}\n{}\n{}\n", event("3"), event("4"), event("5")));
+        assert_eq!(follow.look().unwrap(), [event("two")]);
+        assert_eq!(follow.look().unwrap(), ["3", "4", "5"].map(event));
+        assert_eq!(follow.look().unwrap(), []);
+    }
+
+    #[test]
+    fn who_wants_more_than_the_file_has_gets_it_from_those_before() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = StateFolder::existing(home.path()).unwrap();
+        let closed = home.path().join("records");
+        std::fs::create_dir(&closed).unwrap();
+        append(&closed.join("events.log.2026-11-22"), &format!("{}\n", event("one")));
+        append(&home.path().join(Event::FILE), &format!("{}\n", event("two")));
+        let mut follow = Follow::<Event>::from_last(&folder, 1 << 20);
+        assert_eq!(follow.look().unwrap(), ["one", "two"].map(event));
     }
 
     #[test]
