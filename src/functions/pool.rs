@@ -155,13 +155,6 @@ impl<E> Pool<E> {
         cold
     }
 
-    /// Takes out the environments of a function that have no work.
-    #[must_use = "they are to be ended"]
-    pub(super) fn cool(&mut self, name: &FunctionName) -> Vec<E> {
-        let idle = self.entries.get_mut(name).into_iter().flat_map(|entry| entry.idle.drain(..));
-        idle.map(|(environment, _)| environment).collect()
-    }
-
     /// Takes out all environments without work.
     #[must_use = "they are to be ended"]
     pub(super) fn clear(&mut self) -> Vec<E> {

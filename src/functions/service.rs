@@ -1,8 +1,6 @@
 //! What can be asked of the service: to invoke a function with an event, or to answer a request
 //! that no VM could take.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,7 +12,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 
-use super::environment::{Environment, Failure, Launch};
+use super::environment::{Environment, Failure, Launch, append};
 use super::pool::{Outcome, Pool, Refused};
 use crate::domain::cost::Kind;
 use crate::domain::function::{Function, FunctionName};
@@ -128,7 +126,7 @@ impl Service {
             None => self.launch.start(&function).await,
         };
         let (answer, environment) = match started {
-            Ok(mut environment) => match environment.answer(event).await {
+            Ok(mut environment) => match environment.answer(event, &request).await {
                 Ok(answer) => (Ok(answer), Some(environment)),
                 Err(failure) => (Err(failure), None),
             },
@@ -143,6 +141,9 @@ impl Service {
         let useless = self.pool().end(&function, keep, outcome, Instant::now());
         drop(useless);
         let error = answer.as_ref().err().map(ToString::to_string);
+        if let Some(error) = &error {
+            tracing::warn!(request, function = %function.name, "no answer: {error}");
+        }
         let memory_mib = function.memory_mib;
         let at = Timestamp::now();
         let line = Invocation { at, request, cold, duration: time, memory_mib, error };
@@ -150,23 +151,16 @@ impl Service {
         answer.map(|answer| Answered { answer, cold })
     }
 
-    /// Writes a line, and sets the log aside when it has grown. Those who write to it for longer
-    /// than an answer, the environments without work, are ended then.
-    async fn log(&self, name: FunctionName, line: Invocation) {
+    /// Writes a line, and sets the log aside when it has grown.    async fn log(&self, name: FunctionName, line: Invocation) {
         let path = self.launch.folder.function_log_path(&name);
         let written = tokio::task::spawn_blocking(move || {
-            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-            file.write_all(format!("{line}\n").as_bytes())?;
-            let is_full = file.metadata()?.len() > SET_ASIDE_AT_BYTES;
-            if is_full {
+            if append(&path, &line)?.metadata()?.len() > SET_ASIDE_AT_BYTES {
                 std::fs::rename(&path, aside(&path))?;
             }
-            std::io::Result::Ok(is_full)
+            std::io::Result::Ok(())
         });
-        match written.await {
-            Ok(Ok(true)) => drop(self.pool().cool(&name)),
-            Ok(Err(error)) => tracing::warn!(%error, "a line of a function's log is lost"),
-            _ => {}
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!(%error, "a line of a function's log is lost");
         }
     }
 }
@@ -324,7 +318,7 @@ fn event_of(head: &Parts, body: &[u8]) -> event::Request {
         let value = head.headers.get(name)?.to_str().ok()?;
         Some((name.as_str().to_owned(), value.to_owned()))
     };
-    let headers = [CONTENT_TYPE, ACCEPT].iter().filter_map(text).collect();
+    let headers = [CONTENT_TYPE, ACCEPT, X_REQUEST_ID].iter().filter_map(text).collect();
     event::Request { uri, headers, body: base64_simd::STANDARD.encode_to_string(body) }
 }
 
