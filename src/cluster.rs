@@ -109,11 +109,7 @@ pub async fn run(
         cluster.folder.clone(),
         stop.clone(),
     ));
-    tokio::spawn(records::tidy(
-        cluster.settings.retention,
-        cluster.folder.clone(),
-        stop.clone(),
-    ));
+    tokio::spawn(records::tidy(cluster.settings.retention, cluster.folder.clone(), stop.clone()));
     let ended = match cluster.reconcile_until(&stop).await {
         Ok(()) => cluster.shut_down(&now).await,
         taken => taken,

@@ -276,10 +276,7 @@ impl Default for Settings {
                 // Between the 0.1 s and 1 s that people measure with the vendors.
                 cold_start: Duration::from_millis(300),
             },
-            records: Records {
-                keep: Duration::from_hours(30 * 24),
-                max_bytes: mebibytes(256),
-            },
+            records: Records { keep: Duration::from_hours(30 * 24), max_bytes: mebibytes(256) },
             limits: Limits {
                 body_bytes: mebibytes(64),
                 picture_pixels: 50_000_000,

@@ -32,9 +32,9 @@ impl Thumbnails {
     ) -> std::io::Result<()> {
         let mut line = Vec::new();
         while events.read_until(b'\n', &mut line)? > 0 {
-            let answer = self.answer(&line).unwrap_or_else(|error| {
-                json!({ "errorMessage": format!("{error:#}"), "errorType": "NoThumbnail" })
-            });
+            let answer = self.answer(&line).unwrap_or_else(
+                |error| json!({ "errorMessage": format!("{error:#}"), "errorType": "NoThumbnail" }),
+            );
             writeln!(answers, "{answer}")?;
             answers.flush()?;
             line.clear();
@@ -60,7 +60,8 @@ impl Thumbnails {
             name.as_mut_os_string().push(".png");
         }
         let mut bytes = Cursor::new(Vec::new());
-        let small = if format_of_small == ImageFormat::Jpeg { small.to_rgb8().into() } else { small };
+        let small =
+            if format_of_small == ImageFormat::Jpeg { small.to_rgb8().into() } else { small };
         small.write_to(&mut bytes, format_of_small).context("the thumbnail cannot be written")?;
         let facts = json!({
             "picture": input.display().to_string(),

@@ -151,7 +151,8 @@ impl Service {
         answer.map(|answer| Answered { answer, cold })
     }
 
-    /// Writes a line, and sets the log aside when it has grown.    async fn log(&self, name: FunctionName, line: Invocation) {
+    /// Writes a line, and sets the log aside when it has grown.
+    async fn log(&self, name: FunctionName, line: Invocation) {
         let path = self.launch.folder.function_log_path(&name);
         let written = tokio::task::spawn_blocking(move || {
             if append(&path, &line)?.metadata()?.len() > SET_ASIDE_AT_BYTES {

@@ -65,9 +65,8 @@ impl StateFolder {
             entries => entries.map_err(Error::io("read", &path))?,
         };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let is_part = |name: &String| {
-            name.strip_prefix(file).is_some_and(|time| time.starts_with('.'))
-        };
+        let is_part =
+            |name: &String| name.strip_prefix(file).is_some_and(|time| time.starts_with('.'));
         let mut names = names.filter(is_part).collect::<Vec<_>>();
         names.sort();
         Ok(names)
@@ -137,12 +136,14 @@ fn remove_oldest(
     current: u64,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let part = |path: &PathBuf| {
-        let metadata = fs::metadata(path).ok()?;
-        Some((path, Part { bytes: metadata.len(), age: age(&metadata, now) }))
-    };
-    let (paths, parts): (Vec<_>, Vec<_>) = paths.iter().filter_map(part).unzip();
-    for path in paths.into_iter().take(kept.to_remove(&parts, current)) {
+    let (mut there, mut parts) = (Vec::new(), Vec::new());
+    for path in paths {
+        if let Ok(metadata) = fs::metadata(path) {
+            there.push(path);
+            parts.push(Part { bytes: metadata.len(), age: age(&metadata, now) });
+        }
+    }
+    for path in there.into_iter().take(kept.to_remove(&parts, current)) {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(Error::io("remove", path)(error));
@@ -229,8 +230,12 @@ mod tests {
             fs::write(folder.log_path(name), "x\n").unwrap();
         }
         let old = SystemTime::now() - 3 * HOUR;
-        File::options().append(true).open(folder.log_path("vm-1.jsonl")).unwrap()
-            .set_modified(old).unwrap();
+        File::options()
+            .append(true)
+            .open(folder.log_path("vm-1.jsonl"))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
         let kept = Retention { keep: 2 * HOUR, most_bytes: 1 << 20 };
         folder.tidy_records(kept, Timestamp::now()).unwrap();
         assert!(!folder.log_path("vm-1.jsonl").exists() && folder.log_path("vm-2.jsonl").exists());

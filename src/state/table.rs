@@ -6,9 +6,9 @@
 
 #[cfg(feature = "database")]
 mod database;
+mod lines;
 #[cfg(feature = "database")]
 mod soundness;
-mod lines;
 #[cfg(test)]
 mod tests;
 

@@ -300,8 +300,10 @@ fn take_in<L: Line>(
                 let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>();
                 let places = vec!["?"; names.len()].join(", ");
                 let names = names.join(", ");
-                let text =
-                    format!("INSERT INTO {table} (source, {names}) VALUES ({}, {places})", source.id);
+                let text = format!(
+                    "INSERT INTO {table} (source, {names}) VALUES ({}, {places})",
+                    source.id
+                );
                 none.insert(transaction.prepare(&text)?)
             }
         };
