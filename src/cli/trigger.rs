@@ -25,7 +25,7 @@ pub(super) enum TriggerWish {
     /// Have a function invoked for each new file in a folder, or at times.
     #[command(
         after_help = "Examples: cumulet function trigger add thumbs --function thumbnail --folder inbox --output outbox\n          \
-                      cumulet function trigger add tidy --function tidy --schedule '0 3 * * *' --zone Europe/Lisbon"
+                      cumulet function trigger add nightly --function stamp --schedule '0 3 * * *'"
     )]
     Add(Wanted),
     /// Have it invoked no longer. Its events stay where they are.
