@@ -193,8 +193,8 @@ pub struct Functions {
     pub cold_start: Duration,
 }
 
-/// How long what happened is kept: metrics.txt, samples.txt, events.log, each for itself, and all of
-/// `log/` together.
+/// How long what happened is kept: metrics.txt, samples.txt, events.log, each for itself, and all
+/// of `log/` together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records {
     /// For how long.

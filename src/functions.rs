@@ -18,6 +18,7 @@ mod finding;
 mod pool;
 mod quota;
 mod service;
+mod shapes;
 
 use std::path::PathBuf;
 use std::sync::Arc;

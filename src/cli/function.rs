@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::operate::folder;
-use super::thumbnail::Thumbnails;
+use super::thumbnail::thumbnails;
 use super::trigger::{TriggerWish, trigger};
 use super::{Usage, print, roles};
 use crate::client::send;
@@ -77,9 +77,8 @@ pub(super) enum FunctionWish {
         wish: TriggerWish,
     },
     /// Be a function that makes thumbnails of new files: events in, answers out, a line each.
-    #[command(
-        after_help = "Example: cumulet function create thumbnail --reused -- cumulet function thumbnail"
-    )]
+    #[command(after_help = "Example: cumulet function create small --reused -- cumulet function \
+                            thumbnail --side 160")]
     Thumbnail {
         /// The longer side of a thumbnail, in pixels.
         #[arg(long, value_name = "PIXELS", default_value_t = 256,
@@ -137,10 +136,7 @@ pub(super) fn function(config: &Config, wish: FunctionWish) -> anyhow::Result<()
         }
         FunctionWish::Logs { name, lines } => logs(&folder(config)?, &name, lines),
         FunctionWish::Trigger { wish } => trigger(config, wish),
-        FunctionWish::Thumbnail { side } => {
-            let most_pixels = config.settings.limits.picture_pixels;
-            Ok(Thumbnails { side, most_pixels }.serve(stdin().lock(), stdout().lock())?)
-        }
+        FunctionWish::Thumbnail { side } => thumbnails(config, side),
         FunctionWish::Environment { kind, memory } => environment(config, &kind, memory),
     }
 }

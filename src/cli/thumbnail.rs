@@ -2,22 +2,30 @@
 //! a line each. It is a program like any user's own.
 
 use std::fs;
-use std::io::{BufRead, Cursor, Write};
+use std::io::{BufRead, Cursor, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use serde_json::{Value, json};
 
+use crate::config::Config;
+
 /// The largest file that is read, in bytes.
 const LARGEST_FILE: u64 = 256 << 20;
 
 /// How thumbnails are made.
-pub(super) struct Thumbnails {
+struct Thumbnails {
     /// The longer side of a thumbnail in pixels.
-    pub(super) side: u32,
+    side: u32,
     /// The most pixels of a picture.
-    pub(super) most_pixels: u64,
+    most_pixels: u64,
+}
+
+/// Makes thumbnails of this size for whoever writes events to the input.
+pub(super) fn thumbnails(config: &Config, side: u32) -> anyhow::Result<()> {
+    let most_pixels = config.settings.limits.picture_pixels;
+    Ok(Thumbnails { side, most_pixels }.serve(stdin().lock(), stdout().lock())?)
 }
 
 impl Thumbnails {
@@ -25,7 +33,7 @@ impl Thumbnails {
     ///
     /// # Errors
     /// If the events cannot be read or the answers cannot be written.
-    pub(super) fn serve(
+    fn serve(
         &self,
         mut events: impl BufRead,
         mut answers: impl Write,

@@ -23,10 +23,9 @@ use crate::state::xml::Foreign;
 #[derive(Debug, Subcommand)]
 pub(super) enum TriggerWish {
     /// Have a function invoked for each new file in a folder, or at times.
-    #[command(
-        after_help = "Examples: cumulet function trigger add thumbs --function thumbnail --folder inbox --output outbox\n          \
-                      cumulet function trigger add nightly --function stamp --schedule '0 3 * * *'"
-    )]
+    #[command(after_help = "Examples:\n  \
+        cumulet function trigger add thumbs --function small --folder inbox --output outbox\n  \
+        cumulet function trigger add nightly --function stamp --schedule '0 3 * * *'")]
     Add(Wanted),
     /// Have it invoked no longer. Its events stay where they are.
     #[command(after_help = "Example: cumulet function trigger remove thumbs")]

@@ -63,7 +63,8 @@ mod tests {
         /// What stays is within both bounds, and one more would not be.
         #[test]
         fn the_oldest_go_and_no_more_of_them_than_must(
-            sizes in prop::collection::vec((0_u64..3_000, 0_u64..300), 0..12), current in 0_u64..2_000,
+            sizes in prop::collection::vec((0_u64..3_000, 0_u64..300), 0..12),
+            current in 0_u64..2_000,
         ) {
             let mut age = Duration::ZERO;
             let mut parts = Vec::new();

@@ -96,13 +96,16 @@ impl Trigger {
     /// # Errors
     /// A sentence about what is out of bounds.
     pub fn check(&self) -> Result<(), BadFunction> {
+        let files = match &self.source {
+            Source::Files(files) => Some(files),
+            Source::Schedule(_) => None,
+        };
         let wrong = if !ATTEMPTS.contains(&self.attempts) {
             let (least, most) = (ATTEMPTS.start(), ATTEMPTS.end());
             format!("tries {} times; {least} to {most} are possible", self.attempts)
-        } else if matches!(&self.source, Source::Files(files) if files.folder.as_os_str().is_empty())
-        {
+        } else if files.is_some_and(|files| files.folder.as_os_str().is_empty()) {
             "names no folder".to_owned()
-        } else if matches!(&self.source, Source::Files(files) if files.leads_to_itself()) {
+        } else if files.is_some_and(Files::leads_to_itself) {
             "would leave what is made in the folder that it watches, and be invoked for that again"
                 .to_owned()
         } else {

@@ -258,7 +258,7 @@ impl Events {
                 Err(error) => delivery.error = Some(error),
             },
             // It has not been tried.
-            Err(none) if none.is_throttled() => delivery = before,
+            Err(none) if none.is_throttled() => delivery = Delivery { error: None, ..before },
             Err(none) => delivery.error = Some(none.to_string()),
         }
         if delivery.error.is_some() {
@@ -317,8 +317,8 @@ impl Events {
     }
 }
 
-/// What a function answered. One that answers with an `errorMessage`, as functions do it everywhere,
-/// has failed.
+/// What a function answered. One that answers with an `errorMessage`, as functions do it
+/// everywhere, has failed.
 fn understood(answer: &[u8]) -> Result<Value, String> {
     if answer.len() > LONGEST_KEPT {
         let length = answer.len();

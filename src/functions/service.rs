@@ -25,7 +25,8 @@ use crate::workload::wire::event;
 /// The longest event, in bytes: the vendor's limit for one that is answered at once
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>, November 2026).
 const LONGEST_EVENT: usize = 6 << 20;
-/// A function's log that has grown to this is set aside as `NAME.1`, in the place of the one before.
+/// A function's log that has grown to this is set aside as `NAME.1`, in the place of the one
+/// before.
 const SET_ASIDE_AT_BYTES: u64 = 8 << 20;
 /// Whether an environment was started for an invocation: `cold` or `warm`.
 const X_CUMULET_START: HeaderName = HeaderName::from_static("x-cumulet-start");

@@ -1,7 +1,7 @@
 //! triggers/NAME/: the events of a trigger, a file each. What is pending stands in `pending/`, what
-//! was answered in `done/`, what was given up in `dead/`. What became of an event is written into its
-//! file first, and then the file is moved: whoever is killed in between is followed by one who sees
-//! from the file what is left to do.
+//! was answered in `done/`, what was given up in `dead/`. What became of an event is written into
+//! its file first, and then the file is moved: whoever is killed in between is followed by one who
+//! sees from the file what is left to do.
 
 use std::collections::BTreeSet;
 use std::fs;

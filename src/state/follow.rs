@@ -15,8 +15,8 @@ const BITE: u64 = 1 << 20;
 /// Reads what has been appended to a file of lines since it last looked.
 ///
 /// Lines that are not understood are passed over, and so is a last one that is not finished yet;
-/// it comes once it is. A file that was moved away is read to its end, and the one in its place from
-/// its start; one that was cut off is read from its start again.
+/// it comes once it is. A file that was moved away is read to its end, and the one in its place
+/// from its start; one that was cut off is read from its start again.
 #[derive(Debug)]
 pub struct Follow<L> {
     path: PathBuf,

@@ -1,5 +1,5 @@
-//! Functions.xml: the functions there are, and what invokes them. Written by `cumulet function` and by a person's editor;
-//! the functions' service only reads it.
+//! Functions.xml: the functions there are, and what invokes them. Written by `cumulet function` and
+//! by a person's editor; the functions' service only reads it.
 
 mod triggers;
 

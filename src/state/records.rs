@@ -57,6 +57,38 @@ impl StateFolder {
         Ok(parts)
     }
 
+    /// The last lines of a kind, oldest first: those that lie in the last `bytes` bytes of what is
+    /// kept of them.
+    /// Lines that are not understood, and a last one that is not finished, are passed over.
+    ///
+    /// # Errors
+    /// If the file cannot be read. A missing file has no lines.
+    pub fn tail<L: Line>(&self, bytes: u64) -> Result<Vec<L>, Error> {
+        Self::tail_of(self.parts::<L>()?, bytes)
+    }
+
+    /// As [`tail`](Self::tail), of the parts that are closed alone.
+    pub(in crate::state) fn tail_of_closed<L: Line>(&self, bytes: u64) -> Result<Vec<L>, Error> {
+        let mut parts = self.parts::<L>()?;
+        parts.retain(|part| part.name != L::FILE);
+        Self::tail_of(parts, bytes)
+    }
+
+    fn tail_of<L: Line>(parts: Vec<Opened>, bytes: u64) -> Result<Vec<L>, Error> {
+        let (mut texts, mut left) = (Vec::new(), bytes);
+        for part in parts.into_iter().rev() {
+            let text = files::end_of(&part.file, part.length, left);
+            texts.push(text.map_err(Error::io("read", &part.path))?);
+            left = left.saturating_sub(part.length);
+            if left == 0 {
+                break;
+            }
+        }
+        let whole = |text: &'_ String| text.rfind('\n').map_or(0, |end| end + 1);
+        let texts = texts.iter().rev().map(|text| text.get(..whole(text)).unwrap_or_default());
+        Ok(texts.flat_map(str::lines).filter_map(|line| line.parse().ok()).collect())
+    }
+
     /// The names of the parts of a file that are closed, oldest first.
     fn closed(&self, file: &str) -> Result<Vec<String>, Error> {
         let path = self.path().join(FOLDER);

@@ -5,6 +5,8 @@
 //! is missing, damaged or cannot be written, the text answers the same question, more slowly.
 
 #[cfg(feature = "database")]
+mod columns;
+#[cfg(feature = "database")]
 mod database;
 mod lines;
 #[cfg(feature = "database")]

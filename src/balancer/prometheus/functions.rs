@@ -1,5 +1,5 @@
-//! What FunctionState.xml says of the functions and of what invokes them. Its counts are of a month:
-//! they begin anew with the next, as the bill does.
+//! What FunctionState.xml says of the functions and of what invokes them. Its counts are of a
+//! month: they begin anew with the next, as the bill does.
 
 use super::Page;
 use crate::state::function_state::{FunctionReport, FunctionStateFile, TriggerReport};

@@ -1,4 +1,5 @@
-//! `metrics.db`: metrics.txt and samples.txt, with their closed parts, as tables of `SQLite`, indexed.
+//! `metrics.db`: metrics.txt and samples.txt, with their closed parts, as tables of `SQLite`,
+//! indexed.
 //!
 //! It is brought up to date by whoever asks, from the byte on where the last one stopped, in one
 //! transaction with the note of how far it came: a crash at any moment leaves the state before or
@@ -15,12 +16,13 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
+use super::columns::{Columns, metric_columns, sample_columns};
 use super::lines::Lines;
 use super::soundness::{self, Soundness};
 use super::{By, Filter, Row, Table};
 use crate::domain::summary::Outcome;
 use crate::state::logfmt::Line;
-use crate::state::metrics::{EXTRA, Metric};
+use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::{Error, StateFolder};
 
@@ -41,7 +43,8 @@ const TABLES: &str = "
         read_to INTEGER NOT NULL, before BLOB NOT NULL, not_understood INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE requests (
-        source INTEGER NOT NULL, at_us INTEGER NOT NULL, request TEXT NOT NULL, workload TEXT NOT NULL, vm TEXT,
+        source INTEGER NOT NULL,
+        at_us INTEGER NOT NULL, request TEXT NOT NULL, workload TEXT NOT NULL, vm TEXT,
         status INTEGER NOT NULL, width INTEGER, height INTEGER, input_bytes INTEGER NOT NULL,
         output_bytes INTEGER NOT NULL, queue_us INTEGER, cpu_us INTEGER, wall_us INTEGER NOT NULL,
         work INTEGER, attempts INTEGER NOT NULL, rays INTEGER, tests INTEGER, scene_bytes INTEGER,
@@ -52,16 +55,14 @@ const TABLES: &str = "
     CREATE INDEX requests_by_workload ON requests (workload, at_us);
     CREATE INDEX requests_by_name ON requests (request);
     CREATE TABLE samples (
-        source INTEGER NOT NULL, at_us INTEGER NOT NULL, vm TEXT NOT NULL, state TEXT NOT NULL, type TEXT NOT NULL,
+        source INTEGER NOT NULL,
+        at_us INTEGER NOT NULL, vm TEXT NOT NULL, state TEXT NOT NULL, type TEXT NOT NULL,
         cpu REAL NOT NULL, memory_bytes INTEGER NOT NULL, in_flight INTEGER NOT NULL,
         queued INTEGER NOT NULL, requests INTEGER NOT NULL, failures INTEGER NOT NULL,
         cpu_credits REAL
     ) STRICT;
     CREATE INDEX samples_by_vm ON samples (vm, at_us);
 ";
-
-/// The columns of a line with their values; none for a line that is not for the table.
-type Columns = Vec<(&'static str, Value)>;
 
 /// Why the index could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -314,72 +315,6 @@ fn take_in<L: Line>(
     source.read_to = lines.read_to;
     source.write(transaction)?;
     Ok(())
-}
-
-fn metric_columns(metric: Metric) -> Columns {
-    let mut columns = vec![
-        ("at_us", Value::Integer(metric.at.as_microsecond())),
-        ("request", Value::Text(metric.request)),
-        ("workload", Value::Text(metric.workload)),
-        ("vm", metric.vm.map_or(Value::Null, |vm| Value::Text(vm.to_string()))),
-        ("status", Value::Integer(metric.status.into())),
-        ("width", known(metric.width.map(u64::from))),
-        ("height", known(metric.height.map(u64::from))),
-        ("input_bytes", whole(metric.input_bytes)),
-        ("output_bytes", whole(metric.output_bytes)),
-        ("queue_us", known(metric.queue_us)),
-        ("cpu_us", known(metric.cpu_us)),
-        ("wall_us", whole(metric.wall_us)),
-        ("work", known(metric.work)),
-        ("attempts", whole(metric.attempts.into())),
-    ];
-    columns.extend(EXTRA.map(|name| {
-        let value = metric.extra.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        (name, known(value))
-    }));
-    columns
-}
-
-/// The autoscaler's decisions are no samples of a VM.
-fn sample_columns(sample: Sample) -> Columns {
-    let Sample::Vm {
-        at,
-        vm,
-        state,
-        instance_type,
-        cpu,
-        memory_bytes,
-        in_flight,
-        queued,
-        requests,
-        failures,
-        cpu_credits,
-    } = sample
-    else {
-        return Vec::new();
-    };
-    vec![
-        ("at_us", Value::Integer(at.as_microsecond())),
-        ("vm", Value::Text(vm.to_string())),
-        ("state", Value::Text(state.to_string())),
-        ("type", Value::Text(instance_type)),
-        ("cpu", Value::Real(cpu.get())),
-        ("memory_bytes", whole(memory_bytes)),
-        ("in_flight", whole(in_flight.into())),
-        ("queued", whole(queued.into())),
-        ("requests", whole(requests)),
-        ("failures", whole(failures)),
-        ("cpu_credits", cpu_credits.map_or(Value::Null, Value::Real)),
-    ]
-}
-
-/// A count as `SQLite` has it. Beyond its 63 bits there is nothing that was counted.
-fn whole(count: u64) -> Value {
-    Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-fn known(count: Option<u64>) -> Value {
-    count.map_or(Value::Null, whole)
 }
 
 fn ask(open: &Connection, filter: &Filter, by: Option<By>) -> Result<Table, Unusable> {
