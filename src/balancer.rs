@@ -178,8 +178,7 @@ pub async fn run(
     let as_states = watcher.follow::<AsStateFile>();
     take_in(&fleet, &vm_states, &as_states);
     let overflow = Arc::new(Overflow::new(settings.overflow.clone()));
-    let function_states = watcher.follow();
-    let functions = (watcher.follow(), function_states.clone());
+    let functions = (watcher.follow(), watcher.follow());
 
     let learner = Arc::new(Learner::open(&folder));
     let sampler = Sampler::start().context("starting the thread that samples renders")?;
@@ -214,7 +213,7 @@ pub async fn run(
         admin,
         fleet.clone(),
         learner.clone(),
-        (identity, function_states),
+        (identity, watcher.follow()),
         background.clone(),
     ));
 

@@ -16,15 +16,13 @@ use std::time::Duration;
 use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
 use cumulet::domain::function::{Code, Function, FunctionName, Usage};
-use cumulet::domain::trigger::{Files, Schedule, Source, Trigger};
 use cumulet::domain::load::{Load, Served};
+use cumulet::domain::trigger::{Files, Schedule, Source, Trigger};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::Document;
 use cumulet::state::as_state::{AsStateFile, VmOrder};
 use cumulet::state::cost_model::CostModelFile;
-use cumulet::state::function_state::{
-    Counts, FunctionReport, FunctionStateFile, TriggerReport,
-};
+use cumulet::state::function_state::{Counts, FunctionReport, FunctionStateFile, TriggerReport};
 use cumulet::state::functions::FunctionsFile;
 use cumulet::state::lb_state::{
     LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,

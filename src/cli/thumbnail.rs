@@ -33,11 +33,7 @@ impl Thumbnails {
     ///
     /// # Errors
     /// If the events cannot be read or the answers cannot be written.
-    fn serve(
-        &self,
-        mut events: impl BufRead,
-        mut answers: impl Write,
-    ) -> std::io::Result<()> {
+    fn serve(&self, mut events: impl BufRead, mut answers: impl Write) -> std::io::Result<()> {
         let mut line = Vec::new();
         while events.read_until(b'\n', &mut line)? > 0 {
             let answer = self.answer(&line).unwrap_or_else(

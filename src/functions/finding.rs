@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_file_that_changed_a_moment_ago_is_left_alone_and_so_is_what_is_no_file() {
-        let case = Case::watching(Duration::from_secs(3600));
+        let case = Case::watching(Duration::from_hours(1));
         case.find();
         case.drop_file("half.jpg", "ha");
         assert!(case.find().pending.is_empty());
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_does_not_hold_a_file_up_for_ever() {
-        let case = Case::watching(Duration::from_secs(3600));
+        let case = Case::watching(Duration::from_hours(1));
         case.find();
         case.drop_file("a.jpg", "x");
         let past = Timestamp::now() - SignedDuration::from_hours(24);

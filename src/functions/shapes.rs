@@ -1,5 +1,6 @@
 //! The events of triggers, in the shapes that functions know from elsewhere.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -82,7 +83,10 @@ fn form_encoded(name: &str) -> String {
             b' ' => text.push('+'),
             b'/' | b'-' | b'.' | b'_' | b'*' => text.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
         }
     }
     text

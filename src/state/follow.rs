@@ -56,11 +56,12 @@ impl<L: Line> Follow<L> {
         lines.extend(self.look_at_file()?);
         let is_elsewhere =
             self.file.as_ref().is_none_or(|file| !files::is_still_at(file, &self.path));
-        if lines.is_empty() && is_elsewhere {
-            if let Some((file, _)) = files::open(&self.path)? {
-                (self.file, self.offset, self.torn) = (Some(file), 0, false);
-                lines = self.look_at_file()?;
-            }
+        if lines.is_empty()
+            && is_elsewhere
+            && let Some((file, _)) = files::open(&self.path)?
+        {
+            (self.file, self.offset, self.torn) = (Some(file), 0, false);
+            lines = self.look_at_file()?;
         }
         Ok(lines)
     }

@@ -84,7 +84,7 @@ impl StateFolder {
                 break;
             }
         }
-        let whole = |text: &'_ String| text.rfind('\n').map_or(0, |end| end + 1);
+        let whole = |text: &str| text.rfind('\n').map_or(0, |end| end + 1);
         let texts = texts.iter().rev().map(|text| text.get(..whole(text)).unwrap_or_default());
         Ok(texts.flat_map(str::lines).filter_map(|line| line.parse().ok()).collect())
     }
@@ -231,7 +231,7 @@ mod tests {
             let there = numbers(&folder);
             assert_eq!(there.last(), Some(&number));
             assert!(there.is_sorted() && there.len() <= 81, "{there:?}");
-            assert!(there.len() as u32 == number + 1 || there.len() >= 70, "{there:?}");
+            assert!(there.len() == number as usize + 1 || there.len() >= 70, "{there:?}");
         }
         let last = folder.tail::<Event>(25 * line).unwrap();
         let last = last.iter().map(|event| event.detail.clone()).collect::<Vec<_>>();

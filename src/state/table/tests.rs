@@ -5,6 +5,7 @@ use std::io::Write;
 
 use super::*;
 use crate::domain::vm::VmId;
+use crate::state::logfmt::Line;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
