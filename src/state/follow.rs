@@ -43,7 +43,8 @@ impl<L: Line> Follow<L> {
             left => folder.tail_of_closed(left).unwrap_or_default(),
         };
         let file = opened.map(|(file, _)| file);
-        Self { path, file, offset, torn: offset > 0, before, lines: PhantomData }
+        let torn = file.as_ref().is_some_and(|file| !begins_a_line(file, offset));
+        Self { path, file, offset, torn, before, lines: PhantomData }
     }
 
     /// The lines since the last look, oldest first; at most a mebibyte of them, and none only if
@@ -91,6 +92,14 @@ impl<L: Line> Follow<L> {
         }
         Ok(bytes)
     }
+}
+
+/// Whether a line begins at this place of a file.
+fn begins_a_line(mut file: &File, offset: u64) -> bool {
+    let Some(before) = offset.checked_sub(1) else { return true };
+    let mut byte = [0];
+    let read = file.seek(SeekFrom::Start(before)).and_then(|_| file.read_exact(&mut byte));
+    read.is_ok() && byte == *b"\n"
 }
 
 #[cfg(test)]
