@@ -19,8 +19,6 @@ use crate::domain::function::{BadFunction, FunctionName};
 pub const ATTEMPTS: RangeInclusive<u32> = 1..=100;
 /// The longest pause between two attempts.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// Up to so many missed times are counted; beyond it there are simply many.
-const MOST_COUNTED: usize = 1_000;
 
 /// What invokes a function.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,8 +68,8 @@ pub struct Schedule {
 pub struct Due {
     /// The latest time that has come.
     pub at: Timestamp,
-    /// How many before it had come too, and are left out in its favour; counted up to a thousand.
-    pub missed: usize,
+    /// How many before it had come too, and are left out in its favour.
+    pub missed: u64,
 }
 
 /// What is to be done with an event.
@@ -179,15 +177,13 @@ impl Schedule {
 
     /// The time that has come after `since`, if one has; of several the latest.
     pub fn due(&self, since: Timestamp, now: Timestamp) -> Option<Due> {
-        let last = self.cron.find_previous_occurrence(&now.to_zoned(self.zone.clone()), true);
-        let at = last.ok()?.timestamp();
-        if at <= since {
-            return None;
-        }
         let following = |at: &Timestamp| self.next_after(*at);
-        let earlier = std::iter::successors(self.next_after(since), following);
-        let missed = earlier.take_while(|before| *before < at).take(MOST_COUNTED).count();
-        Some(Due { at, missed })
+        let come = std::iter::successors(self.next_after(since), following);
+        let come = come.take_while(|at| *at <= now);
+        come.fold(None, |due: Option<Due>, at| {
+            let missed = due.map_or(0, |due| due.missed + 1);
+            Some(Due { at, missed })
+        })
     }
 }
 
@@ -332,25 +328,29 @@ mod tests {
             prop_assert_eq!(tried, attempts);
         }
 
-        /// Looking at any moments finds the same last time as going through all of them.
+        /// However often it is looked, each time comes up in its order, and none is left out unless
+        /// a later one came before the look.
         #[test]
-        fn the_time_that_is_due_is_the_last_that_has_come(
-            start in 1_774_000_000_i64..1_800_000_000, long in 1_i64..200_000,
+        fn looks_at_any_moments_find_every_time_or_count_it(
+            start in 1_774_000_000_i64..1_800_000_000,
+            pauses in prop::collection::vec(1_i64..30_000, 1..20),
             which in 0_usize..5,
         ) {
             let schedule = lisbon(
                 ["*/7 * * * *", "30 1 * * *", "0 */2 * * *", "15 2 * * sun", "59 23 31 * *"][which],
             );
-            let since = Timestamp::from_second(start).unwrap();
-            let now = since + SignedDuration::from_secs(long);
-            let following = |at: &Timestamp| schedule.next_after(*at);
-            let all = std::iter::successors(schedule.next_after(since), following);
-            let come = all.take_while(|at| *at <= now).collect::<Vec<_>>();
-            let due = schedule.due(since, now);
-            prop_assert_eq!(due.map(|due| due.at), come.last().copied());
-            if let Some(due) = due {
-                prop_assert_eq!(due.missed, (come.len() - 1).min(MOST_COUNTED));
+            let begin = Timestamp::from_second(start).unwrap();
+            let (mut since, mut now, mut seen) = (begin, begin, 0);
+            for pause in pauses {
+                now += SignedDuration::from_secs(pause);
+                let Some(due) = schedule.due(since, now) else { continue };
+                prop_assert!(since < due.at && due.at <= now);
+                prop_assert!(schedule.next_after(due.at).is_none_or(|next| next > now));
+                seen += due.missed + 1;
+                since = due.at;
             }
+            let all = schedule.due(begin, now).map_or(0, |due| due.missed + 1);
+            prop_assert_eq!(seen, all);
         }
     }
 }
