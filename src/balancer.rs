@@ -216,7 +216,7 @@ pub async fn run(
         admin,
         fleet.clone(),
         learner.clone(),
-        identity,
+        (identity, watcher.follow()),
         background.clone(),
     ));
 

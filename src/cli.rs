@@ -16,6 +16,8 @@ mod report;
 mod roles;
 mod scale;
 mod send;
+mod thumbnail;
+mod trigger;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ mod health;
 mod hold;
 mod machine;
 mod reconcile;
+mod records;
 mod role;
 mod shutdown;
 mod start;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Alert;
 use crate::domain::restart::{Backoff, LaunchPace};
+use crate::domain::retention::Retention;
 use crate::domain::vm::VmId;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::{Event, EventKind};
@@ -74,6 +76,8 @@ pub struct Settings {
     pub launches_per_minute: u32,
     /// How long a VM's last hook may take, beyond the drain limit.
     pub hook_timeout: Duration,
+    /// How long what happened is kept.
+    pub retention: Retention,
     /// What is to be told to whom.
     pub alerts: Vec<Alert>,
     /// Whether what happens is told on stdout; may change at any time.
@@ -105,6 +109,7 @@ pub async fn run(
         cluster.folder.clone(),
         stop.clone(),
     ));
+    tokio::spawn(records::tidy(cluster.settings.retention, cluster.folder.clone(), stop.clone()));
     let ended = match cluster.reconcile_until(&stop).await {
         Ok(()) => cluster.shut_down(&now).await,
         taken => taken,

@@ -69,6 +69,8 @@ pub struct Settings {
     pub screen: Screen,
     /// The functions'.
     pub functions: Functions,
+    /// How long what happened is kept.
+    pub records: Records,
     /// Bounds on requests.
     pub limits: Limits,
     /// Instance types by name: those that come with Cumulet, and those of `[instance_types.NAME]`.
@@ -191,6 +193,16 @@ pub struct Functions {
     pub cold_start: Duration,
 }
 
+/// How long what happened is kept: metrics.txt, samples.txt, events.log, each for itself, and all
+/// of `log/` together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records {
+    /// For how long.
+    pub keep: Duration,
+    /// How much, in bytes.
+    pub max_bytes: u64,
+}
+
 /// Bounds on what a request may ask for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -264,6 +276,7 @@ impl Default for Settings {
                 // Between the 0.1 s and 1 s that people measure with the vendors.
                 cold_start: Duration::from_millis(300),
             },
+            records: Records { keep: Duration::from_hours(30 * 24), max_bytes: mebibytes(256) },
             limits: Limits {
                 body_bytes: mebibytes(64),
                 picture_pixels: 50_000_000,

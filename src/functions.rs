@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Functions.xml ──▶ pool ◀── begin, end ── service ◀── invocations; requests that overflow
-//!                     │ warm, or none           │ an event
+//!                     │ warm, or none           │    ◀── events ◀── finding: new files, times
 //!                     ▼                         ▼
 //!              FunctionState.xml          environment: a process, held to its memory and CPU
 //! ```
@@ -13,9 +13,12 @@
 //! group that is orphaned while stopped.
 
 mod environment;
+mod events;
+mod finding;
 mod pool;
 mod quota;
 mod service;
+mod shapes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use crate::state::function_state::FunctionStateFile;
 use crate::state::functions::FunctionsFile;
 use crate::state::{Document, StateFolder, View, Watcher};
 use environment::Launch;
+use events::Events;
 use pool::Pool;
 use service::Service;
 
@@ -82,8 +86,12 @@ pub async fn run(
     define(&service, &definitions);
 
     let background = CancellationToken::new();
+    let events = Arc::new(Events::new(service.clone(), folder.clone()));
+    let triggers = definitions.clone();
+    let delivering =
+        tokio::spawn(events.clone().deliver_until(triggers, stop.clone(), settings.grace));
     let upkeep = tokio::spawn(keep(
-        service.clone(),
+        (service.clone(), events),
         (folder, address.to_string()),
         definitions,
         background.clone(),
@@ -96,6 +104,7 @@ pub async fn run(
     if !server::serve(listener, answer, stop, settings.grace).await {
         tracing::warn!("some functions were cut off");
     }
+    delivering.await.context("the task that delivers events")?;
     background.cancel();
     upkeep.await.context("the task that keeps the functions")?;
     drop(service.pool().clear());
@@ -105,7 +114,7 @@ pub async fn run(
 
 /// Follows the definitions, ends what nobody wants, and tells how things stand, until `end`.
 async fn keep(
-    service: Arc<Service>,
+    (service, events): (Arc<Service>, Arc<Events>),
     (folder, address): (StateFolder, String),
     mut definitions: watch::Receiver<View<FunctionsFile>>,
     end: CancellationToken,
@@ -124,13 +133,15 @@ async fn keep(
         let cold = service.pool().sweep(Instant::now(), &this_month());
         drop(cold);
         let (month, functions) = service.pool().report();
+        let triggers = events.reports();
         let (address, pid) =
             if going { (address.clone(), std::process::id()) } else { (String::new(), 0) };
         let folder = folder.clone();
         let written = tokio::task::spawn_blocking(move || {
             folder.update_if_changed(FunctionStateFile::default, |file: &mut FunctionStateFile| {
                 let (seq, foreign) = (file.seq, std::mem::take(&mut file.foreign));
-                *file = FunctionStateFile { seq, address, pid, month, functions, foreign };
+                *file =
+                    FunctionStateFile { seq, address, pid, month, functions, triggers, foreign };
             })
         });
         match written.await {

@@ -67,6 +67,10 @@ impl Write for &Log {
     /// Writes a whole line, or as much of it as the system takes.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.path.exists() {
+            // It was removed as too old while nothing was written to it.
+            *open = append_to(&self.path)?;
+        }
         if open.1 > 0 && open.1 + line.len() as u64 > self.limit {
             let mut aside = self.path.clone().into_os_string();
             aside.push(".1");
@@ -92,6 +96,17 @@ fn append_to(path: &Path) -> io::Result<(File, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_that_was_removed_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vm-1.jsonl");
+        let log = Log::open(&path, 100).unwrap();
+        (&log).write_all(b"one\n").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        (&log).write_all(b"two\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+    }
 
     #[test]
     fn a_log_and_the_one_before_are_all_that_is_kept() {

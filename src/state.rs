@@ -7,7 +7,9 @@
 //! ```text
 //!   documents     vm_state, as_state, lb_state       what is, what should be, what the balancer sees
 //!   functions, function_state                      the functions there are, and how they do
+//!   deliveries                                       the events of triggers, pending, done, dead
 //!   lines         events, metrics, samples           appended, one line at a time
+//!   records, follow                                  what these files were before; as they grow
 //!   table                                            what metrics.txt says, indexed
 //!   cluster_file                                     the addresses in force while a cluster runs
 //!   image                                            what a VM is launched from
@@ -20,10 +22,12 @@ pub mod alerts;
 pub mod as_state;
 pub mod cluster_file;
 pub mod cost_model;
+pub mod deliveries;
 pub mod document;
 mod error;
 pub mod events;
 pub mod folder;
+pub mod follow;
 pub mod function_log;
 pub mod function_state;
 pub mod functions;
@@ -31,6 +35,7 @@ pub mod image;
 pub mod lb_state;
 pub mod logfmt;
 pub mod metrics;
+mod records;
 pub mod samples;
 pub mod table;
 pub mod vm_state;

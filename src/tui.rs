@@ -27,7 +27,6 @@ mod fixture;
 pub(crate) mod format;
 mod history;
 mod keys;
-mod lines;
 mod model;
 mod news;
 mod replay;

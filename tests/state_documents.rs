@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use cumulet::domain::cost::{CostModel, Features, Form, Kind, Work};
 use cumulet::domain::decision::{Action, Check, Decision, Direction};
-use cumulet::domain::function::{Code, Function, Usage};
+use cumulet::domain::function::{Code, Function, FunctionName, Usage};
 use cumulet::domain::load::{Load, Served};
+use cumulet::domain::trigger::{Files, Schedule, Source, Trigger};
 use cumulet::domain::vm::{VmId, VmState};
 use cumulet::state::Document;
 use cumulet::state::as_state::{AsStateFile, VmOrder};
 use cumulet::state::cost_model::CostModelFile;
-use cumulet::state::function_state::{Counts, FunctionReport, FunctionStateFile};
+use cumulet::state::function_state::{Counts, FunctionReport, FunctionStateFile, TriggerReport};
 use cumulet::state::functions::FunctionsFile;
 use cumulet::state::lb_state::{
     LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals,
@@ -351,7 +352,23 @@ fn functions_are_frozen() {
     };
     let blur = Function::new("blur".parse().unwrap(), Code::BuiltIn(Kind::Blur));
     let functions = [blur, greet].map(|function| (function, Foreign::default())).to_vec();
-    assert_frozen(FUNCTIONS, &FunctionsFile { seq: 3, functions, foreign: Foreign::default() });
+    let greet: FunctionName = "greet".parse().unwrap();
+    let files = Source::Files(Files {
+        folder: "inbox".into(),
+        output: Some("/srv/out box".into()),
+        settle: Duration::from_millis(1_500),
+    });
+    let pictures = Trigger::new("pictures".parse().unwrap(), greet.clone(), files);
+    let zone = jiff::tz::TimeZone::get("Europe/Lisbon").unwrap();
+    let schedule = Source::Schedule(Schedule::new("0 3 * * *", zone).unwrap());
+    let nightly = Trigger {
+        attempts: 3,
+        pause: Duration::from_millis(250),
+        ..Trigger::new("nightly".parse().unwrap(), greet, schedule)
+    };
+    let triggers = [pictures, nightly].map(|trigger| (trigger, Foreign::default())).to_vec();
+    let foreign = Foreign::default();
+    assert_frozen(FUNCTIONS, &FunctionsFile { seq: 3, functions, triggers, foreign });
     let report = FunctionReport {
         name: "blur".parse().unwrap(),
         running: 1,
@@ -365,6 +382,12 @@ fn functions_are_frozen() {
         pid: 4243,
         month: "2026-11".to_owned(),
         functions: vec![report],
+        triggers: vec![TriggerReport {
+            name: "pictures".parse().unwrap(),
+            pending: 1,
+            done: 7,
+            dead: 2,
+        }],
         foreign: Foreign::default(),
     };
     assert_frozen(FUNCTION_STATE, &state);
@@ -403,6 +426,8 @@ fn the_schemas_refuse_what_the_program_refuses() {
         ("Functions.xsd", FUNCTIONS, "name=\"blur\"", "name=\"Blur\""),
         ("Functions.xsd", FUNCTIONS, "builtIn=\"blur\"", "builtIn=\"knit\""),
         ("Functions.xsd", FUNCTIONS, "timeout=\"3.000\"", "timeout=\"901\""),
+        ("Functions.xsd", FUNCTIONS, "attempts=\"3\"", "attempts=\"0\""),
+        ("Functions.xsd", FUNCTIONS, "pause=\"0.250\"", "pause=\"-1\""),
         ("ASState.xsd", AS_STATE, "id=\"vm-4\"", "id=\"VM 4\""),
         ("ASState.xsd", AS_STATE, "<Decision", "then <Decision"),
         ("LBState.xsd", LB_STATE, "inRotation=\"true\"", "inRotation=\"maybe\""),

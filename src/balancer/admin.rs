@@ -11,6 +11,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
@@ -18,6 +19,8 @@ use super::learner::Learner;
 use super::report::{self, Identity};
 use super::{merged, prometheus};
 use crate::http::{Problem, server};
+use crate::state::View;
+use crate::state::function_state::FunctionStateFile;
 
 /// Questions are answered from memory: one that is not done by then never will be.
 const GRACE: Duration = Duration::from_millis(500);
@@ -27,12 +30,13 @@ pub(super) async fn serve(
     listener: TcpListener,
     fleet: Arc<Fleet>,
     learner: Arc<Learner>,
-    identity: Identity,
+    (identity, functions): (Identity, Receiver<View<FunctionStateFile>>),
     stop: CancellationToken,
 ) {
     let identity = Arc::new(identity);
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&request, &fleet, &learner, &identity);
+        let functions = functions.borrow().document.clone();
+        let response = answer(&request, (&fleet, &learner, functions.as_deref()), &identity);
         async move { Ok::<_, Infallible>(response) }
     });
     server::serve(listener, service, stop, GRACE).await;
@@ -40,8 +44,7 @@ pub(super) async fn serve(
 
 fn answer(
     request: &Request<Incoming>,
-    fleet: &Fleet,
-    learner: &Learner,
+    (fleet, learner, functions): (&Fleet, &Learner, Option<&FunctionStateFile>),
     identity: &Identity,
 ) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -60,7 +63,7 @@ fn answer(
         }
         "/metrics" => text(
             "text/plain; version=0.0.4; charset=utf-8",
-            prometheus::render(fleet, learner, &identity.pulse),
+            prometheus::render(fleet, learner, &identity.pulse, functions),
         ),
         "/state" => {
             let (vm_state, as_state) = fleet.files();

@@ -3,9 +3,11 @@
 //! <https://prometheus.io/docs/practices/naming/> asks.
 
 mod files;
+mod functions;
 
 use std::fmt::{Display, Write};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::fleet::Fleet;
 use super::latency::{BOUNDS_MS, Buckets};
@@ -13,18 +15,28 @@ use super::learner::Learner;
 use super::pulse::Pulse;
 use super::target::{State, Target};
 use crate::domain::cost::Kind;
+use crate::state::function_state::FunctionStateFile;
 
 /// All metrics.
-pub(super) fn render(fleet: &Fleet, learner: &Learner, pulse: &Pulse) -> String {
+pub(super) fn render(
+    fleet: &Fleet,
+    learner: &Learner,
+    pulse: &Pulse,
+    functions: Option<&FunctionStateFile>,
+) -> String {
     let mut page = Page::default();
     let targets = fleet.targets();
     requests(&mut page, fleet, &targets);
     own_health(&mut page, pulse);
     each_vm(&mut page, &targets);
+    capacities(&mut page, &targets, fleet.age(Instant::now()));
     page.predictions(learner);
     times(&mut page, &targets);
     let (vm_state, as_state) = fleet.files();
     files::render(&mut page, &vm_state, &as_state);
+    if let Some(functions) = functions {
+        functions::render(&mut page, functions);
+    }
     page.text
 }
 
@@ -112,6 +124,30 @@ fn each_vm(page: &mut Page, targets: &[Arc<Target>]) {
         "counter",
         "Times a VM was taken out of rotation.",
         each(&|state| state.tally.ejections),
+    );
+}
+
+/// What the balancer takes each VM to be able to, and what it holds besides. `now` is the fleet's
+/// age.
+fn capacities(page: &mut Page, targets: &[Arc<Target>], now: Duration) {
+    let labelled = |target: &Target| format!("vm=\"{}\"", target.id);
+    page.each(
+        "cumulet_speed_ratio",
+        "gauge",
+        "Speed of a VM as learned from its answers, in that of one vCPU.",
+        targets.iter().map(|it| (labelled(it), it.speed * it.state().pace.factor())),
+    );
+    page.each(
+        "cumulet_requests_cap",
+        "gauge",
+        "Requests that a VM works on at once, at most; none where there is no limit.",
+        targets.iter().filter_map(|it| Some((labelled(it), it.cap?))),
+    );
+    page.each(
+        "cumulet_foreign_requests",
+        "gauge",
+        "Requests in a VM that did not come through this balancer, as it reports them.",
+        targets.iter().map(|it| (labelled(it), it.state().foreign.at(now))),
     );
 }
 

@@ -10,12 +10,15 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::operate::folder;
+use super::thumbnail::thumbnails;
+use super::trigger::{TriggerWish, trigger};
 use super::{Usage, print, roles};
 use crate::client::send;
 use crate::config::{self, Config};
 use crate::domain::cost::Kind;
 use crate::domain::function::{Code, Function, FunctionName};
 use crate::state::StateFolder;
+use crate::state::function_log::aside;
 use crate::state::function_state::{FunctionReport, FunctionStateFile};
 use crate::state::functions::FunctionsFile;
 use crate::state::xml::Foreign;
@@ -68,6 +71,20 @@ pub(super) enum FunctionWish {
         #[arg(long, value_name = "N", default_value_t = 20)]
         lines: usize,
     },
+    /// Have functions invoked by new files and by times, and see what became of it.
+    Trigger {
+        #[command(subcommand)]
+        wish: TriggerWish,
+    },
+    /// Be a function that makes thumbnails of new files: events in, answers out, a line each.
+    #[command(after_help = "Example: cumulet function create small --reused -- cumulet function \
+                            thumbnail --side 160")]
+    Thumbnail {
+        /// The longer side of a thumbnail, in pixels.
+        #[arg(long, value_name = "PIXELS", default_value_t = 256,
+              value_parser = clap::value_parser!(u32).range(1..=4096))]
+        side: u32,
+    },
     /// Be an environment of a built-in function: events in, answers out, a line each.
     #[command(hide = true)]
     Environment {
@@ -118,6 +135,8 @@ pub(super) fn function(config: &Config, wish: FunctionWish) -> anyhow::Result<()
             invoke_it(&folder(config)?, &name, event, file.as_deref())
         }
         FunctionWish::Logs { name, lines } => logs(&folder(config)?, &name, lines),
+        FunctionWish::Trigger { wish } => trigger(config, wish),
+        FunctionWish::Thumbnail { side } => thumbnails(config, side),
         FunctionWish::Environment { kind, memory } => environment(config, &kind, memory),
     }
 }
@@ -255,13 +274,20 @@ fn update(folder: &StateFolder, typed: &Definition) -> anyhow::Result<()> {
 fn delete(folder: &StateFolder, name: &FunctionName) -> anyhow::Result<()> {
     change(folder, |file| {
         find(file, name)?;
+        if let Some((trigger, _)) = file.triggers.iter().find(|(it, _)| it.function == *name) {
+            let trigger = &trigger.name;
+            anyhow::bail!(
+                "{name} is what {trigger} invokes; cumulet function trigger remove {trigger} first"
+            );
+        }
         file.functions.retain(|(function, _)| function.name != *name);
         Ok(())
     })?;
     print(&format!("{name} is deleted\n"))
 }
 
-fn change(
+/// Changes Functions.xml.
+pub(super) fn change(
     folder: &StateFolder,
     change: impl FnOnce(&mut FunctionsFile) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -347,10 +373,9 @@ const LOG_BYTES: u64 = 1 << 20;
 
 fn logs(folder: &StateFolder, name: &FunctionName, lines: usize) -> anyhow::Result<()> {
     let path = folder.function_log_path(name);
-    let text = match StateFolder::end_of_log(&path, LOG_BYTES)? {
-        text if text.is_empty() => anyhow::bail!("{name} has not been invoked: it has no log"),
-        text => text,
-    };
+    let end = |path: &Path| StateFolder::end_of_log(path, LOG_BYTES);
+    let text = end(&aside(&path))? + &end(&path)?;
+    anyhow::ensure!(!text.is_empty(), "{name} has not been invoked: it has no log");
     let all = text.lines().collect::<Vec<_>>();
     let last = all.get(all.len().saturating_sub(lines)..).unwrap_or_default();
     print(&(last.join("\n") + "\n"))

@@ -17,6 +17,7 @@ use crate::domain::elasticity::{Elasticity, Interval};
 use crate::domain::instance_type::InstanceType;
 use crate::domain::scaling::{Policy, named};
 use crate::domain::simulation::{self, Terms};
+use crate::state::StateFolder;
 use crate::state::samples::Sample;
 
 /// What is to be reported on.
@@ -86,11 +87,14 @@ pub(super) fn scale_report(config: &Config, wish: &Report) -> anyhow::Result<()>
 impl Recorded {
     /// Reads a history.
     fn read(path: &Path, default_type: &str) -> anyhow::Result<Self> {
-        let path = if path.is_dir() { path.join("samples.txt") } else { path.to_owned() };
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        // A line that is being written, or that another version wrote, tells nothing.
-        let samples = text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<Sample>>();
+        let samples = if path.is_dir() {
+            StateFolder::existing(path)?.tail::<Sample>(u64::MAX)?
+        } else {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            // A line that is being written, or that another version wrote, tells nothing.
+            text.lines().filter_map(|line| line.parse().ok()).collect()
+        };
         let recorded = Self::of(&samples, default_type);
         anyhow::ensure!(
             !recorded.intervals.is_empty(),

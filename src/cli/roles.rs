@@ -18,6 +18,7 @@ use super::observe::plain_screen;
 use super::operate::known_type;
 use crate::config::{Config, Settings};
 use crate::domain::instance_type::InstanceType;
+use crate::domain::retention::Retention;
 use crate::domain::vm::VmId;
 use crate::domain::{overflow, scaling};
 use crate::state::StateFolder;
@@ -45,6 +46,10 @@ pub(super) fn up(config: &Config, no_tui: bool) -> anyhow::Result<()> {
         launches_per_minute: settings.launches_per_minute,
         hook_timeout: settings.hooks.timeout,
         replace_silent_after: settings.replace_silent_after.max(settings.report_every * 4),
+        retention: Retention {
+            keep: settings.records.keep,
+            most_bytes: settings.records.max_bytes,
+        },
         alerts: settings.alerts.clone(),
         narrate: narrated,
     };

@@ -1,9 +1,7 @@
 //! Tells on stdout what happens, from the files, so that it makes no difference which process did
 //! it: requests from metrics.txt, everything else from events.log.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Cluster;
 use crate::state::StateFolder;
 use crate::state::events::Event;
+use crate::state::follow::Follow;
 use crate::state::logfmt::Line;
 use crate::state::metrics::Metric;
 
@@ -72,15 +71,14 @@ impl Cluster {
 
 /// The lines of events and of requests that have not been told yet.
 pub(super) struct Lines {
-    events: Tail,
-    requests: Tail,
+    events: Follow<Event>,
+    requests: Follow<Metric>,
 }
 
 impl Lines {
     /// Those that will be written from now on.
     pub(super) fn from_now(folder: &StateFolder) -> Self {
-        let tail = |name: &str| Tail::from_end(&folder.path().join(name));
-        Self { events: tail(Event::FILE), requests: tail(Metric::FILE) }
+        Self { events: Follow::from_last(folder, 0), requests: Follow::from_last(folder, 0) }
     }
 
     fn tell_until(mut self, stop: &CancellationToken, wanted: &Receiver<bool>) {
@@ -91,50 +89,22 @@ impl Lines {
         };
         loop {
             let last = stop.is_cancelled();
-            self.events.read(|event| say(&tell_event(event)));
-            self.requests.read(|metric| say(&tell_request(metric)));
-            if last {
-                return;
+            let told = tell(&mut self.events, |event| say(&tell_event(event)))
+                | tell(&mut self.requests, |metric| say(&tell_request(metric)));
+            match (last, told) {
+                (false, _) => std::thread::sleep(LOOK_EVERY),
+                (true, true) => {}
+                (true, false) => return,
             }
-            std::thread::sleep(LOOK_EVERY);
         }
     }
 }
 
-/// A file of lines that grows.
-struct Tail {
-    path: PathBuf,
-    position: u64,
-}
-
-impl Tail {
-    fn from_end(path: &Path) -> Self {
-        let position = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        Self { path: path.to_path_buf(), position }
-    }
-
-    /// Hands on the whole lines that were added since, as far as they are understood. A file that
-    /// is not there has none.
-    fn read<L: Line>(&mut self, hand_on: impl Fn(&L)) {
-        let Ok(mut file) = File::open(&self.path) else { return };
-        if file.metadata().is_ok_and(|metadata| metadata.len() < self.position) {
-            self.position = 0;
-        }
-        if file.seek(SeekFrom::Start(self.position)).is_err() {
-            return;
-        }
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0)
-            && line.ends_with(b"\n")
-        {
-            self.position += line.len() as u64;
-            if let Ok(parsed) = String::from_utf8_lossy(&line).trim_end().parse::<L>() {
-                hand_on(&parsed);
-            }
-            line.clear();
-        }
-    }
+/// Tells the lines that are new; whether there were any. A file that cannot be read has none.
+fn tell<L: Line>(lines: &mut Follow<L>, say: impl Fn(&L)) -> bool {
+    let new = lines.look().unwrap_or_default();
+    new.iter().for_each(say);
+    !new.is_empty()
 }
 
 /// A closed stdout is no reason to stop a cluster.
@@ -176,36 +146,6 @@ fn clock(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::events::EventKind;
-    use std::cell::Cell;
-
-    #[test]
-    fn a_file_that_grows_is_told_in_whole_lines_and_from_the_start_after_it_shrank() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("events.log");
-        let line = |detail: &str| {
-            format!("{}\n", Event::now(EventKind::Launch, "cluster", None, detail.to_owned()))
-        };
-        std::fs::write(&path, line("old")).unwrap();
-        let mut tail = Tail::from_end(&path);
-        let told = |tail: &mut Tail| {
-            let seen = Cell::new(Vec::new());
-            tail.read(|event: &Event| {
-                let mut so_far = seen.take();
-                so_far.push(event.detail.clone());
-                seen.set(so_far);
-            });
-            seen.into_inner()
-        };
-        assert!(told(&mut tail).is_empty());
-        let half = line("half");
-        std::fs::write(&path, line("old") + &line("new") + &half[..20]).unwrap();
-        assert_eq!(told(&mut tail), ["new"]);
-        std::fs::write(&path, line("old") + &line("new") + &half).unwrap();
-        assert_eq!(told(&mut tail), ["half"]);
-        std::fs::write(&path, line("fresh")).unwrap();
-        assert_eq!(told(&mut tail), ["fresh"]);
-    }
 
     #[test]
     fn a_request_is_told_with_its_vm_size_and_time() {

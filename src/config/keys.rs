@@ -102,6 +102,8 @@ pub static KEYS: &[Key] = &[
     key!("functions.overflow", functions.overflow, "when requests that wait go to functions"),
     key!("functions.longest", functions.longest, "longest time in a function of such a request"),
     key!("functions.cold_start", functions.cold_start, "how long a new environment takes"),
+    key!("records.keep", records.keep, "how long metrics, samples, events and logs are kept"),
+    key!("records.max_bytes", records.max_bytes, "most bytes of each of them"),
     key!("limits.body_bytes", limits.body_bytes, "bytes of a request's body"),
     key!("limits.picture_pixels", limits.picture_pixels, "pixels of a picture"),
     key!("limits.window_pixels", limits.window_pixels, "pixels of a rendered window"),

@@ -64,10 +64,16 @@ impl FromStr for FunctionName {
     }
 }
 
-/// A function that cannot be, and why.
+/// A function, or what invokes one, that cannot be, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadFunction(String);
+
+impl BadFunction {
+    pub(in crate::domain) fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
 
 /// What a function runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

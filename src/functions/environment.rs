@@ -1,22 +1,32 @@
 //! An execution environment: a process that answers events.
 
-use std::fs::OpenOptions;
-use std::io;
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
 
 use super::quota;
 use crate::domain::function::{Code, Function};
 use crate::state::StateFolder;
+use crate::state::function_log::Said;
 
 /// The longest answer, in bytes.
 const LONGEST_ANSWER: u64 = 64 << 20;
+
+/// The longest line of a program's log, in bytes; a longer one is continued on the next.
+const LONGEST_LINE: u64 = 8 << 10;
+/// How long the last words of a program that has ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How environments are started.
 #[derive(Debug, Clone)]
@@ -54,6 +64,9 @@ pub(super) struct Environment {
     /// None once the one event of a process that takes no more has been written.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    /// What it says beside its answers goes to its log, under the request that it works on.
+    request: Arc<Mutex<String>>,
+    saying: JoinHandle<()>,
 }
 
 impl Launch {
@@ -78,15 +91,13 @@ impl Launch {
             let program = command_name(function, &self.program);
             Failure::Start(program, error)
         };
-        let log = self.folder.function_log_path(&function.name);
-        let log = OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
         let mut child = command
             .env("FUNCTION_NAME", function.name.as_str())
             .env("FUNCTION_MEMORY_MIB", function.memory_mib.to_string())
             .env("FUNCTION_TIMEOUT", function.timeout.as_secs_f64().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -94,10 +105,43 @@ impl Launch {
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let output = output.ok_or_else(|| failed(io::Error::other("it has no output")))?;
         let output = BufReader::new(output);
-        let environment = Environment { function: function.clone(), child, input, output };
+        let said = child.stderr.take().ok_or_else(|| failed(io::Error::other("it cannot say")))?;
+        let request = Arc::new(Mutex::new(String::new()));
+        let log = self.folder.function_log_path(&function.name);
+        let saying = tokio::spawn(write_down(said, log, request.clone()));
+        let function = function.clone();
+        let environment = Environment { function, child, input, output, request, saying };
         tokio::time::sleep(self.cold_start).await;
         Ok(environment)
     }
+}
+
+/// Writes each line that a program says to the log, until it says no more.
+async fn write_down(said: ChildStderr, log: PathBuf, request: Arc<Mutex<String>>) {
+    let mut said = BufReader::new(said);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut said).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let request = request.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let said = Said { at: Timestamp::now(), request, text };
+        let log = log.clone();
+        let written = tokio::task::spawn_blocking(move || append(&log, &said));
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!(%error, "a line of a function's log is lost");
+        }
+    }
+}
+
+/// Appends a line to a function's log.
+pub(super) fn append(log: &Path, line: &impl Display) -> io::Result<File> {
+    let mut file = OpenOptions::new().create(true).append(true).open(log)?;
+    file.write_all(format!("{line}\n").as_bytes())?;
+    Ok(file)
 }
 
 fn command_name(function: &Function, own: &std::path::Path) -> String {
@@ -130,8 +174,9 @@ impl Environment {
         }
     }
 
-    /// Its answer to an event, which is one line.
-    pub(super) async fn answer(&mut self, event: &[u8]) -> Result<Vec<u8>, Failure> {
+    /// Its answer to an event, which is one line, for the request of this name.
+    pub(super) async fn answer(&mut self, event: &[u8], request: &str) -> Result<Vec<u8>, Failure> {
+        request.clone_into(&mut self.request.lock().unwrap_or_else(PoisonError::into_inner));
         let (timeout, memory) = (self.function.timeout, self.function.memory_mib);
         let held = match (&self.function.code, self.child.id()) {
             (Code::Program { .. }, Some(pid)) => Some((pid, self.function.vcpus())),
@@ -185,6 +230,8 @@ impl Environment {
             return Ok(answer);
         }
         let status = self.child.wait().await.map_err(Failure::Unreadable)?;
+        // Its last words; but what it left behind may say more, for as long as it likes.
+        let _ = tokio::time::timeout(LAST_WORDS, &mut self.saying).await;
         if reused || !status.success() {
             return Err(Failure::Ended(match (status.code(), status.signal()) {
                 (Some(code), _) => format!("exit status {code}"),

@@ -97,6 +97,11 @@ impl<E> Pool<E> {
         self.entries.iter().find(|(_, entry)| runs_it(entry)).map(|(name, _)| name.clone())
     }
 
+    /// How many invocations of a function may run at once; none if there is no such function.
+    pub(super) fn concurrency(&self, name: &FunctionName) -> Option<u32> {
+        self.entries.get(name)?.function.as_ref().map(|function| function.concurrency)
+    }
+
     /// An invocation begins: the function, and a warm environment if there is one.
     pub(super) fn begin(&mut self, name: &FunctionName) -> Result<(Function, Option<E>), Refused> {
         let entry = self.entries.get_mut(name).ok_or(Refused::Unknown)?;

@@ -1,8 +1,6 @@
 //! What can be asked of the service: to invoke a function with an event, or to answer a request
 //! that no VM could take.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,19 +12,22 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 
-use super::environment::{Environment, Failure, Launch};
+use super::environment::{Environment, Failure, Launch, append};
 use super::pool::{Outcome, Pool, Refused};
 use crate::domain::cost::Kind;
 use crate::domain::function::{Function, FunctionName};
 use crate::domain::vm::VmId;
 use crate::http::{self, Problem, X_CUMULET_ATTEMPTS, X_REQUEST_ID};
-use crate::state::function_log::Invocation;
+use crate::state::function_log::{Invocation, aside};
 use crate::state::metrics::{EXTRA, Metric};
 use crate::workload::wire::event;
 
 /// The longest event, in bytes: the vendor's limit for one that is answered at once
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>, November 2026).
 const LONGEST_EVENT: usize = 6 << 20;
+/// A function's log that has grown to this is set aside as `NAME.1`, in the place of the one
+/// before.
+const SET_ASIDE_AT_BYTES: u64 = 8 << 20;
 /// Whether an environment was started for an invocation: `cold` or `warm`.
 const X_CUMULET_START: HeaderName = HeaderName::from_static("x-cumulet-start");
 
@@ -40,14 +41,14 @@ pub(super) struct Service {
 }
 
 /// An answer of a function.
-struct Answered {
-    answer: Vec<u8>,
+pub(super) struct Answered {
+    pub(super) answer: Vec<u8>,
     cold: bool,
 }
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
-enum NoAnswer {
+pub(super) enum NoAnswer {
     #[error("there is no function `{0}`; `cumulet function list` names those that are there")]
     Unknown(FunctionName),
     #[error("the function `{0}` runs {1} times already, which is as often as it may at once")]
@@ -59,6 +60,11 @@ enum NoAnswer {
 }
 
 impl NoAnswer {
+    /// Whether nothing is wrong but the moment.
+    pub(super) fn is_throttled(&self) -> bool {
+        matches!(self, Self::Throttled(..))
+    }
+
     fn problem(&self) -> Problem {
         let detail = self.to_string();
         match self {
@@ -85,7 +91,7 @@ impl Service {
 
     /// Has a function answer an event. What has begun goes on to its end, whether or not anybody
     /// still waits for it, and is billed.
-    async fn invoke(
+    pub(super) async fn invoke(
         self: &Arc<Self>,
         name: &FunctionName,
         event: Bytes,
@@ -121,7 +127,7 @@ impl Service {
             None => self.launch.start(&function).await,
         };
         let (answer, environment) = match started {
-            Ok(mut environment) => match environment.answer(event).await {
+            Ok(mut environment) => match environment.answer(event, &request).await {
                 Ok(answer) => (Ok(answer), Some(environment)),
                 Err(failure) => (Err(failure), None),
             },
@@ -136,6 +142,9 @@ impl Service {
         let useless = self.pool().end(&function, keep, outcome, Instant::now());
         drop(useless);
         let error = answer.as_ref().err().map(ToString::to_string);
+        if let Some(error) = &error {
+            tracing::warn!(request, function = %function.name, "no answer: {error}");
+        }
         let memory_mib = function.memory_mib;
         let at = Timestamp::now();
         let line = Invocation { at, request, cold, duration: time, memory_mib, error };
@@ -143,11 +152,14 @@ impl Service {
         answer.map(|answer| Answered { answer, cold })
     }
 
+    /// Writes a line, and sets the log aside when it has grown.
     async fn log(&self, name: FunctionName, line: Invocation) {
         let path = self.launch.folder.function_log_path(&name);
         let written = tokio::task::spawn_blocking(move || {
-            let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-            file.write_all(format!("{line}\n").as_bytes())
+            if append(&path, &line)?.metadata()?.len() > SET_ASIDE_AT_BYTES {
+                std::fs::rename(&path, aside(&path))?;
+            }
+            std::io::Result::Ok(())
         });
         if let Ok(Err(error)) = written.await {
             tracing::warn!(%error, "a line of a function's log is lost");
@@ -308,7 +320,7 @@ fn event_of(head: &Parts, body: &[u8]) -> event::Request {
         let value = head.headers.get(name)?.to_str().ok()?;
         Some((name.as_str().to_owned(), value.to_owned()))
     };
-    let headers = [CONTENT_TYPE, ACCEPT].iter().filter_map(text).collect();
+    let headers = [CONTENT_TYPE, ACCEPT, X_REQUEST_ID].iter().filter_map(text).collect();
     event::Request { uri, headers, body: base64_simd::STANDARD.encode_to_string(body) }
 }
 

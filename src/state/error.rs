@@ -101,6 +101,14 @@ pub enum Error {
         /// What is wrong, and where.
         source: serde_json::Error,
     },
+    /// A record of a trigger does not say what it should.
+    #[error("{}: {source}", .path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
     /// There is no image of this name.
     #[error("there is no image called {name}; there is {known}")]
     NoImage {

@@ -1,7 +1,7 @@
 //! events.log: what happened to the cluster, one line per thing.
 //!
-//! The file grows until somebody removes it, which is safe at any time: the next line starts it
-//! anew.
+//! The cluster closes the file in parts and removes the oldest (`state/records.rs`); a person
+//! may remove any of it at any time: the next line starts it anew.
 
 use std::fmt;
 use std::str::FromStr;

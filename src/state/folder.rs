@@ -4,7 +4,7 @@
 //! Everything here blocks, on files or on a lock: call it from plain threads or `spawn_blocking`.
 
 mod broken;
-mod files;
+pub(in crate::state) mod files;
 mod images;
 mod lock;
 
@@ -399,17 +399,6 @@ impl StateFolder {
     /// Where the diagnostics of a role are, `log/NAME`.
     pub fn log_path(&self, name: &str) -> PathBuf {
         self.path().join("log").join(name)
-    }
-
-    /// The last lines of a file of lines, oldest first: those that lie in its last `bytes` bytes.
-    /// Lines that are not understood, and a last one that is not finished, are passed over.
-    ///
-    /// # Errors
-    /// If the file cannot be read. A missing file has no lines.
-    pub fn tail<L: Line>(&self, bytes: u64) -> Result<Vec<L>, Error> {
-        let text = files::read_end(&self.path().join(L::FILE), bytes)?;
-        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        Ok(whole.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
     /// The lines in the last `bytes` bytes of a log; none if there is no such file.

@@ -2,7 +2,7 @@
 //! each invocation.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -41,6 +41,31 @@ impl fmt::Display for Invocation {
             .known("error", self.error.as_ref());
         line.fmt(f)
     }
+}
+
+/// What a function's program said beside its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// When.
+    pub at: Timestamp,
+    /// The request that it worked on.
+    pub request: String,
+    /// The line.
+    pub text: String,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = Builder::default().pair("at", time(self.at)).pair("request", &self.request);
+        line.pair("said", &self.text).fmt(f)
+    }
+}
+
+/// Where a log goes that has grown.
+pub fn aside(log: &Path) -> PathBuf {
+    let mut aside = log.as_os_str().to_owned();
+    aside.push(".1");
+    aside.into()
 }
 
 impl StateFolder {

@@ -1,5 +1,5 @@
-//! FunctionState.xml: where the functions' service is, and how each function does. Written by that
-//! service, every second while something changes.
+//! FunctionState.xml: where the functions' service is, and how each function and each trigger does.
+//! Written by that service, every second while something changes.
 
 use crate::domain::function::{FunctionName, Usage};
 use crate::state::document::{self, Document};
@@ -18,6 +18,8 @@ pub struct FunctionStateFile {
     pub month: String,
     /// Each function that is there, or was used this month.
     pub functions: Vec<FunctionReport>,
+    /// Each trigger that is there.
+    pub triggers: Vec<TriggerReport>,
     /// What a newer writer or a person put at the root, kept.
     pub foreign: Foreign,
 }
@@ -35,6 +37,19 @@ pub struct FunctionReport {
     pub counts: Counts,
     /// What they used.
     pub usage: Usage,
+}
+
+/// How one trigger does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerReport {
+    /// Which.
+    pub name: FunctionName,
+    /// Events that are to be tried.
+    pub pending: u64,
+    /// Events that were answered, as far as they are remembered.
+    pub done: u64,
+    /// Events that were given up.
+    pub dead: u64,
 }
 
 /// What became of the invocations of a month.
@@ -78,8 +93,12 @@ impl Document for FunctionStateFile {
         };
         // Follows from the rest.
         fields.text("bill");
-        let mut reports = Vec::new();
+        let (mut reports, mut triggers) = (Vec::new(), Vec::new());
         file.foreign = fields.foreign(|child| {
+            if child.name == "Trigger" {
+                triggers.push(read_trigger(child)?);
+                return Ok(true);
+            }
             let is_report = child.name == "Function";
             if is_report {
                 reports.push(read(child)?);
@@ -87,6 +106,7 @@ impl Document for FunctionStateFile {
             Ok(is_report)
         })?;
         file.functions = reports;
+        file.triggers = triggers;
         Ok(file)
     }
 
@@ -107,6 +127,15 @@ impl Document for FunctionStateFile {
                     .with("throttled", report.counts.throttled)
                     .with("errors", report.counts.errors)
                     .with("gbSeconds", report.usage.gb_seconds),
+            );
+        }
+        for report in &self.triggers {
+            root.push(
+                Element::new("Trigger")
+                    .with("name", &report.name)
+                    .with("pending", report.pending)
+                    .with("done", report.done)
+                    .with("dead", report.dead),
             );
         }
         root.with_foreign(&self.foreign)
@@ -132,6 +161,17 @@ fn read(element: &Element) -> Result<FunctionReport, Problem> {
     })
 }
 
+fn read_trigger(element: &Element) -> Result<TriggerReport, Problem> {
+    let mut fields = Fields::of(element);
+    let name = fields.word("name")?;
+    Ok(TriggerReport {
+        name: fields.required("name", name)?,
+        pending: fields.whole("pending")?.unwrap_or(0),
+        done: fields.whole("done")?.unwrap_or(0),
+        dead: fields.whole("dead")?.unwrap_or(0),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +189,10 @@ mod tests {
                 counts: Counts { cold_starts, throttled: 1, errors: 2 },
                 usage: Usage { requests, gb_seconds },
             };
+            let trigger =
+                TriggerReport { name: "t".parse().unwrap(), pending: requests, done: 1, dead: 2 };
             let file = FunctionStateFile {
+                triggers: vec![trigger],
                 address: "127.0.0.1:4".to_owned(),
                 pid,
                 month: "2026-11".to_owned(),

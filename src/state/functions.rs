@@ -1,10 +1,13 @@
-//! Functions.xml: the functions there are. Written by `cumulet function` and by a person's editor;
-//! the functions' service only reads it.
+//! Functions.xml: the functions there are, and what invokes them. Written by `cumulet function` and
+//! by a person's editor; the functions' service only reads it.
+
+mod triggers;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::domain::function::{Code, Function};
+use crate::domain::trigger::Trigger;
 use crate::state::document::{self, Document};
 use crate::state::xml::{Element, Fields, Foreign, Problem, milliseconds};
 
@@ -15,6 +18,8 @@ pub struct FunctionsFile {
     pub seq: u64,
     /// The functions, each with what a person wrote into its element besides.
     pub functions: Vec<(Function, Foreign)>,
+    /// What invokes them, likewise.
+    pub triggers: Vec<(Trigger, Foreign)>,
     /// What a newer writer or a person put at the root, kept.
     pub foreign: Foreign,
 }
@@ -24,7 +29,7 @@ impl Default for FunctionsFile {
     fn default() -> Self {
         let functions = Function::built_in().into_iter();
         let functions = functions.map(|function| (function, Foreign::default())).collect();
-        Self { seq: 0, functions, foreign: Foreign::default() }
+        Self { seq: 0, functions, triggers: Vec::new(), foreign: Foreign::default() }
     }
 }
 
@@ -51,7 +56,12 @@ impl Document for FunctionsFile {
         let mut fields = Fields::of(root);
         let seq = document::seq(&mut fields)?;
         let (mut functions, mut names) = (Vec::new(), HashSet::new());
+        let mut triggers = Vec::new();
         let foreign = fields.foreign(|child| {
+            if child.name == "Trigger" {
+                triggers.push(triggers::read(child, &triggers)?);
+                return Ok(true);
+            }
             if child.name != "Function" {
                 return Ok(false);
             }
@@ -63,13 +73,16 @@ impl Document for FunctionsFile {
             functions.push((function, foreign));
             Ok(true)
         })?;
-        Ok(Self { seq, functions, foreign })
+        Ok(Self { seq, functions, triggers, foreign })
     }
 
     fn to_element(&self) -> Element {
         let mut root = document::root(self);
         for (function, foreign) in &self.functions {
             root.push(write(function).with_foreign(foreign));
+        }
+        for (trigger, foreign) in &self.triggers {
+            root.push(triggers::write(trigger).with_foreign(foreign));
         }
         root.with_foreign(&self.foreign)
     }
@@ -142,6 +155,8 @@ fn write(function: &Function) -> Element {
 mod tests {
     use super::*;
     use crate::domain::cost::Kind;
+    use crate::domain::function::FunctionName;
+    use crate::domain::trigger::{Files, Schedule, Source};
 
     #[test]
     fn what_is_written_is_read() {
@@ -153,6 +168,19 @@ mod tests {
             ..Function::new("hello".parse().unwrap(), Code::Program { words, reused: true })
         };
         file.functions.push((hello, Foreign::default()));
+        let hello: FunctionName = "hello".parse().unwrap();
+        let files = Files {
+            folder: "in box".into(),
+            output: Some("/out".into()),
+            settle: Duration::from_millis(1_500),
+        };
+        let zone = jiff::tz::TimeZone::get("Europe/Lisbon").unwrap();
+        let schedule = Schedule::new("*/5 * * * *", zone).unwrap();
+        for (name, source) in [("a", Source::Files(files)), ("b", Source::Schedule(schedule))] {
+            let usual = Trigger::new(name.parse().unwrap(), hello.clone(), source);
+            let trigger = Trigger { attempts: 7, pause: Duration::from_millis(250), ..usual };
+            file.triggers.push((trigger, Foreign::default()));
+        }
         assert_eq!(FunctionsFile::parse(file.render().as_bytes()), Ok(file));
     }
 
@@ -182,6 +210,24 @@ mod tests {
             (
                 "<Function name=\"b\" program=\"x\"/><Function name=\"b\" program=\"x\"/>",
                 "two functions",
+            ),
+            ("<Trigger name=\"t\" function=\"b\"/>", "one of the attributes `folder`"),
+            ("<Trigger name=\"t\" folder=\"i\"/>", "`function`"),
+            (
+                "<Trigger name=\"t\" function=\"b\" folder=\"i\" schedule=\"* * * * *\"/>",
+                "one of the attributes `folder`",
+            ),
+            ("<Trigger name=\"t\" function=\"b\" schedule=\"soon\"/>", "no cron expression"),
+            ("<Trigger name=\"t\" function=\"b\" schedule=\"* * * * *\" zone=\"Moon\"/>", "Moon"),
+            ("<Trigger name=\"t\" function=\"b\" folder=\"i\" attempts=\"0\"/>", "0 times"),
+            (
+                "<Trigger name=\"t\" function=\"b\" folder=\"i\" output=\"i\"/>",
+                "be invoked for that again",
+            ),
+            (
+                "<Trigger name=\"t\" function=\"b\" folder=\"i\"/>\
+                 <Trigger name=\"t\" function=\"b\" folder=\"j\"/>",
+                "two triggers",
             ),
         ] {
             let text = format!("<Functions version=\"1\">\n{inside}</Functions>");

@@ -1,8 +1,8 @@
 //! samples.txt: the history that reports and policies are judged by. One line per report of a VM
 //! and one per decision of the autoscaler.
 //!
-//! The file grows until somebody removes it, which is safe at any time: the next line starts it
-//! anew.
+//! The cluster closes the file in parts and removes the oldest (`state/records.rs`); a person
+//! may remove any of it at any time: the next line starts it anew.
 
 use std::fmt;
 use std::str::FromStr;

@@ -5,8 +5,12 @@
 //! is missing, damaged or cannot be written, the text answers the same question, more slowly.
 
 #[cfg(feature = "database")]
+mod columns;
+#[cfg(feature = "database")]
 mod database;
 mod lines;
+#[cfg(feature = "database")]
+mod soundness;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +18,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::logfmt::Line;
 use super::metrics::Metric;
 use super::{Error, StateFolder};
 use crate::domain::summary::{Outcome, Summary};
@@ -84,17 +87,18 @@ impl Table {
     /// If metrics.txt cannot be read.
     pub fn of_text(folder: &StateFolder, filter: &Filter, by: Option<By>) -> Result<Self, Error> {
         let mut table = Self::default();
-        let path = folder.path().join(Metric::FILE);
-        let Some(mut lines) = lines::Lines::open(&path)? else { return Ok(table) };
-        while let Some(line) = lines.next_line()? {
-            match line.parse::<Metric>() {
-                Ok(metric) => {
-                    let row = Row::from(metric);
-                    if filter.takes(&row) {
-                        table.add(by, &row);
+        for part in folder.parts::<Metric>()? {
+            let mut lines = lines::Lines::of(part);
+            while let Some(line) = lines.next_line()? {
+                match line.parse::<Metric>() {
+                    Ok(metric) => {
+                        let row = Row::from(metric);
+                        if filter.takes(&row) {
+                            table.add(by, &row);
+                        }
                     }
+                    Err(_) => table.not_understood += 1,
                 }
-                Err(_) => table.not_understood += 1,
             }
         }
         Ok(table)

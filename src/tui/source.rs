@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
 
-use super::lines::Follow;
 use super::news::{ClusterWord, News, Word};
 use crate::process;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::Event;
+use crate::state::follow::Follow;
 use crate::state::lb_state::LbStateFile;
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;

@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::data::{Data, Known};
 use super::format;
-use super::lines::Follow;
 use super::overview;
 use super::source::{LOOK_EVERY, Source};
 use super::verdict::judge;
 use crate::config;
 use crate::state::StateFolder;
 use crate::state::events::Event;
+use crate::state::follow::Follow;
 
 /// How much of the end of events.log is told before what happens from now on.
 const EVENTS_BYTES: u64 = 16 << 10;

@@ -176,7 +176,15 @@ async fn work(
             }
             answer
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            // That it is full it tells the balancer, which asks again.
+            if status != StatusCode::SERVICE_UNAVAILABLE {
+                let request = call.id.to_str().unwrap_or_default();
+                let (workload, status) = (kind.as_str(), status.as_u16());
+                tracing::info!(request, workload, status, "refused: {}", problem.detail);
+            }
+            problem.into_response()
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::state::Error;
 const STALE_AFTER: Duration = Duration::from_mins(1);
 
 /// The bytes of a file; nothing if there is none.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+pub(in crate::state) fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     let too_large = |bytes| Error::TooLarge { path: path.to_owned(), bytes, limit };
     let Some((file, length)) = open(path)? else { return Ok(None) };
     if length > limit {
@@ -29,13 +29,18 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, E
 
 /// The text in the last `limit` bytes of a file, from the start of a line on; nothing if there is
 /// no file.
-pub(super) fn read_end(path: &Path, limit: u64) -> Result<String, Error> {
-    let Some((mut file, length)) = open(path)? else { return Ok(String::new()) };
+pub(in crate::state) fn read_end(path: &Path, limit: u64) -> Result<String, Error> {
+    let Some((file, length)) = open(path)? else { return Ok(String::new()) };
+    end_of(&file, length, limit).map_err(Error::io("read", path))
+}
+
+/// The text in the last `limit` of the first `length` bytes of a file, from the start of a line on.
+pub(in crate::state) fn end_of(mut file: &File, length: u64, limit: u64) -> io::Result<String> {
     // One byte more, to see whether what follows it starts a line.
     let skipped = length.saturating_sub(limit.saturating_add(1));
-    file.seek(SeekFrom::Start(skipped)).map_err(Error::io("read", path))?;
+    file.seek(SeekFrom::Start(skipped))?;
     let mut bytes = Vec::new();
-    file.take(length - skipped).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    file.take(length - skipped).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(match text.split_once('\n') {
         Some((_, whole_lines)) if skipped > 0 => whole_lines.to_owned(),
@@ -46,7 +51,7 @@ pub(super) fn read_end(path: &Path, limit: u64) -> Result<String, Error> {
 
 /// Opens a plain file and says how long it is; nothing if there is none. Anything else in its
 /// place is an error: opening a pipe would wait for ever.
-fn open(path: &Path) -> Result<Option<(File, u64)>, Error> {
+pub(in crate::state) fn open(path: &Path) -> Result<Option<(File, u64)>, Error> {
     let opened = fs::metadata(path).and_then(|metadata| {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -63,12 +68,35 @@ fn open(path: &Path) -> Result<Option<(File, u64)>, Error> {
     }
 }
 
+/// The text in the first bytes of a file; nothing if there is none.
+pub(in crate::state) fn read_start(path: &Path, bytes: u64) -> Result<String, Error> {
+    let Some((file, _)) = open(path)? else { return Ok(String::new()) };
+    let mut start = Vec::new();
+    file.take(bytes).read_to_end(&mut start).map_err(Error::io("read", path))?;
+    Ok(String::from_utf8_lossy(&start).into_owned())
+}
+
+/// Whether a path still leads to a file that was opened there.
+#[cfg(unix)]
+pub(in crate::state) fn is_still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(there)) => held.dev() == there.dev() && held.ino() == there.ino(),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+pub(in crate::state) fn is_still_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
 /// Replaces a file whole: whoever opens it sees all of the old one or all of the new one.
 ///
 /// Nothing is forced to disk (`fsync`): what the files say is true only while the processes live
 /// that they tell of, and a power cut ends those too. Forcing it would cost every writer a flush
 /// of the disk.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(in crate::state) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = temporary_beside(path);
     let result = write_new(&temporary, bytes)
         .map_err(Error::io("write", &temporary))
@@ -93,7 +121,7 @@ fn temporary_beside(path: &Path) -> PathBuf {
 }
 
 /// Appends a line in one write, so that lines of several processes do not mix.
-pub(super) fn append_line(path: &Path, line: &str) -> Result<(), Error> {
+pub(in crate::state) fn append_line(path: &Path, line: &str) -> Result<(), Error> {
     let mut bytes = Vec::with_capacity(line.len() + 1);
     bytes.extend_from_slice(line.as_bytes());
     bytes.push(b'\n');
@@ -106,7 +134,7 @@ pub(super) fn append_line(path: &Path, line: &str) -> Result<(), Error> {
 }
 
 /// Removes temporary files whose writers died. What cannot be removed is left to the next sweep.
-pub(super) fn sweep(folder: &Path, now: SystemTime) {
+pub(in crate::state) fn sweep(folder: &Path, now: SystemTime) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();

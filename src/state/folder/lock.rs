@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::files;
 use crate::state::Error;
 
 /// How long a writer waits for its turn. An update holds the lock for about a millisecond, so
@@ -43,7 +44,7 @@ impl Lock {
                 .open(path)
                 .map_err(Error::io("open the lock", path))?;
             match file.try_lock() {
-                Ok(()) if is_still_at(&file, path) => return Ok(Self { _file: file }),
+                Ok(()) if files::is_still_at(&file, path) => return Ok(Self { _file: file }),
                 // The folder was removed and made again meanwhile: the lock is on a file that
                 // nobody else will ever open.
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
@@ -64,18 +65,4 @@ impl Lock {
 /// Sleeps for about so long: unevenly, so that writers who met once do not meet at each try.
 fn rest(pause: Duration) {
     std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()));
-}
-
-#[cfg(unix)]
-fn is_still_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(held), Ok(there)) => held.dev() == there.dev() && held.ino() == there.ino(),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_still_at(_: &File, path: &Path) -> bool {
-    path.exists()
 }

@@ -1,34 +1,37 @@
-//! `metrics.db`: metrics.txt and samples.txt as tables of `SQLite`, indexed.
+//! `metrics.db`: metrics.txt and samples.txt, with their closed parts, as tables of `SQLite`,
+//! indexed.
 //!
 //! It is brought up to date by whoever asks, from the byte on where the last one stopped, in one
 //! transaction with the note of how far it came: a crash at any moment leaves the state before or
 //! after. A file that is another one by now (removed, replaced, cut short) is known by the bytes
-//! before that place, and read anew. Writing goes on under a lock of the folder's; asking does not
-//! wait for it, by `SQLite`'s write-ahead log.
+//! before that place, and read anew; so is one that was closed, under its new name. The lines of a
+//! file that is gone go. Writing goes on under a lock of the folder's; asking does not wait for it,
+//! by `SQLite`'s write-ahead log.
 
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
+use super::columns::{Columns, metric_columns, sample_columns};
 use super::lines::Lines;
+use super::soundness::{self, Soundness};
 use super::{By, Filter, Row, Table};
 use crate::domain::summary::Outcome;
 use crate::state::logfmt::Line;
-use crate::state::metrics::{EXTRA, Metric};
+use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
 use crate::state::{Error, StateFolder};
 
 /// The name of the file.
 const FILE: &str = "metrics.db";
-/// `SQLite` keeps these beside it.
-const BESIDE: [&str; 2] = ["metrics.db-wal", "metrics.db-shm"];
+/// These are kept beside it.
+const BESIDE: [&str; 3] = ["metrics.db-wal", "metrics.db-shm", soundness::FILE];
 /// The version of the tables. Another one's are dropped with the file, and made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// By so many bytes before the place where it stopped a file is known again: more than a line.
 const KNOWN_BY_BYTES: u64 = 512;
 /// How long a question waits for the moments in which `SQLite` itself locks.
@@ -36,10 +39,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
     CREATE TABLE source (
-        file TEXT PRIMARY KEY, read_to INTEGER NOT NULL, before BLOB NOT NULL,
-        not_understood INTEGER NOT NULL
+        id INTEGER PRIMARY KEY, kind TEXT NOT NULL, file TEXT NOT NULL UNIQUE,
+        read_to INTEGER NOT NULL, before BLOB NOT NULL, not_understood INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE requests (
+        source INTEGER NOT NULL,
         at_us INTEGER NOT NULL, request TEXT NOT NULL, workload TEXT NOT NULL, vm TEXT,
         status INTEGER NOT NULL, width INTEGER, height INTEGER, input_bytes INTEGER NOT NULL,
         output_bytes INTEGER NOT NULL, queue_us INTEGER, cpu_us INTEGER, wall_us INTEGER NOT NULL,
@@ -51,6 +55,7 @@ const TABLES: &str = "
     CREATE INDEX requests_by_workload ON requests (workload, at_us);
     CREATE INDEX requests_by_name ON requests (request);
     CREATE TABLE samples (
+        source INTEGER NOT NULL,
         at_us INTEGER NOT NULL, vm TEXT NOT NULL, state TEXT NOT NULL, type TEXT NOT NULL,
         cpu REAL NOT NULL, memory_bytes INTEGER NOT NULL, in_flight INTEGER NOT NULL,
         queued INTEGER NOT NULL, requests INTEGER NOT NULL, failures INTEGER NOT NULL,
@@ -58,9 +63,6 @@ const TABLES: &str = "
     ) STRICT;
     CREATE INDEX samples_by_vm ON samples (vm, at_us);
 ";
-
-/// The columns of a line with their values; none for a line that is not for the table.
-type Columns = Vec<(&'static str, Value)>;
 
 /// Why the index could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +81,15 @@ pub(super) fn read(
     filter: &Filter,
     by: Option<By>,
 ) -> Result<Table, Unusable> {
-    match open(folder).and_then(|open| ask(&open, filter, by)) {
-        Err(error) if error.is_damage() => {
-            let made_anew = anew(folder)?;
-            ask(&made_anew, filter, by)
-        }
+    let question = |(open, soundness): (Connection, Soundness)| {
+        let answer = ask(&open, filter, by)?;
+        // What is in the write-ahead log goes into the file when the last one closes it.
+        open.close().map_err(|(_, error)| error)?;
+        soundness.note(folder.path(), FILE);
+        Ok(answer)
+    };
+    match open(folder).and_then(question) {
+        Err(error) if error.is_damage() => question(anew(folder)?),
         result => result,
     }
 }
@@ -111,14 +117,14 @@ impl Unusable {
     }
 }
 
-fn open(folder: &StateFolder) -> Result<Connection, Unusable> {
+fn open(folder: &StateFolder) -> Result<(Connection, Soundness), Unusable> {
     let _lock = folder.lock_beside(FILE)?;
     opened(folder)
 }
 
 /// Throws the file away and reads all of the text again. Whoever has the old one open goes on
 /// with that.
-fn anew(folder: &StateFolder) -> Result<Connection, Unusable> {
+fn anew(folder: &StateFolder) -> Result<(Connection, Soundness), Unusable> {
     let _lock = folder.lock_beside(FILE)?;
     // Another process may have done it while this one waited for the lock.
     match opened(folder) {
@@ -137,7 +143,8 @@ fn anew(folder: &StateFolder) -> Result<Connection, Unusable> {
     opened(folder)
 }
 
-fn opened(folder: &StateFolder) -> Result<Connection, Unusable> {
+fn opened(folder: &StateFolder) -> Result<(Connection, Soundness), Unusable> {
+    let mut soundness = Soundness::of(folder.path(), FILE, Timestamp::now());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -155,50 +162,133 @@ fn opened(folder: &StateFolder) -> Result<Connection, Unusable> {
         }
         _ => return Err(Unusable::Version),
     }
-    catch_up::<Metric>(&transaction, folder.path(), "requests", metric_columns)?;
-    catch_up::<Sample>(&transaction, folder.path(), "samples", sample_columns)?;
+    catch_up::<Metric>(&transaction, folder, "requests", metric_columns)?;
+    catch_up::<Sample>(&transaction, folder, "samples", sample_columns)?;
     transaction.commit()?;
-    // A damaged file often opens well and answers with fewer rows than it should.
-    let sound = open.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0))?;
-    if sound != "ok" {
-        return Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
-            Some(sound),
-        )
-        .into());
+    if soundness.is_in_doubt() {
+        check(&open)?;
+        soundness.checked(Timestamp::now());
     }
-    Ok(open)
+    Ok((open, soundness))
 }
 
-/// Takes in what a file of lines has more than at the last time.
+/// A damaged file often opens well and answers with fewer rows than it should.
+fn check(open: &Connection) -> Result<(), Unusable> {
+    let sound = open.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0))?;
+    if sound == "ok" {
+        return Ok(());
+    }
+    let damaged = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(damaged, Some(sound)).into())
+}
+
+/// How far a file was read.
+struct Source {
+    id: i64,
+    file: String,
+    read_to: u64,
+    before: Vec<u8>,
+    not_understood: i64,
+}
+
+impl Source {
+    fn all(transaction: &Transaction<'_>, kind: &str) -> rusqlite::Result<Vec<Self>> {
+        let mut question = transaction.prepare(
+            "SELECT id, file, read_to, before, not_understood FROM source WHERE kind = ?1",
+        )?;
+        let source = |row: &rusqlite::Row<'_>| {
+            Ok(Self {
+                id: row.get(0)?,
+                file: row.get(1)?,
+                read_to: row.get(2)?,
+                before: row.get(3)?,
+                not_understood: row.get(4)?,
+            })
+        };
+        question.query_map([kind], source)?.collect()
+    }
+
+    /// That of a file of which nothing is known.
+    fn new(transaction: &Transaction<'_>, kind: &str, file: &str) -> rusqlite::Result<Self> {
+        transaction.execute(
+            "INSERT INTO source (kind, file, read_to, before, not_understood) \
+             VALUES (?1, ?2, 0, x'', 0)",
+            [kind, file],
+        )?;
+        let id = transaction.last_insert_rowid();
+        Ok(Self { id, file: file.to_owned(), read_to: 0, before: Vec::new(), not_understood: 0 })
+    }
+
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        transaction.execute(
+            "UPDATE source SET file = ?2, read_to = ?3, before = ?4, not_understood = ?5 \
+             WHERE id = ?1",
+            (self.id, &self.file, self.read_to, &self.before, self.not_understood),
+        )?;
+        Ok(())
+    }
+
+    fn forget_lines(&self, transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<()> {
+        transaction.execute(&format!("DELETE FROM {table} WHERE source = ?1"), [self.id])?;
+        Ok(())
+    }
+}
+
+/// Takes in what the files of a kind have more than at the last time.
 fn catch_up<L: Line>(
     transaction: &Transaction<'_>,
-    folder: &Path,
+    folder: &StateFolder,
     table: &str,
     columns: fn(L) -> Columns,
 ) -> Result<(), Unusable> {
-    let known = transaction
-        .query_row(
-            "SELECT read_to, before, not_understood FROM source WHERE file = ?1",
-            [L::FILE],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?)),
-        )
-        .optional()?;
-    let (read_to, before, mut not_understood) = known.unwrap_or_default();
-    let Some(mut lines) = Lines::open(&folder.join(L::FILE))? else {
-        transaction.execute(&format!("DELETE FROM {table}"), [])?;
-        transaction.execute("DELETE FROM source WHERE file = ?1", [L::FILE])?;
+    let mut sources = Source::all(transaction, L::FILE)?;
+    for part in folder.parts::<L>()? {
+        let name = part.name.clone();
+        let mut lines = Lines::of(part);
+        let place = match sources.iter().position(|source| source.file == name) {
+            Some(place) => Some(place),
+            // One that was closed since is what the current file was.
+            None => sources
+                .iter()
+                .position(|source| source.file == L::FILE)
+                .filter(|_| name != L::FILE)
+                .and_then(|place| {
+                    let source = sources.get(place)?;
+                    let same = lines.go_on(source.read_to, &source.before).ok()?;
+                    same.then_some(place)
+                }),
+        };
+        let mut source = match place {
+            Some(place) => sources.swap_remove(place),
+            None => Source::new(transaction, L::FILE, &name)?,
+        };
+        take_in(transaction, &mut source, lines, &name, (table, columns))?;
+    }
+    for gone in sources {
+        gone.forget_lines(transaction, table)?;
+        transaction.execute("DELETE FROM source WHERE id = ?1", [gone.id])?;
+    }
+    Ok(())
+}
+
+/// Takes in what a file has more than at the last time.
+fn take_in<L: Line>(
+    transaction: &Transaction<'_>,
+    source: &mut Source,
+    mut lines: Lines,
+    name: &str,
+    (table, columns): (&str, fn(L) -> Columns),
+) -> Result<(), Unusable> {
+    if !lines.go_on(source.read_to, &source.before)? {
+        source.forget_lines(transaction, table)?;
+        source.not_understood = 0;
+    } else if source.file == name && !lines.has_more()? {
         return Ok(());
-    };
-    let read_to = u64::try_from(read_to).unwrap_or(0);
-    if !lines.go_on(read_to, &before)? {
-        transaction.execute(&format!("DELETE FROM {table}"), [])?;
-        not_understood = 0;
     }
     let mut insert = None;
     while let Some(line) = lines.next_line()? {
         let Ok(line) = line.parse::<L>() else {
-            not_understood += 1;
+            source.not_understood += 1;
             continue;
         };
         let columns = columns(line);
@@ -211,84 +301,20 @@ fn catch_up<L: Line>(
                 let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>();
                 let places = vec!["?"; names.len()].join(", ");
                 let names = names.join(", ");
-                let text = format!("INSERT INTO {table} ({names}) VALUES ({places})");
+                let text = format!(
+                    "INSERT INTO {table} (source, {names}) VALUES ({}, {places})",
+                    source.id
+                );
                 none.insert(transaction.prepare(&text)?)
             }
         };
         insert.execute(rusqlite::params_from_iter(columns.into_iter().map(|(_, value)| value)))?;
     }
-    let before = lines.before(KNOWN_BY_BYTES)?;
-    transaction.execute(
-        "INSERT OR REPLACE INTO source VALUES (?1, ?2, ?3, ?4)",
-        (L::FILE, i64::try_from(lines.read_to).unwrap_or(i64::MAX), before, not_understood),
-    )?;
+    name.clone_into(&mut source.file);
+    source.before = lines.before(KNOWN_BY_BYTES)?;
+    source.read_to = lines.read_to;
+    source.write(transaction)?;
     Ok(())
-}
-
-fn metric_columns(metric: Metric) -> Columns {
-    let mut columns = vec![
-        ("at_us", Value::Integer(metric.at.as_microsecond())),
-        ("request", Value::Text(metric.request)),
-        ("workload", Value::Text(metric.workload)),
-        ("vm", metric.vm.map_or(Value::Null, |vm| Value::Text(vm.to_string()))),
-        ("status", Value::Integer(metric.status.into())),
-        ("width", known(metric.width.map(u64::from))),
-        ("height", known(metric.height.map(u64::from))),
-        ("input_bytes", whole(metric.input_bytes)),
-        ("output_bytes", whole(metric.output_bytes)),
-        ("queue_us", known(metric.queue_us)),
-        ("cpu_us", known(metric.cpu_us)),
-        ("wall_us", whole(metric.wall_us)),
-        ("work", known(metric.work)),
-        ("attempts", whole(metric.attempts.into())),
-    ];
-    columns.extend(EXTRA.map(|name| {
-        let value = metric.extra.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        (name, known(value))
-    }));
-    columns
-}
-
-/// The autoscaler's decisions are no samples of a VM.
-fn sample_columns(sample: Sample) -> Columns {
-    let Sample::Vm {
-        at,
-        vm,
-        state,
-        instance_type,
-        cpu,
-        memory_bytes,
-        in_flight,
-        queued,
-        requests,
-        failures,
-        cpu_credits,
-    } = sample
-    else {
-        return Vec::new();
-    };
-    vec![
-        ("at_us", Value::Integer(at.as_microsecond())),
-        ("vm", Value::Text(vm.to_string())),
-        ("state", Value::Text(state.to_string())),
-        ("type", Value::Text(instance_type)),
-        ("cpu", Value::Real(cpu.get())),
-        ("memory_bytes", whole(memory_bytes)),
-        ("in_flight", whole(in_flight.into())),
-        ("queued", whole(queued.into())),
-        ("requests", whole(requests)),
-        ("failures", whole(failures)),
-        ("cpu_credits", cpu_credits.map_or(Value::Null, Value::Real)),
-    ]
-}
-
-/// A count as `SQLite` has it. Beyond its 63 bits there is nothing that was counted.
-fn whole(count: u64) -> Value {
-    Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-fn known(count: Option<u64>) -> Value {
-    count.map_or(Value::Null, whole)
 }
 
 fn ask(open: &Connection, filter: &Filter, by: Option<By>) -> Result<Table, Unusable> {
@@ -314,12 +340,11 @@ fn ask(open: &Connection, filter: &Filter, by: Option<By>) -> Result<Table, Unus
     while let Some(row) = rows.next()? {
         table.add(by, &request(row)?);
     }
-    table.not_understood = open
-        .query_row("SELECT not_understood FROM source WHERE file = ?1", [Metric::FILE], |row| {
-            row.get(0)
-        })
-        .optional()?
-        .unwrap_or(0);
+    table.not_understood = open.query_row(
+        "SELECT coalesce(sum(not_understood), 0) FROM source WHERE kind = ?1",
+        [Metric::FILE],
+        |row| row.get(0),
+    )?;
     Ok(table)
 }
 

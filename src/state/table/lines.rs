@@ -1,12 +1,13 @@
 //! A file of lines, from any place on, as far as whole lines go.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 #[cfg(feature = "database")]
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::state::Error;
+use crate::state::records::Opened;
 
 /// The lines of a file, and how far they were read.
 pub(super) struct Lines {
@@ -19,18 +20,14 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens a file; none if there is none.
-    pub(super) fn open(path: &Path) -> Result<Option<Self>, Error> {
-        match File::open(path) {
-            Ok(file) => Ok(Some(Self {
-                path: path.to_owned(),
-                file: BufReader::with_capacity(256 << 10, file),
-                line: Vec::new(),
-                #[cfg(feature = "database")]
-                read_to: 0,
-            })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("read", path)(error)),
+    /// The lines of a part.
+    pub(super) fn of(part: Opened) -> Self {
+        Self {
+            path: part.path,
+            file: BufReader::with_capacity(256 << 10, part.file),
+            line: Vec::new(),
+            #[cfg(feature = "database")]
+            read_to: 0,
         }
     }
 
@@ -50,6 +47,13 @@ impl Lines {
         }
         self.read_to = if same { read_to } else { 0 };
         Ok(same)
+    }
+
+    /// Whether anything follows.
+    #[cfg(feature = "database")]
+    pub(super) fn has_more(&mut self) -> Result<bool, Error> {
+        let more = self.file.fill_buf().map_err(Error::io("read", &self.path))?;
+        Ok(!more.is_empty())
     }
 
     /// The next whole line, without its end. What is not UTF-8 is replaced by `U+FFFD`. None at the

@@ -1,10 +1,11 @@
 #![cfg(feature = "database")]
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 
 use super::*;
 use crate::domain::vm::VmId;
+use crate::state::logfmt::Line;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -105,6 +106,41 @@ fn a_line_counts_once_it_is_whole_and_one_that_is_not_understood_is_told_of() {
 }
 
 #[test]
+fn what_is_closed_and_what_is_gone_is_seen_by_the_index_as_by_the_text() {
+    let (_place, folder) = folder();
+    let rows = |folder: &StateFolder| {
+        let open = rusqlite::Connection::open(folder.path().join("metrics.db")).unwrap();
+        open.query_row("SELECT max(rowid) FROM requests", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let closed = folder.path().join("records");
+    fs::create_dir(&closed).unwrap();
+    let close = |name: &str| {
+        fs::rename(folder.path().join(Metric::FILE), closed.join(name)).unwrap();
+    };
+    append(&folder, 0..40);
+    assert_eq!(agree(&folder), 40);
+    append(&folder, 40..50);
+    close("metrics.txt.2026-1");
+    assert_eq!(agree(&folder), 50);
+    append(&folder, 50..60);
+    assert_eq!(agree(&folder), 60);
+    assert_eq!(rows(&folder), 60, "nothing was read twice");
+    // Two are closed between two questions, and a line comes late.
+    close("metrics.txt.2026-2");
+    append(&folder, 60..65);
+    close("metrics.txt.2026-3");
+    append(&folder, 65..66);
+    let mut late = OpenOptions::new().append(true).open(closed.join("metrics.txt.2026-2")).unwrap();
+    writeln!(late, "{}", metric(66)).unwrap();
+    assert_eq!(agree(&folder), 67);
+    assert_eq!(rows(&folder), 67, "nothing was read twice");
+    fs::remove_file(closed.join("metrics.txt.2026-1")).unwrap();
+    assert_eq!(agree(&folder), 17);
+    fs::remove_file(folder.path().join("metrics.db")).unwrap();
+    assert_eq!(agree(&folder), 17, "made anew of all parts");
+}
+
+#[test]
 fn a_damaged_index_is_made_anew() {
     let (_place, folder) = folder();
     append(&folder, 0..300);
@@ -118,6 +154,9 @@ fn a_damaged_index_is_made_anew() {
     let damaged = [b"no database".to_vec(), good[..good.len() / 2].to_vec(), holed, other_version];
     for (which, bytes) in damaged.iter().enumerate() {
         fs::write(&path, bytes).unwrap();
+        // Not in the same instant in which it was closed, which no clock of a file system tells.
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(which as u64 + 1);
+        File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
         assert_eq!(agree(&folder), 300, "damage {which}");
     }
 }
