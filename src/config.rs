@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
 use crate::domain::termination::Termination;
+use crate::domain::vm::Failing;
 use crate::domain::{overflow, scaling};
 use crate::units::Share;
 
@@ -111,6 +112,8 @@ pub struct Hooks {
     pub terminate: Option<String>,
     /// How long either may take.
     pub timeout: Duration,
+    /// What a launch hook that fails or takes too long means.
+    pub default_result: Failing,
 }
 
 /// How the screen looks and which keys it takes.
@@ -231,7 +234,12 @@ impl Default for Settings {
             health_grace: Duration::ZERO,
             launches_per_minute: 600,
             screen: Screen::default(),
-            hooks: Hooks { launch: None, terminate: None, timeout: Duration::from_mins(1) },
+            hooks: Hooks {
+                launch: None,
+                terminate: None,
+                timeout: Duration::from_mins(1),
+                default_result: Failing::Abandon,
+            },
             autoscaler: Autoscaler {
                 policy: scaling::DEFAULT.to_owned(),
                 target_cpu: Share::saturating(0.6),

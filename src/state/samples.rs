@@ -88,6 +88,9 @@ pub struct Seen {
     pub rate: Option<f64>,
     /// VMs that the policy asked for before its patience and the bounds had their say.
     pub advice: Option<u32>,
+    /// Milliseconds from the report of the VM that it was decided upon to the written decision; none
+    /// for one that the clock asked for.
+    pub reaction_ms: Option<f64>,
 }
 
 impl Seen {
@@ -100,6 +103,7 @@ impl Seen {
             queued: pairs.optional("queued")?,
             rate: pairs.optional("rate")?,
             advice: pairs.optional("advice")?,
+            reaction_ms: pairs.optional("reaction_ms")?,
         })
     }
 
@@ -111,6 +115,7 @@ impl Seen {
             .known("queued", self.queued.map(decimal))
             .known("rate", self.rate.map(decimal))
             .known("advice", self.advice)
+            .known("reaction_ms", self.reaction_ms.map(decimal))
     }
 }
 
