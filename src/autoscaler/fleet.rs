@@ -129,10 +129,9 @@ impl Fleet {
             running_for: memory.and_then(|memory| memory.running_for(now)),
             cpu: memory.and_then(|memory| memory.mean_cpu(now, &self.settings)),
             in_flight: memory.map_or(0, |memory| memory.in_flight),
-            vcpus: self.settings.speed(
-                named.map(String::as_str),
-                memory.and_then(|memory| memory.cpu_credits),
-            ),
+            vcpus: self
+                .settings
+                .speed(named.map(String::as_str), memory.and_then(|memory| memory.cpu_credits)),
             // What a person asked for stands until a person takes it back.
             disposable: matches!(order.by.as_deref(), Some("autoscaler" | "cluster")),
             protected: order.protected,

@@ -43,6 +43,8 @@ pub enum Sample {
         failures: u64,
         /// CPU credits left; none for a type that does not have them.
         cpu_credits: Option<f64>,
+        /// CPU credits spent beyond those; none for a type that does not have them.
+        surplus_credits: Option<f64>,
     },
     /// What the autoscaler decided, and what it saw.
     Decision {
@@ -133,6 +135,7 @@ impl From<&VmReport> for Sample {
             requests: report.served.requests,
             failures: report.served.failures,
             cpu_credits: report.load.cpu_credits,
+            surplus_credits: report.load.surplus_credits,
         }
     }
 }
@@ -156,6 +159,7 @@ impl fmt::Display for Sample {
                 requests,
                 failures,
                 cpu_credits,
+                surplus_credits,
             } => Builder::default()
                 .pair("at", time(*at))
                 .pair("vm", vm)
@@ -167,7 +171,8 @@ impl fmt::Display for Sample {
                 .pair("queued", queued)
                 .pair("requests", requests)
                 .pair("failures", failures)
-                .known("cpu_credits", cpu_credits.map(decimal)),
+                .known("cpu_credits", cpu_credits.map(decimal))
+                .known("surplus_credits", surplus_credits.map(decimal)),
             Self::Decision {
                 at,
                 fleet,
@@ -231,6 +236,7 @@ impl FromStr for Sample {
             requests: pairs.required("requests")?,
             failures: pairs.required("failures")?,
             cpu_credits: pairs.optional("cpu_credits")?,
+            surplus_credits: pairs.optional("surplus_credits")?,
         })
     }
 }

@@ -263,6 +263,7 @@ fn sample_columns(sample: Sample) -> Columns {
         requests,
         failures,
         cpu_credits,
+        ..
     } = sample
     else {
         return Vec::new();
