@@ -490,6 +490,13 @@ impl Config {
                 scaling.minimum, scaling.maximum
             )));
         }
+        if scaling.warm_pool > scaling.maximum {
+            return Err(Error(format!(
+                "autoscaler.warm_pool is {} and autoscaler.maximum is {}: more VMs than there may \
+                 ever be need not wait",
+                scaling.warm_pool, scaling.maximum
+            )));
+        }
         scaling.check_policy()?;
         if settings.report_every < SHORTEST_PERIOD {
             return Err(Error(format!(

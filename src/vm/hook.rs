@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-pub use crate::domain::vm::Failing;
+use crate::domain::vm::Failing;
 
 /// The hooks of a VM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::hook::{Failing, Hooks};
+use super::hook::Hooks;
 use crate::domain::decision::Action;
-use crate::domain::vm::{Life, VmEvent, VmId};
+use crate::domain::vm::{Failing, Life, VmEvent, VmId};
 use crate::process::shell;
 use crate::state::StateFolder;
 use crate::state::as_state::{AsStateFile, VmOrder};
