@@ -10,17 +10,17 @@ use cumulet::domain::simulation::Terms;
 use super::{STEP, poisson};
 
 /// A member of the family.
-pub struct Member {
+pub(super) struct Member {
     /// The work that arrives in each step, in vCPUs.
-    pub demand: Vec<f64>,
+    pub(super) demand: Vec<f64>,
     /// The cluster that it arrives at.
-    pub terms: Terms,
+    pub(super) terms: Terms,
     /// Whether that cluster is the one of the named series.
-    pub usual: bool,
+    pub(super) usual: bool,
 }
 
 /// Draws the member of this number: the same for the same number.
-pub fn member(number: u64) -> Member {
+pub(super) fn member(number: u64) -> Member {
     let random = &mut fastrand::Rng::with_seed(number);
     let usual = (number / 12).is_multiple_of(2);
     let seconds = 3600 * (2 + random.usize(0..3));
@@ -55,7 +55,7 @@ pub fn member(number: u64) -> Member {
 
 /// The rate of each second, in any unit.
 fn shape(kind: u64, random: &mut fastrand::Rng, seconds: usize) -> Vec<f64> {
-    let mut between = |low: f64, high: f64| low + (high - low) * random.f64();
+    let mut between = |low: f64, high: f64| between(random, low, high);
     let by_time = |rate: &dyn Fn(f64) -> f64| (0..seconds).map(|t| rate(t as f64)).collect();
     match kind {
         // Steady.
@@ -65,31 +65,8 @@ fn shape(kind: u64, random: &mut fastrand::Rng, seconds: usize) -> Vec<f64> {
             let (hours, height, phase) = (between(1.0, 4.0), between(0.3, 0.9), between(0.0, TAU));
             by_time(&|t| 1.0 + height * (TAU * t / 3600.0 / hours + phase).sin())
         }
-        // Bursts.
-        2 => {
-            let mut rates = vec![1.0; seconds];
-            let (gap, mut at) = (between(300.0, 1200.0), 0.0);
-            while at < seconds as f64 {
-                at -= gap * (1.0 - between(0.0, 1.0)).ln();
-                let (length, height) = (between(30.0, 400.0), between(0.3, 2.5));
-                rates.iter_mut().skip(at as usize).take(length as usize).for_each(|r| *r += height);
-            }
-            rates
-        }
-        // Flash crowds.
-        3 => {
-            let mut rates = vec![0.5; seconds];
-            for _ in 0..1 + between(0.0, 3.0) as usize {
-                let at = between(0.0, seconds as f64) as usize;
-                let (height, falls, rises) =
-                    (between(1.0, 5.0), between(200.0, 1500.0), between(1.0, 120.0));
-                for (t, rate) in rates.iter_mut().skip(at).enumerate() {
-                    let t = t as f64;
-                    *rate += height * (1.0 - (-t / rises).exp()) * (-t / falls).exp();
-                }
-            }
-            rates
-        }
+        2 => bursts(random, seconds),
+        3 => flash_crowds(random, seconds),
         // Saw teeth, up and down.
         4 | 5 => {
             let (period, low) = (between(600.0, 3600.0), between(0.1, 0.5));
@@ -140,6 +117,35 @@ fn shape(kind: u64, random: &mut fastrand::Rng, seconds: usize) -> Vec<f64> {
             (0..seconds).map(|t| parts.iter().map(|part| part[t]).product()).collect()
         }
     }
+}
+
+fn bursts(random: &mut fastrand::Rng, seconds: usize) -> Vec<f64> {
+    let mut rates = vec![1.0; seconds];
+    let (gap, mut at) = (between(random, 300.0, 1200.0), 0.0);
+    while at < seconds as f64 {
+        at -= gap * (1.0 - random.f64()).ln();
+        let (length, height) = (between(random, 30.0, 400.0), between(random, 0.3, 2.5));
+        rates.iter_mut().skip(at as usize).take(length as usize).for_each(|rate| *rate += height);
+    }
+    rates
+}
+
+fn flash_crowds(random: &mut fastrand::Rng, seconds: usize) -> Vec<f64> {
+    let mut rates = vec![0.5; seconds];
+    for _ in 0..random.usize(1..4) {
+        let at = random.usize(0..seconds);
+        let height = between(random, 1.0, 5.0);
+        let (falls, rises) = (between(random, 200.0, 1500.0), between(random, 1.0, 120.0));
+        for (t, rate) in rates.iter_mut().skip(at).enumerate() {
+            let t = t as f64;
+            *rate += height * (1.0 - (-t / rises).exp()) * (-t / falls).exp();
+        }
+    }
+    rates
+}
+
+fn between(random: &mut fastrand::Rng, low: f64, high: f64) -> f64 {
+    low + (high - low) * random.f64()
 }
 
 fn logarithmic(random: &mut fastrand::Rng, low: f64, high: f64) -> f64 {

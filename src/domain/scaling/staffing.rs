@@ -76,7 +76,7 @@ impl Staffing {
             hold: from.time_or(
                 "hold",
                 "auto",
-                "it shrinks to the most of this; auto: half a boot",
+                "it shrinks to the most of this; auto: boot / 4",
             )?,
             cooldown: defaults.scale_in_cooldown,
             band: from.number("band", 0.03, 0.0..=0.5, "share of the fleet not worth a change")?,
@@ -145,7 +145,7 @@ impl Staffing {
     /// What can be had back within a short boot need not be kept for long, but some reports must
     /// agree.
     fn hold(&self, situation: &Situation) -> Duration {
-        let auto = || (situation.boot / 2).max(situation.period * 3).min(self.cooldown);
+        let auto = || (situation.boot / 4).max(situation.period * 3).min(self.cooldown);
         self.hold.unwrap_or_else(auto)
     }
 
