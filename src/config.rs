@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
 use crate::domain::termination::Termination;
+use crate::domain::vm::Failing;
 use crate::domain::{overflow, scaling};
 use crate::units::Share;
 
@@ -113,6 +114,8 @@ pub struct Hooks {
     pub terminate: Option<String>,
     /// How long either may take.
     pub timeout: Duration,
+    /// What a launch hook that fails or takes too long means.
+    pub default_result: Failing,
 }
 
 /// How the screen looks and which keys it takes.
@@ -243,7 +246,12 @@ impl Default for Settings {
             health_grace: Duration::ZERO,
             launches_per_minute: 600,
             screen: Screen::default(),
-            hooks: Hooks { launch: None, terminate: None, timeout: Duration::from_mins(1) },
+            hooks: Hooks {
+                launch: None,
+                terminate: None,
+                timeout: Duration::from_mins(1),
+                default_result: Failing::Abandon,
+            },
             autoscaler: Autoscaler {
                 policy: scaling::DEFAULT.to_owned(),
                 target_cpu: Share::saturating(0.6),
@@ -493,6 +501,13 @@ impl Config {
                 "autoscaler.minimum is {} and autoscaler.maximum is {}: the minimum must not be \
                  above the maximum",
                 scaling.minimum, scaling.maximum
+            )));
+        }
+        if scaling.warm_pool > scaling.maximum {
+            return Err(Error(format!(
+                "autoscaler.warm_pool is {} and autoscaler.maximum is {}: more VMs than there may \
+                 ever be need not wait",
+                scaling.warm_pool, scaling.maximum
             )));
         }
         scaling.check_policy()?;

@@ -62,6 +62,7 @@ pub static KEYS: &[Key] = &[
     key!("hooks.launch", hooks.launch, "command run before a VM serves"),
     key!("hooks.terminate", hooks.terminate, "command run after a VM's last request"),
     key!("hooks.timeout", hooks.timeout, "how long a hook may take"),
+    key!("hooks.default_result", hooks.default_result, "if one fails at launch: abandon, continue"),
     key!("autoscaler.policy", autoscaler.policy, "scaling policy, NAME key=value …"),
     key!("autoscaler.target_cpu", autoscaler.target_cpu, "mean CPU share to aim at"),
     key!("autoscaler.minimum", autoscaler.minimum, "fewest VMs"),

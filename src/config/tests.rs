@@ -67,6 +67,8 @@ fn a_value_that_does_not_fit_is_refused_with_what_would() {
         ("boot_scale = \"nan\"", "not negative"),
         ("autoscaler.target_cpu = 60", "a share above 0 and up to 1"),
         ("autoscaler.minimum = 30", "must not be above the maximum"),
+        ("autoscaler.warm_pool = 4000000000", "need not wait"),
+        ("hooks.default_result = \"retry\"", "is not abandon or continue"),
         ("instance_type = \"t9.huge\"", "no instance type is called `t9.huge`; there are"),
         ("balancer.policy = \"best\"", "is not least-in-flight"),
         ("state = [1]", "must be a text, a number"),

@@ -9,7 +9,7 @@ use crate::domain::balancing::Policy;
 use crate::domain::instance_type::InstanceType;
 use crate::domain::overflow;
 use crate::domain::termination::Termination;
-use crate::domain::vm::UnknownWord;
+use crate::domain::vm::{Failing, UnknownWord};
 use crate::units::Share;
 
 /// The longest time that a setting can be: far beyond any use, and small enough to be added to any
@@ -89,6 +89,16 @@ impl Value for Option<String> {
 }
 
 impl Value for Termination {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: UnknownWord| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Failing {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error: UnknownWord| error.to_string())
     }

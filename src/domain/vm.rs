@@ -212,6 +212,40 @@ impl FromStr for VmState {
     }
 }
 
+/// What becomes of a VM whose launch hook failed or took too long: the default result of a lifecycle
+/// hook in the cloud
+/// (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html>). A VM at
+/// its end is terminated either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Failing {
+    /// It ends, and is replaced like any that crashed.
+    #[default]
+    Abandon,
+    /// It serves all the same.
+    Continue,
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Abandon => "abandon",
+            Self::Continue => "continue",
+        })
+    }
+}
+
+impl FromStr for Failing {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "abandon" => Ok(Self::Abandon),
+            "continue" => Ok(Self::Continue),
+            _ => Err(UnknownWord::new(text, "abandon or continue")),
+        }
+    }
+}
+
 /// A word that is not one of the few that a place allows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is not {allowed}")]
