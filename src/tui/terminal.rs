@@ -2,18 +2,24 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use crossterm::cursor::Show;
 use crossterm::event::{
     DisableMouseCapture, EnableMouseCapture, Event, EventStream, KeyEventKind, MouseEventKind,
+};
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
+use ratatui::backend::CrosstermBackend;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -190,7 +196,9 @@ struct Reach {
 
 /// A terminal that is taken over, and given back when this is dropped.
 struct Screen {
-    terminal: DefaultTerminal,
+    /// Never dropped: what it does then is done by [`give_back`], which bears a terminal that is
+    /// gone. It would print that it cannot show the cursor, and panic where nobody reads stderr.
+    terminal: ManuallyDrop<DefaultTerminal>,
     panic: Panic,
     keys: EventStream,
     feed: Feed,
@@ -202,21 +210,30 @@ struct Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // The mouse may be ours or not: giving it back twice does no harm.
-        let _given_back = crossterm::execute!(io::stdout(), DisableMouseCapture);
-        // After a panic the rest has been given back, and doing it again would put the cursor on
-        // the message.
-        if !self.panic.begun.is_cancelled() {
-            ratatui::restore();
-        }
+        self.panic.give_back_once();
     }
+}
+
+fn take_over() -> io::Result<DefaultTerminal> {
+    enable_raw_mode()?;
+    crossterm::execute!(io::stdout(), EnterAlternateScreen)?;
+    ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))
+}
+
+/// Gives the terminal back as it was. One that is gone needs nothing: whoever waits for the end of
+/// the cluster must not be stopped by it.
+fn give_back() {
+    let _modes = disable_raw_mode();
+    // The mouse may be ours or not: giving it back twice does no harm.
+    let _rest =
+        crossterm::execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
 }
 
 impl Screen {
     fn open(feed: Feed, reach: Option<Reach>) -> anyhow::Result<Self> {
         let panic = Panic::watch();
-        // Also sets a panic hook that gives the terminal back.
-        let terminal = ratatui::try_init().context("cannot take over the terminal")?;
+        let terminal = take_over().inspect_err(|_| give_back());
+        let terminal = ManuallyDrop::new(terminal.context("cannot take over the terminal")?);
         let (keys, done) = (EventStream::new(), mpsc::unbounded_channel());
         let volleys = JoinSet::new();
         Ok(Self { terminal, panic, keys, feed, reach, volleys, done })
@@ -241,7 +258,7 @@ impl Screen {
             let wait = if stale { FRAME.saturating_sub(drawn.elapsed()) } else { TICK };
             let message = tokio::select! {
                 biased;
-                () = panic.begun.cancelled() => {
+                () = panic.over.cancelled() => {
                     panic.told.cancelled().await;
                     anyhow::bail!("a part of the program panicked: see above");
                 }
@@ -342,17 +359,26 @@ impl Screen {
 /// read; a screen that went on drawing over it would hide it.
 #[derive(Debug, Clone, Default)]
 struct Panic {
-    begun: CancellationToken,
+    /// The terminal has been given back.
+    over: CancellationToken,
     /// Its message has been printed.
     told: CancellationToken,
 }
 
 impl Panic {
+    /// Doing it again would put the cursor on the message of a panic, or on what was printed since.
+    fn give_back_once(&self) {
+        if !self.over.is_cancelled() {
+            give_back();
+            self.over.cancel();
+        }
+    }
+
     fn watch() -> Self {
         let panic = Self::default();
         let (watched, before) = (panic.clone(), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |info| {
-            watched.begun.cancel();
+            watched.give_back_once();
             before(info);
             watched.told.cancel();
         }));
