@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::data::Known;
-use super::fire::Fire;
+use super::fire::{Fire, MakeImage};
 use super::format::since;
 use super::keys::Rebound;
 use super::model::{Model, Options};
@@ -62,6 +62,8 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// How requests are fired at the cluster.
     pub fire: Fire,
+    /// How an image is made of a VM.
+    pub make_image: MakeImage,
 }
 
 /// How the screen was left.
@@ -92,7 +94,7 @@ pub async fn run(
     sender.try_send(first).context("the first look was not taken in")?;
     tasks.spawn(watch(source, sender));
     let feed = Feed { news, clock: true, record };
-    let reach = Reach { folder, fire: settings.fire };
+    let reach = Reach { folder, fire: settings.fire, make_image: settings.make_image };
     Screen::open(feed, Some(reach))?.show(&mut model, &stop).await
 }
 
@@ -192,6 +194,7 @@ impl Feed {
 struct Reach {
     folder: StateFolder,
     fire: Fire,
+    make_image: MakeImage,
 }
 
 /// A terminal that is taken over, and given back when this is dropped.
@@ -346,8 +349,13 @@ impl Screen {
     fn operate(&self, effect: Effect) {
         let Some(reach) = &self.reach else { return };
         let (folder, sender) = (reach.folder.clone(), self.done.0.clone());
+        let make_image = reach.make_image.clone();
         tokio::task::spawn_blocking(move || {
-            if let Some(result) = effects::operate(&folder, &effect) {
+            let done = match &effect {
+                Effect::MakeImage(name, target) => Some(make_image.make(name, &target.id)),
+                effect => effects::operate(&folder, effect),
+            };
+            if let Some(result) = done {
                 // Without a screen there is nobody to tell; it is in the log of events.
                 let _told = sender.send(Message::Done(result));
             }

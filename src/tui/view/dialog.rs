@@ -8,11 +8,14 @@ use ratatui::text::{Line, Span};
 use super::Scene;
 use super::widgets::show_lines;
 use crate::operator::Fault;
+use crate::state::as_state::VmOrder;
+use crate::tui::format;
 use crate::tui::dialogs::{MENU, named, offers};
 use crate::tui::keys::{BINDINGS, Group, Reach, binding};
 use crate::tui::model::{Dialog, Target, Wish};
 use crate::tui::rows::{Row, Status, rows};
 use crate::tui::theme::{Role, of_status};
+use crate::units::Share;
 
 impl Scene<'_> {
     pub(super) fn dialog(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -46,8 +49,12 @@ impl Scene<'_> {
                 let asks = if binding.reach == Reach::Danger { " (asks)" } else { "" };
                 let (key_role, role) =
                     if here { (Role::Accent, Role::Text) } else { (Role::Faint, Role::Faint) };
+                let key = match self.model.rebound.shown(binding) {
+                    key if key.is_empty() => format!("  :{} ", binding.name),
+                    key => format!("  {key:<6}"),
+                };
                 lines.push(Line::from(vec![
-                    self.span(format!("  {:<6}", self.model.rebound.shown(binding)), key_role),
+                    self.span(key, key_role),
                     self.span(format!("{}{asks}", binding.help), role),
                 ]));
             }
@@ -91,8 +98,8 @@ impl Scene<'_> {
     }
 
     fn palette(&self, frame: &mut Frame<'_>, area: Rect, input: &str, index: usize) {
-        let note = "an action, then a VM or a type";
-        let inner = self.window(frame, area, (70, 16), "Command", note);
+        let note = "an action, then what it is about";
+        let inner = self.window(frame, area, (76, 16), "Command", note);
         let mut lines = vec![Line::from(vec![
             self.span("› ", Role::Accent),
             self.span(input.to_owned(), Role::Text),
@@ -103,7 +110,7 @@ impl Scene<'_> {
         let first = (index + 1).saturating_sub(height);
         for (at, binding) in offers.iter().enumerate().skip(first).take(height) {
             let line = Line::from(vec![
-                self.span(format!("{:<14}", binding.name), Role::Strong),
+                self.span(format!("{:<17}", binding.name), Role::Strong),
                 self.span(format!("{:<6}", self.model.rebound.shown(binding)), Role::Accent),
                 self.span(binding.help, Role::Faint),
             ]);
@@ -148,8 +155,10 @@ impl Scene<'_> {
             Wish::Inflict(target, Fault::Resume) => {
                 ("Let it go on (SIGCONT)", Some(target), String::new())
             }
+            Wish::Refresh(share) => ("Replace every VM?", None, self.refresh_means(*share)),
+            Wish::Shrink(number) => ("Fewer VMs?", None, self.shrink_means(*number)),
             Wish::StopCluster => (
-                "Stop the cluster",
+                "Stop the cluster?",
                 None,
                 "Every VM finishes what it has and ends; then this command ends.".to_owned(),
             ),
@@ -197,6 +206,28 @@ impl Scene<'_> {
             Some(1) => "It is gone at once; 1 request is lost or tried elsewhere.".to_owned(),
             Some(left) => {
                 format!("It is gone at once; {left} requests are lost or tried elsewhere.")
+            }
+        }
+    }
+
+    fn refresh_means(&self, share: Share) -> String {
+        let file = self.model.live.as_state.document.as_ref();
+        let replaced = |order: &&VmOrder| order.counts() && !order.protected;
+        let count = file.map_or(0, |file| file.vms.iter().filter(replaced).count());
+        format!(
+            "{} that no protection keeps, {} of the fleet at a time: each ends once its \
+             successor serves.",
+            format::count(count, "VM"),
+            format::percent(share.get())
+        )
+    }
+
+    fn shrink_means(&self, number: u32) -> String {
+        let wanted = self.model.live.as_state.document.as_ref().map_or(0, |file| file.wanted());
+        match wanted.saturating_sub(number) {
+            1 => format!("{number} instead of {wanted}: 1 VM finishes what it has and ends."),
+            ends => {
+                format!("{number} instead of {wanted}: {ends} VMs finish what they have and end.")
             }
         }
     }
