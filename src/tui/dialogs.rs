@@ -8,7 +8,7 @@ use super::keys::{self, Action, BINDINGS, Binding, Reach};
 use super::model::{Dialog, FIELDS, Model, Screen, Target, Wish};
 use super::rows::{Status, rows};
 use super::steer;
-use super::update::{Effect, act, act_on, moved, refuse, target};
+use super::update::{Effect, act, act_on, moved, refuse};
 use crate::domain::cost::Kind;
 use crate::operator::{Fault, Volley};
 

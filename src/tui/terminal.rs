@@ -1,7 +1,7 @@
 //! The live screen: waits for keys and news, updates the model, draws it, does the effects.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -214,6 +214,22 @@ struct Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         self.panic.give_back_once();
+        if !io::stdin().is_terminal() {
+            fall_silent();
+        }
+    }
+}
+
+/// Puts what never says anything in the place of a terminal that is gone: the thread that reads keys
+/// would read its end for ever, at the cost of a whole core, while the cluster finishes its work.
+fn fall_silent() {
+    let put = io::pipe().and_then(|(silent, kept_open)| {
+        rustix::stdio::dup2_stdin(silent)?;
+        std::mem::forget(kept_open);
+        Ok(())
+    });
+    if let Err(error) = put {
+        tracing::debug!(%error, "the terminal that is gone is read on");
     }
 }
 
