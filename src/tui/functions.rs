@@ -51,12 +51,16 @@ pub(crate) fn overflow_share(data: &Data) -> Option<f64> {
     (all > 0).then(|| overflowed as f64 / all as f64)
 }
 
-/// `2 run, 3 warm, 12% of requests, 4 throttled, $0.0012`; none where there are no functions.
+/// `2 run, 3 warm, 12% of requests, 4 throttled`; none where there are no functions.
 pub(crate) fn summary(data: &Data) -> Option<String> {
-    let Sum { running, warm, counts, usage } = sum(data)?;
+    let Sum { running, warm, counts, .. } = sum(data)?;
     let mut parts = vec![format!("{running} run"), format!("{warm} warm")];
     parts.extend(overflow_share(data).map(|share| format!("{} of requests", percent(share))));
     parts.extend((counts.throttled > 0).then(|| format!("{} throttled", counts.throttled)));
-    parts.push(dollars(usage.price()));
     Some(parts.join(", "))
+}
+
+/// What they cost this month; none where there are no functions.
+pub(crate) fn bill(data: &Data) -> Option<String> {
+    Some(dollars(sum(data)?.usage.price()))
 }

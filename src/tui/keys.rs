@@ -175,7 +175,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
             Action::Protect,
             &[Char('o')],
             "protect",
-            "keep it from scale-in and refresh, or no longer",
+            "protect it from scale-in, or no longer",
             Reach::Cluster,
         )
     },
@@ -232,7 +232,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
             Action::RestartBalancer,
             &[],
             "restart-balancer",
-            "a new balancer takes over, no request is lost",
+            "a new balancer takes over",
             Reach::Cluster,
         )
     },
@@ -248,7 +248,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     Binding {
         footer: true,
         screens: &[Screen::Instances, Screen::Requests, Screen::Events, Screen::Overview],
-        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, blur, 503, cpu>70, !running")
+        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, blur, 503, cpu>70")
     },
     Binding {
         footer: true,
@@ -309,6 +309,29 @@ impl Binding {
     /// It means something on this screen.
     pub(crate) fn applies(&self, screen: Screen) -> bool {
         self.screens.is_empty() || self.screens.contains(&screen)
+    }
+}
+
+/// What may be typed after the name of an action in the palette; nothing for most.
+pub(crate) fn arguments(action: Action) -> &'static str {
+    match action {
+        Action::Launch => "launch · launch TYPE · launch image NAME",
+        Action::Drain => "terminate · terminate VM",
+        Action::Kill => "kill · kill VM",
+        Action::Pause => "pause · pause VM",
+        Action::Resume => "resume · resume VM",
+        Action::Protect => "protect · protect VM",
+        Action::Image => "image VM NAME",
+        Action::Refresh => "refresh · refresh 50% of the fleet at a time",
+        Action::SetDesired => "set-desired VMS",
+        Action::Limits => "limits FEWEST MOST",
+        Action::Balancing => {
+            "balancing RULE: least-in-flight, least-work, power-of-two, round-robin, weighted, \
+             join-idle-queue, by-file or fill-first"
+        }
+        Action::Policy => "policy · policy NAME KEY=VALUE …",
+        Action::Fire | Action::FireMany => "fire · fire blur|enhance|raytrace MANY AT-A-TIME",
+        _ => "",
     }
 }
 

@@ -77,8 +77,8 @@ pub fn text(snapshot: &Snapshot, width: usize) -> String {
     out.line(&cluster(data, &rows));
     out.line(&balancer(data));
     out.line(&autoscaler(data));
-    if let Some(functions) = functions::summary(data) {
-        out.line(&format!("functions   {functions} this month"));
+    if let Some((functions, bill)) = functions::summary(data).zip(functions::bill(data)) {
+        out.line(&format!("functions   {functions}, {bill} this month"));
     }
     if !rows.is_empty() {
         out.line("");

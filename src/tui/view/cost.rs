@@ -36,32 +36,29 @@ impl Scene<'_> {
     }
 
     fn spent(&self, bill: &Bill<'_>, width: u16) -> Vec<Line<'static>> {
-        let per_thousand = |cost: Option<f64>, when: &str| {
-            let text = cost.map(|cost| format!("   {} per 1000 requests{when}", dollars(cost)));
+        let per_thousand = |cost: Option<f64>| {
+            let text = cost.map(|cost| format!("   {} per 1000 requests", dollars(cost)));
             self.span(text.unwrap_or_default(), Role::Text)
         };
         let hourly = format!("{} an hour", dollars(bill.hourly));
         let month = format!("   {} in 30 days", dollars(bill.hourly * 24.0 * 30.0));
         let mut lines = vec![
             Line::from(vec![
-                self.span(format!("spent   {}", dollars(bill.total)), Role::Strong),
-                per_thousand(bill.per_thousand(), ""),
+                self.span(format!("spent     {}", dollars(bill.total)), Role::Strong),
+                per_thousand(bill.per_thousand()),
             ]),
             Line::from(vec![
-                self.span(format!("now     {hourly}"), Role::Strong),
-                per_thousand(bill.per_thousand_now, " of the last minute"),
+                self.span(format!("now       {hourly}"), Role::Strong),
+                per_thousand(bill.per_thousand_now),
                 self.span(month, Role::Text),
             ]),
         ];
         if let Some(sum) = functions::sum(self.data) {
             let (bill, without) = (sum.usage.price(), sum.usage.list_price());
-            let text = format!(
-                "this month for functions, {} without the free tier",
-                dollars(without)
-            );
+            let text = format!(" this month   {} without the free tier", dollars(without));
             lines.push(Line::from(vec![
-                self.span(format!("and     {}", dollars(bill)), Role::Strong),
-                self.span(format!(" {text}"), Role::Text),
+                self.span(format!("functions {}", dollars(bill)), Role::Strong),
+                self.span(text, Role::Text),
             ]));
         }
         lines.extend(self.fleets(bill, width));
@@ -137,14 +134,14 @@ impl Scene<'_> {
     fn per_function(&self, frame: &mut Frame<'_>, area: Rect, reports: &[FunctionReport]) {
         let inner = self.panel(frame, area, "Per function", "of this month");
         let heading = format!(
-            "{:<12}{:>7}{:>6}{:>10}{:>7}{:>11}{:>8}{:>8}{:>10}",
+            "{:<12}{:>7}{:>6}{:>10}{:>6}{:>11}{:>8}{:>8}{:>10}",
             "name", "running", "warm", "answered", "cold", "throttled", "errors", "GB·s", "cost"
         );
         let mut lines = vec![Line::from(self.span(heading, Role::Faint))];
         lines.extend(reports.iter().map(|report| {
             let (counts, usage) = (report.counts, report.usage);
             let text = format!(
-                "{:<12}{:>7}{:>6}{:>10}{:>7}",
+                "{:<12}{:>7}{:>6}{:>10}{:>6}",
                 format::cut(report.name.as_str(), 11),
                 report.running,
                 report.warm,

@@ -11,7 +11,7 @@ use crate::operator::Fault;
 use crate::state::as_state::VmOrder;
 use crate::tui::format;
 use crate::tui::dialogs::{MENU, named, offers};
-use crate::tui::keys::{BINDINGS, Group, Reach, binding};
+use crate::tui::keys::{BINDINGS, Group, Reach, arguments, binding};
 use crate::tui::model::{Dialog, Target, Wish};
 use crate::tui::rows::{Row, Status, rows};
 use crate::tui::theme::{Role, of_status};
@@ -68,19 +68,16 @@ impl Scene<'_> {
             Status::Silent,
             Status::Dead,
         ];
-        let mut signs = vec![Span::raw("  ")];
-        signs.extend(
-            states.map(|status| {
-                self.span(format!("{} {status}   ", status.glyph()), of_status(status))
-            }),
-        );
-        lines.push(Line::from(signs));
-        lines.push(Line::from(
-            self.span(
-                "  ▲ more VMs   ▼ fewer   ◆ you   ✖ a VM was lost   · held still",
-                Role::Text,
-            ),
-        ));
+        let signs = states.chunks(3).map(|states| {
+            let sign = |status: &Status| {
+                self.span(format!("{} {status}   ", status.glyph()), of_status(*status))
+            };
+            Line::from_iter(std::iter::once(Span::raw("  ")).chain(states.iter().map(sign)))
+        });
+        lines.extend(signs);
+        for text in ["  ▲ more VMs   ▼ fewer   · held still", "  ◆ you   ✖ a VM was lost"] {
+            lines.push(Line::from(self.span(text, Role::Text)));
+        }
         // Two columns where there is room for both.
         if inner.width >= 84 {
             let half = lines.len().div_ceil(2);
@@ -106,7 +103,10 @@ impl Scene<'_> {
             Span::styled(" ", Style::new().reversed()),
         ])];
         let offers = offers(self.model, input);
-        let height = usize::from(inner.height).saturating_sub(1).max(1);
+        let usage = offers.get(index).map_or("", |binding| arguments(binding.action));
+        let usage = self.wrapped(usage, usize::from(inner.width));
+        let taken = 2 + u16::try_from(usage.len()).unwrap_or(0);
+        let height = usize::from(inner.height.saturating_sub(taken)).max(1);
         let first = (index + 1).saturating_sub(height);
         for (at, binding) in offers.iter().enumerate().skip(first).take(height) {
             let line = Line::from(vec![
@@ -119,6 +119,9 @@ impl Scene<'_> {
         }
         if offers.is_empty() {
             lines.push(Line::from(self.span("no action is called that", Role::Warn)));
+        } else {
+            lines.push(Line::default());
+            lines.extend(usage.into_iter().map(|line| line.style(self.theme.style(Role::Faint))));
         }
         show_lines(frame, inner, lines);
     }

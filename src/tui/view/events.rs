@@ -83,9 +83,14 @@ impl Scene<'_> {
             (_, Level::Note) => ("NOTE", Role::Accent),
             (_, Level::All) => ("INFO", Role::Faint),
         };
-        let who_width = 10;
+        // Where there is little room, as beside a VM's figures, what happened matters most.
+        let who = if width >= 60 {
+            format!("{:<10} ", format::cut(&event.role, 10))
+        } else {
+            String::new()
+        };
         let vm = event.vm.as_ref().map(|vm| format!("{vm} ")).unwrap_or_default();
-        let head = at.len() + 6 + who_width + 1;
+        let head = at.len() + 6 + format::columns(&who);
         let text = format!("{vm}{}", event.detail);
         // A sentence that does not say what happened gets the word for it.
         let said = event.detail.to_lowercase().contains(event.kind.as_str());
@@ -96,10 +101,7 @@ impl Scene<'_> {
         Line::from(vec![
             self.span(format!("{at} "), Role::Faint),
             self.span(format!("{word} "), role),
-            self.span(
-                format!("{:<who_width$} ", format::cut(&event.role, who_width)),
-                Role::Faint,
-            ),
+            self.span(who, Role::Faint),
             self.span(format::cut(&text, width.saturating_sub(head)), text_role),
         ])
     }

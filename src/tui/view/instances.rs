@@ -174,7 +174,11 @@ impl Scene<'_> {
         let own = |event: &&crate::state::events::Event| event.vm.as_ref() == Some(row.id);
         let events = self.data.events.iter().rev().filter(own).take(half.saturating_sub(1));
         lines.extend(events.map(|event| self.event_line(event, width)));
+        if lines.len() == 1 {
+            lines.push(Line::from(self.span("nothing that is known here", Role::Faint)));
+        }
         lines.push(Line::from(self.span("What it answered", Role::Strong)));
+        let before = lines.len();
         let answered = self.data.requests.iter().rev().filter(|m| m.vm.as_ref() == Some(row.id));
         lines.extend(answered.take(half).map(|metric| {
             let at = format::clock(metric.at, &self.data.known.zone);
@@ -187,6 +191,9 @@ impl Scene<'_> {
                 self.span(text, if metric.status >= 500 { Role::Bad } else { Role::Text }),
             ])
         }));
+        if lines.len() == before {
+            lines.push(Line::from(self.span("nothing yet", Role::Faint)));
+        }
         show_lines(frame, area, lines);
     }
 }

@@ -105,7 +105,9 @@ impl Scene<'_> {
             spans.extend(self.bar(share, bar, Role::Accent));
             let load = format!(" {known:>4}  {in_flight:>3} in flight  ");
             spans.push(self.span(load, Role::Text));
-            spans.push(self.span(reason, why));
+            // The sign, the name, the bar and the figures stand before it.
+            let room = usize::from(width).saturating_sub(36 + bar);
+            spans.push(self.span(format::cut(&reason, room), why));
             Line::from(spans)
         };
         let statuses: BTreeMap<_, _> = self.rows.iter().map(|row| (row.id, row.status)).collect();
@@ -122,7 +124,7 @@ impl Scene<'_> {
         if let Some(sum) = functions::sum(self.data) {
             let share = functions::overflow_share(self.data).unwrap_or(0.0);
             let sign = if sum.running > 0 { ("●", Role::Good) } else { ("○", Role::Faint) };
-            let reason = (format!("{} warm, for what no VM can take", sum.warm), Role::Faint);
+            let reason = (format!("{} warm, take the overflow", sum.warm), Role::Faint);
             lines.push(line(sign, "functions", share, sum.running, reason));
         }
         lines
@@ -185,10 +187,13 @@ impl Scene<'_> {
             )),
         ];
         lines.extend(kinds.iter().map(|(kind, stats)| self.kind_line(kind, stats)));
-        if let Some(functions) = functions::summary(self.data) {
-            let text = format!("{:<10}{functions}", "functions");
-            let text = format::cut(&text, usize::from(inner.width));
-            lines.insert(2, Line::from(self.span(text, Role::Text)));
+        if let Some((functions, bill)) = functions::summary(self.data).zip(functions::bill(self.data))
+        {
+            let text = format!("functions {functions}");
+            let with_bill = format!("{text}, {bill}");
+            let width = usize::from(inner.width);
+            let text = if format::columns(&with_bill) <= width { with_bill } else { text };
+            lines.insert(2, Line::from(self.span(format::cut(&text, width), Role::Text)));
         }
         if kinds.is_empty() {
             lines.push(Line::from(self.span("no request was finished", Role::Faint)));
