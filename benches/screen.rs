@@ -79,7 +79,9 @@ impl Folder {
             }
         }
         for number in 0..REQUESTS {
-            folder.append_metric(&request(number, vms, ago(60 - number * 60 / REQUESTS))).expect("a line");
+            folder
+                .append_metric(&request(number, vms, ago(60 - number * 60 / REQUESTS)))
+                .expect("a line");
         }
         let orders = (1..=vms).map(|vm| VmOrder::new(VmId::numbered(vm), Action::Keep));
         let orders = orders.collect::<Vec<_>>();

@@ -57,9 +57,7 @@ pub(super) enum ImageWish {
 pub(super) fn image(config: &Config, wish: ImageWish) -> anyhow::Result<()> {
     let folder = operate::folder(config)?;
     match wish {
-        ImageWish::Create { name, from } => {
-            print(&format!("{}\n", create(&folder, &name, &from)?))
-        }
+        ImageWish::Create { name, from } => print(&format!("{}\n", create(&folder, &name, &from)?)),
         ImageWish::List { json } => list(&folder, json),
         ImageWish::Delete { name } => {
             folder.delete_image(&name)?;

@@ -41,7 +41,8 @@ pub(super) fn refresh(config: &Config, share: &str, stop: bool) -> anyhow::Resul
         let stopped = operator::stop_refresh(&folder)?;
         return print(if stopped { "nothing more is replaced\n" } else { "no refresh goes on\n" });
     }
-    let share = operator::read_share(share).map_err(|problem| Usage(format!("--share {problem}")))?;
+    let share =
+        operator::read_share(share).map_err(|problem| Usage(format!("--share {problem}")))?;
     let count = operator::refresh(&folder, share)?;
     print(&format!("{count} VMs will be replaced; `cumulet events --follow` tells how it goes\n"))
 }

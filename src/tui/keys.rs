@@ -187,7 +187,13 @@ pub(crate) static BINDINGS: &[Binding] = &[
     Binding {
         screens: SIZED,
         footer: false,
-        ..act(Action::Refresh, &[Char('R')], "refresh", "replace every VM, or stop it", Reach::Danger)
+        ..act(
+            Action::Refresh,
+            &[Char('R')],
+            "refresh",
+            "replace every VM, or stop it",
+            Reach::Danger,
+        )
     },
     Binding {
         screens: SIZED,

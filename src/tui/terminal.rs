@@ -1,5 +1,7 @@
 //! The live screen: waits for keys and news, updates the model, draws it, does the effects.
 
+mod held;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::mem::ManuallyDrop;
@@ -8,22 +10,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossterm::cursor::Show;
 use crossterm::event::{
     DisableMouseCapture, EnableMouseCapture, Event, EventStream, KeyEventKind, MouseEventKind,
-};
-use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
-use ratatui::backend::CrosstermBackend;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::held::{Panic, fall_silent, give_back, take_over};
 use super::data::Known;
 use super::fire::{Fire, MakeImage};
 use super::format::since;
@@ -220,34 +218,6 @@ impl Drop for Screen {
     }
 }
 
-/// Puts what never says anything in the place of a terminal that is gone: the thread that reads keys
-/// would read its end for ever, at the cost of a whole core, while the cluster finishes its work.
-fn fall_silent() {
-    let put = io::pipe().and_then(|(silent, kept_open)| {
-        rustix::stdio::dup2_stdin(silent)?;
-        std::mem::forget(kept_open);
-        Ok(())
-    });
-    if let Err(error) = put {
-        tracing::debug!(%error, "the terminal that is gone is read on");
-    }
-}
-
-fn take_over() -> io::Result<DefaultTerminal> {
-    enable_raw_mode()?;
-    crossterm::execute!(io::stdout(), EnterAlternateScreen)?;
-    ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))
-}
-
-/// Gives the terminal back as it was. One that is gone needs nothing: whoever waits for the end of
-/// the cluster must not be stopped by it.
-fn give_back() {
-    let _modes = disable_raw_mode();
-    // The mouse may be ours or not: giving it back twice does no harm.
-    let _rest =
-        crossterm::execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
-}
-
 impl Screen {
     fn open(feed: Feed, reach: Option<Reach>) -> anyhow::Result<Self> {
         let panic = Panic::watch();
@@ -376,37 +346,6 @@ impl Screen {
                 let _told = sender.send(Message::Done(result));
             }
         });
-    }
-}
-
-/// Tells of a panic anywhere in the process. It gives the terminal back so that its message can be
-/// read; a screen that went on drawing over it would hide it.
-#[derive(Debug, Clone, Default)]
-struct Panic {
-    /// The terminal has been given back.
-    over: CancellationToken,
-    /// Its message has been printed.
-    told: CancellationToken,
-}
-
-impl Panic {
-    /// Doing it again would put the cursor on the message of a panic, or on what was printed since.
-    fn give_back_once(&self) {
-        if !self.over.is_cancelled() {
-            give_back();
-            self.over.cancel();
-        }
-    }
-
-    fn watch() -> Self {
-        let panic = Self::default();
-        let (watched, before) = (panic.clone(), std::panic::take_hook());
-        std::panic::set_hook(Box::new(move |info| {
-            watched.give_back_once();
-            before(info);
-            watched.told.cancel();
-        }));
-        panic
     }
 }
 

@@ -325,10 +325,10 @@ impl Scene<'_> {
             seen.running, seen.booting, seen.draining
         );
         if let Some(load) = seen.offered_load {
-            text = format!("{text}; work for {load:.2} vCPUs arriving");
+            text = format!("{text}; work for {load:.2} vCPUs arrives");
         }
         if let Some(queue) = seen.queue_seconds {
-            text = format!("{text}, {queue:.1}s of it waiting");
+            text = format!("{text}, {queue:.1} s wait");
         }
         Line::from(self.span(text, Role::Faint))
     }

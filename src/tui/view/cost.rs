@@ -100,7 +100,11 @@ impl Scene<'_> {
         let all = bill.items.len();
         let first = self.model.places.cost.min(all.saturating_sub(height));
         let last = (first + height).min(all);
-        let note = if height < all { format!("{}–{last} of {all} · ↑↓", first + 1) } else { String::new() };
+        let note = if height < all {
+            format!("{}–{last} of {all} · ↑↓", first + 1)
+        } else {
+            String::new()
+        };
         let inner = self.panel(frame, area, "Per instance", &note);
         let heading = format!(
             "{:<12}{:<10}{:>9}{:>9}{:>10}{:>9}{:>10}{:>6}",

@@ -9,8 +9,8 @@ use super::Scene;
 use super::widgets::show_lines;
 use crate::operator::Fault;
 use crate::state::as_state::VmOrder;
-use crate::tui::format;
 use crate::tui::dialogs::{MENU, named, offers};
+use crate::tui::format;
 use crate::tui::keys::{BINDINGS, Group, Reach, arguments, binding};
 use crate::tui::model::{Dialog, Target, Wish};
 use crate::tui::rows::{Row, Status, rows};
@@ -75,7 +75,8 @@ impl Scene<'_> {
             Line::from_iter(std::iter::once(Span::raw("  ")).chain(states.iter().map(sign)))
         });
         lines.extend(signs);
-        for text in ["  ▲ more VMs   ▼ fewer   · held still", "  ◆ you   ✖ a VM was lost"] {
+        for text in ["  ▲ more VMs   ▼ fewer   · held still", "  ◆ you   ✖ a VM was lost"]
+        {
             lines.push(Line::from(self.span(text, Role::Text)));
         }
         // Two columns where there is room for both.

@@ -6,8 +6,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{Scene, WIDE};
 use super::widgets::show_lines;
+use super::{Scene, WIDE};
 use crate::state::events::{Event, EventKind};
 use crate::tui::acts::{Level, level};
 use crate::tui::events_list;

@@ -35,21 +35,24 @@ impl Scene<'_> {
     fn detail(&self, frame: &mut Frame<'_>, area: Rect, row: &Row<'_>) {
         let note = if self.model.opened { "Esc goes back" } else { "Enter opens it full size" };
         let inner = self.panel(frame, area, row.id.as_str(), note);
-        let [left, right] =
-            Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)])
-                .spacing(1)
-                .areas(inner);
-        let mut lines = self.curves(row, left.width);
-        lines.extend(self.words(row, usize::from(left.width)));
-        let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-        show_lines(frame, left, lines);
+        let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(1);
+        // Full size in a narrow window: the words get all of its width.
+        let words_above = self.model.opened && inner.width < 100;
+        let [beside, _] = halves.areas(inner);
+        let width = if words_above { inner.width } else { beside.width };
+        let mut lines = self.curves(row, width);
+        lines.extend(self.words(row, usize::from(width)));
+        let used = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(1);
+        show_lines(frame, Rect { width, ..inner }, lines);
         let below = Rect {
-            y: left.y.saturating_add(used + 1),
-            height: left.height.saturating_sub(used + 1),
-            ..left
+            y: inner.y.saturating_add(used),
+            height: inner.height.saturating_sub(used),
+            ..inner
         };
-        self.cpu_chart(frame, below, row);
-        self.what_happened(frame, right, row);
+        let [chart, beside_chart] = halves.areas(below);
+        self.cpu_chart(frame, chart, row);
+        let [_, right] = halves.areas(inner);
+        self.what_happened(frame, if words_above { beside_chart } else { right }, row);
     }
 
     /// CPU, memory and requests of the last minute.

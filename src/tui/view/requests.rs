@@ -14,8 +14,8 @@ use crate::domain::vm::VmId;
 use crate::state::lb_state::LbStateFile;
 use crate::state::metrics::Metric;
 use crate::tui::events_list::shown_requests;
-use crate::tui::functions;
 use crate::tui::format::{self, UNKNOWN, clock, duration};
+use crate::tui::functions;
 use crate::tui::stats::{self, BANDS, Stats, by_workload, heat};
 use crate::tui::theme::{Role, of_status};
 
@@ -96,7 +96,11 @@ impl Scene<'_> {
             all += 1;
         }
         let bar = usize::from(width).saturating_sub(64).clamp(6, 40);
-        let line = |(glyph, role): (&str, Role), name: &str, share: f64, in_flight: u32, (reason, why): (String, Role)| {
+        let line = |(glyph, role): (&str, Role),
+                    name: &str,
+                    share: f64,
+                    in_flight: u32,
+                    (reason, why): (String, Role)| {
             let known = if all == 0 { UNKNOWN.to_owned() } else { format::percent(share) };
             let mut spans = vec![
                 self.span(format!("  {glyph} "), role),
@@ -187,7 +191,8 @@ impl Scene<'_> {
             )),
         ];
         lines.extend(kinds.iter().map(|(kind, stats)| self.kind_line(kind, stats)));
-        if let Some((functions, bill)) = functions::summary(self.data).zip(functions::bill(self.data))
+        if let Some((functions, bill)) =
+            functions::summary(self.data).zip(functions::bill(self.data))
         {
             let text = format!("functions {functions}");
             let with_bill = format!("{text}, {bill}");
