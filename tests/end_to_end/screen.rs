@@ -242,6 +242,28 @@ fn what_the_command_line_can_the_screen_can() {
     terminal.type_text("q");
 }
 
+#[test]
+fn a_signal_ends_the_screen_and_gives_the_terminal_back() {
+    let cluster = Cluster::start(1, &[]);
+    for signal in [Signal::TERM, Signal::HUP] {
+        let Some(terminal) = Terminal::open(80, 24) else { return };
+        let program = env!("CARGO_BIN_EXE_cumulet");
+        terminal.type_text(&format!(
+            "stty -g > before; sh -c 'echo $$ > pid; exec {program} --state {} top'; \
+             echo \"left $?.\"; stty -g > after",
+            cluster.path().display()
+        ));
+        terminal.press("Enter");
+        terminal.until_shown("1 running");
+        let pid = terminal.file("pid").trim().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        terminal.until_shown("left 0.");
+        until("the shell goes on", || (!terminal.file("after").is_empty()).then_some(()));
+        assert_eq!(terminal.file("before"), terminal.file("after"), "the terminal's modes");
+        assert_eq!((terminal.flag("alternate_on"), terminal.flag("cursor_flag")), one("0", "1"));
+    }
+}
+
 /// A terminal that goes away, and a wish to stop in the same moment: what is written to it fails, and
 /// none of that may end the cluster before it has stopped its processes.
 #[test]
