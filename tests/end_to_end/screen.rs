@@ -280,11 +280,14 @@ fn a_cluster_whose_terminal_goes_away_stops_whole() {
         terminal.press("Enter");
         terminal.until_shown("2 running");
         let folder = StateFolder::existing(&state).unwrap();
+        let functions = until("the functions' service says where it is", || {
+            folder.read::<FunctionStateFile>().ok().flatten()
+        });
         let file = folder.read_cluster_file().unwrap().unwrap();
         let vms = folder.read::<VmStateFile>().unwrap().unwrap().vms;
         let mut pids = vms.iter().map(|vm| vm.pid).collect::<Vec<_>>();
-        pids.extend([Some(file.pid), file.balancer_pid, file.autoscaler_pid].into_iter().flatten());
-        pids.extend(folder.read::<FunctionStateFile>().unwrap().map(|functions| functions.pid));
+        pids.extend([file.pid, functions.pid]);
+        pids.extend([file.balancer_pid, file.autoscaler_pid].into_iter().flatten());
         assert_eq!(pids.len(), 6, "two VMs, the cluster and its three roles");
         if told_too {
             let cluster = Pid::from_raw(i32::try_from(file.pid).unwrap()).unwrap();
