@@ -34,6 +34,25 @@ impl Scene<'_> {
     fn help(&self, frame: &mut Frame<'_>, area: Rect, top: usize) {
         let inner =
             self.window(frame, area, (96, 36), "Help", "what works on this screen is bright");
+        let mut lines = self.keys_and_signs();
+        // Two columns where there is room for both.
+        if inner.width >= 84 {
+            let half = lines.len().div_ceil(2);
+            let right = lines.split_off(half);
+            let columns = [(0, lines), (inner.width / 2, right)];
+            for (x, column) in columns {
+                let place = Rect { x: inner.x + x, width: inner.width / 2, ..inner };
+                let top = top.min(half.saturating_sub(usize::from(inner.height)));
+                show_lines(frame, place, column.into_iter().skip(top).collect());
+            }
+        } else {
+            let top = top.min(lines.len().saturating_sub(usize::from(inner.height)));
+            show_lines(frame, inner, lines.into_iter().skip(top).collect());
+        }
+    }
+
+    /// Every key and what it does, and what the signs stand for.
+    fn keys_and_signs(&self) -> Vec<Line<'static>> {
         let groups = [
             (Group::Act, "Act"),
             (Group::Look, "Look"),
@@ -79,20 +98,7 @@ impl Scene<'_> {
         {
             lines.push(Line::from(self.span(text, Role::Text)));
         }
-        // Two columns where there is room for both.
-        if inner.width >= 84 {
-            let half = lines.len().div_ceil(2);
-            let right = lines.split_off(half);
-            let columns = [(0, lines), (inner.width / 2, right)];
-            for (x, column) in columns {
-                let place = Rect { x: inner.x + x, width: inner.width / 2, ..inner };
-                let top = top.min(half.saturating_sub(usize::from(inner.height)));
-                show_lines(frame, place, column.into_iter().skip(top).collect());
-            }
-        } else {
-            let top = top.min(lines.len().saturating_sub(usize::from(inner.height)));
-            show_lines(frame, inner, lines.into_iter().skip(top).collect());
-        }
+        lines
     }
 
     fn palette(&self, frame: &mut Frame<'_>, area: Rect, input: &str, index: usize) {
