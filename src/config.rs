@@ -487,8 +487,12 @@ impl Config {
     fn apply_entry(&mut self, path: &Path, name: &str, value: &toml::Value) -> Result<(), Error> {
         let at = |problem: String| Error(format!("{}: {problem}", path.display()));
         let key = find(name).map_err(at)?;
-        let text = value::as_text(value)
-            .ok_or_else(|| at(format!("`{name}` must be a text, a number or true or false")))?;
+        let text = match value {
+            toml::Value::Table(pairs) if key.is_pairs => value::as_pairs(pairs)
+                .ok_or_else(|| at(format!("[{name}]: each value must be a text, such as \"L\"")))?,
+            value => value::as_text(value)
+                .ok_or_else(|| at(format!("`{name}` must be a text, a number or true or false")))?,
+        };
         self.set(key, &text, Source::File(path.to_path_buf()))
     }
 
@@ -546,7 +550,7 @@ fn did_you_mean(name: &str) -> String {
 }
 
 /// The known name that looks most like the one that was typed, if any looks like it at all.
-fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     /// Below this similarity (Jaro-Winkler) a suggestion confuses more than it helps.
     const ALIKE: f64 = 0.75;
     known

@@ -54,6 +54,18 @@ fn an_unknown_name_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
+fn keys_stand_in_a_table_of_their_own_or_in_one_text() {
+    let table = load("[screen.keys]\nlaunch = \"L\"\nlonger = \"=\"", &[], &[]).unwrap();
+    assert_eq!(table.settings.screen.keys.as_deref(), Some("launch=L longer=="));
+    let text = load("[screen]\nkeys = \"launch=L longer==\"", &[], &[]).unwrap();
+    assert_eq!(text.settings.screen.keys, table.settings.screen.keys);
+    let refused = refusal("[screen.keys]\nlaunch = 5", &[], &[]);
+    assert!(refused.contains("[screen.keys]: each value must be a text"), "{refused}");
+    let refused = refusal("[screen.themes]\ndark = \"x\"", &[], &[]);
+    assert!(refused.contains("did you mean `screen.theme`?"), "{refused}");
+}
+
+#[test]
 fn a_value_that_does_not_fit_is_refused_with_what_would() {
     for (text, wanted) in [
         ("port = 70000", "a whole number from 0 to 65535 is needed"),

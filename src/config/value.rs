@@ -176,6 +176,17 @@ pub(super) fn as_text(value: &toml::Value) -> Option<String> {
     }
 }
 
+/// A TOML table of texts as the text that stands for it everywhere else, `name=text …`; none if it
+/// holds anything else, or a text with a gap in it.
+pub(super) fn as_pairs(table: &toml::Table) -> Option<String> {
+    let pair = |(name, value): (&String, &toml::Value)| {
+        let text = value.as_str().filter(|text| !text.contains(char::is_whitespace))?;
+        Some(format!("{name}={text}"))
+    };
+    let pairs = table.iter().map(pair).collect::<Option<Vec<_>>>()?;
+    Some(pairs.join(" "))
+}
+
 impl Value for bool {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "true or false is needed".to_owned())

@@ -35,6 +35,11 @@ impl VmId {
         Self(format!("function-{name}").into())
     }
 
+    /// The function whose answers stand under this name; none if it is a VM's.
+    pub fn function(&self) -> Option<&str> {
+        self.0.strip_prefix("function-")
+    }
+
     /// The number in an id of the form `vm-7`, nothing for a name that a person chose. Beyond 32
     /// bits it is such a name, so that there always is a next number.
     pub fn number(&self) -> Option<u64> {

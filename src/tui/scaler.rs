@@ -131,7 +131,12 @@ pub(crate) fn bounds(data: &Data) -> String {
     };
     let state = if document.paused { "PAUSED" } else { "on" };
     let marks = marks_text(&marks(data)).map(|text| format!(" {text}")).unwrap_or_default();
-    format!("{state} · {policy}{marks} · {} to {most}", document.minimum)
+    let refresh = document
+        .refresh
+        .as_ref()
+        .map(|refresh| format!(" · refresh, {} at a time", percent(refresh.share.get())));
+    let refresh = refresh.unwrap_or_default();
+    format!("{state} · {policy}{marks} · {} to {most}{refresh}", document.minimum)
 }
 
 #[cfg(test)]
