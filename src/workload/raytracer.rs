@@ -23,6 +23,7 @@ mod bmp;
 mod bvh;
 mod camera;
 mod foretell;
+mod hits;
 mod index;
 mod list;
 mod meter;

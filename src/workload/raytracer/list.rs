@@ -91,14 +91,14 @@ impl List {
         let mut best = Nearest::nothing(simd);
         if self.outlines.is_empty() {
             for shape in &self.shapes {
-                improve(simd, rays, shape, &mut best);
+                improve(simd, rays, active, shape, &mut best);
             }
             return best;
         }
         let beam = Beam::new(simd, rays, active, simd.splat(f64::INFINITY), self.reach);
         for (block, shapes) in self.shapes.chunks(LANES).enumerate() {
             for lane in set_bits(self.candidates(simd, beam.as_ref(), block, shapes.len())) {
-                improve(simd, rays, &shapes[lane], &mut best);
+                improve(simd, rays, active, &shapes[lane], &mut best);
             }
         }
         best
@@ -157,8 +157,14 @@ impl List {
 
 /// Takes a shape for those rays to which it is nearer than the nearest so far.
 #[inline(always)]
-fn improve<S: Simd>(simd: S, rays: &Rays<S>, shape: &Numbered, best: &mut Nearest<S>) {
-    let Some(meeting) = meet(simd, rays, &shape.geometry) else { return };
+fn improve<S: Simd>(
+    simd: S,
+    rays: &Rays<S>,
+    active: u32,
+    shape: &Numbered,
+    best: &mut Nearest<S>,
+) {
+    let Some(meeting) = meet(simd, rays, &shape.geometry, active) else { return };
     let nearer = meeting.hit & meeting.distance.less(best.distance);
     let code = 2.0 * f64::from(shape.number);
     let outside = simd.splat(code);
@@ -190,7 +196,7 @@ impl Open<'_> {
         shape: &Numbered,
         place: usize,
     ) {
-        let Some(meeting) = meet(simd, rays, &shape.geometry) else { return };
+        let Some(meeting) = meet(simd, rays, &shape.geometry, self.lanes) else { return };
         let shut = (meeting.hit & meeting.distance.less(limit)).bits() & self.lanes;
         if shut != 0 {
             self.pass(place + 1);

@@ -168,6 +168,11 @@ impl Doubles for Wide64 {
     }
 
     #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        Self(unsafe { _mm512_fmadd_pd(self.0, factor.0, addend.0) })
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(unsafe { _mm512_sqrt_pd(self.0) })
     }
@@ -228,6 +233,7 @@ impl Doubles for Wide64 {
 }
 
 impl Singles for Wide32 {
+    type D = Wide64;
     type M = Truths;
 
     #[inline(always)]
@@ -235,6 +241,11 @@ impl Singles for Wide32 {
         let mut array = [0.0; LANES];
         unsafe { _mm256_storeu_ps(array.as_mut_ptr(), self.0) };
         array
+    }
+
+    #[inline(always)]
+    fn to_doubles(self) -> Wide64 {
+        Wide64(unsafe { _mm512_cvtps_pd(self.0) })
     }
 
     #[inline(always)]

@@ -146,6 +146,11 @@ impl Doubles for Wide<f64> {
     }
 
     #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        self * factor + addend
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(self.0.map(f64::sqrt))
     }
@@ -196,11 +201,17 @@ impl Doubles for Wide<f64> {
 }
 
 impl Singles for Wide<f32> {
+    type D = Wide<f64>;
     type M = Truths;
 
     #[inline(always)]
     fn to_array(self) -> [f32; LANES] {
         self.0
+    }
+
+    #[inline(always)]
+    fn to_doubles(self) -> Wide<f64> {
+        Wide(self.0.map(f64::from))
     }
 
     #[inline(always)]
