@@ -21,6 +21,24 @@ pub(super) const LEAST: usize = 128;
 pub(super) struct Effort {
     pub(super) counters: Counters,
     stack: Stack,
+    /// Tests at the last look at the clock.
+    looked: u64,
+}
+
+impl Effort {
+    /// Whether it is time for a look at the clock: one ray or light may take a test against each
+    /// of a million shapes.
+    #[inline(always)]
+    pub(super) fn is_due(&mut self) -> bool {
+        /// About a millisecond's.
+        const TESTS_A_LOOK: u64 = 1 << 20;
+        let tests = self.counters.tests + LANES as u64 * self.counters.visits;
+        let is_due = tests - self.looked >= TESTS_A_LOOK;
+        if is_due {
+            self.looked = tests;
+        }
+        is_due
+    }
 }
 
 /// All shapes that can be hit.
@@ -99,7 +117,7 @@ impl Index {
         for lane in set_bits(active) {
             let ray = lanes.ray(lane);
             let mut found = Found { distance: distance[lane], root: root[lane], code: code[lane] };
-            let Effort { stack, counters } = &mut *effort;
+            let Effort { stack, counters, .. } = &mut *effort;
             if let Some(spheres) = &self.spheres {
                 spheres.nearest(simd, &ray, &mut found, stack, counters);
             }
@@ -138,7 +156,7 @@ impl Index {
     /// Whether a ray meets a shape of a hierarchy nearer than `limit`.
     #[inline(always)]
     fn shuts<S: Simd>(&self, simd: S, ray: &Ray, limit: f64, effort: &mut Effort) -> bool {
-        let Effort { stack, counters } = effort;
+        let Effort { stack, counters, .. } = effort;
         if let Some(spheres) = &self.spheres
             && spheres.blocks(simd, ray, limit, stack, counters)
         {

@@ -123,9 +123,6 @@ pub(super) fn shade<S: Simd>(
     simd.run(Shade { simd, world, hits, look, ambient, lights, sink })
 }
 
-/// Lights between two looks at the clock: each may take a test against every shape.
-const LIGHTS_A_LOOK: usize = 8;
-
 /// What [`shade`] does.
 struct Shade<'a, 'b, S> {
     simd: S,
@@ -174,10 +171,8 @@ impl<S: Simd> Shade<'_, '_, S> {
             let light = simd.splat_single(ambient.color[channel]) * glow.clamp();
             S::S::select(glows, (zero + shading.pigment[channel] * light).clamp(), zero)
         });
-        for (number, light) in lights.iter().enumerate() {
-            if number % LIGHTS_A_LOOK == LIGHTS_A_LOOK - 1 {
-                (sink.pause)(&sink.effort.counters)?;
-            }
+        for light in lights {
+            sink.look()?;
             add_light(simd, world, &shading, light, &mut color, sink);
         }
         let color = each!(channel => color[channel].to_array());

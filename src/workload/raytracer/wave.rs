@@ -145,6 +145,12 @@ pub(super) struct Sink<'a> {
 pub(super) type Pause<'a> = &'a mut dyn FnMut(&Counters) -> Result<(), Error>;
 
 impl Sink<'_> {
+    /// Lets the pacer have a say if much was done since it last had.
+    #[inline(always)]
+    pub(super) fn look(&mut self) -> Result<(), Error> {
+        if self.effort.is_due() { (self.pause)(&self.effort.counters) } else { Ok(()) }
+    }
+
     #[inline(always)]
     pub(super) fn set_color(&mut self, node: u32, color: Rgb) {
         self.nodes[node as usize].color = color;
@@ -292,6 +298,7 @@ impl<S: Simd> Task for Batch<'_, '_, S> {
             let Some(rays) = stream.load(simd, first) else { break };
             let nearest = world.index.nearest(simd, &rays, active, sink.effort);
             let hit = simd.splat(0.0).at_most(nearest.code).bits() & active;
+            sink.look()?;
             if hit != 0 {
                 let hits = Hits::new(&rays, &nearest, start + first);
                 pending.add(simd, world, &hits, hit, sink)?;

@@ -3,6 +3,8 @@
 //! A texture comes as one integer a byte, so a body of 32 MB is common: the integers go straight
 //! into bytes, and nothing else is built of them.
 
+mod integers;
+
 use super::{Error, malformed, name_byte};
 use crate::workload::Limits;
 
@@ -224,8 +226,13 @@ impl Scanner<'_> {
             self.at += 1;
             return Ok(Some(values));
         }
+        // Where to try again to read many at once.
+        let mut many = self.at;
         loop {
-            self.short_integers(&mut values);
+            if self.at >= many {
+                let read = integers::read(self.body, self.at, &mut values);
+                (self.at, many) = (read.end, read.again);
+            }
             self.skip_whitespace();
             values.push(self.integer()?);
             if values.len() as u64 > most {
@@ -240,49 +247,6 @@ impl Scanner<'_> {
                 return Ok(Some(values));
             }
         }
-    }
-
-    /// Reads integers of one to three digits, each with its comma, eight bytes at a look; stops
-    /// before the first thing of another kind.
-    fn short_integers(&mut self, values: &mut Vec<u8>) {
-        const EACH: u64 = 0x0101_0101_0101_0101;
-        let look = |at: usize| {
-            let word = self.body.get(at..)?.first_chunk::<8>()?;
-            Some(u64::from_le_bytes(*word))
-        };
-        let mut at = self.at;
-        // Spaces before each integer: as many as before the last one, so that where an integer
-        // stands is known before the spaces are looked at.
-        let mut gap = 0;
-        while let (Some(before), Some(word)) = (look(at), look(at + gap)) {
-            let others = before ^ (EACH * u64::from(b' '));
-            let spaces = others.trailing_zeros() as usize / 8;
-            // Digits have this bit, a comma has not: whether it is a comma is seen below, for the
-            // next integer can be looked for before that.
-            let stops = !word & (EACH * 0x10);
-            let count = stops.trailing_zeros() as usize / 8;
-            // Hundreds, tens, ones and the comma, as distances from the digit 0.
-            let digits = word ^ (EACH * u64::from(b'0'));
-            let aligned = (digits << (24_usize.wrapping_sub(8 * count) & 63)) & 0xffff_ffff;
-            // The highest bit of each byte that is no digit.
-            let wrong = (aligned + 0x0076_7676) | aligned;
-            let comma = u64::from(b',' ^ b'0') << 24;
-            if spaces >= gap && (1..=3).contains(&count) && wrong & 0xff80_8080 == comma {
-                // The sum with these weights stands in the third byte.
-                let sum = (aligned & 0x00ff_ffff).wrapping_mul(100 << 16 | 10 << 8 | 1);
-                values.push((sum >> 16).to_le_bytes()[0]);
-                at += gap + count + 1;
-            } else if before & 0xff == u64::from(b'\n') {
-                at += 1;
-            } else if spaces == 8 {
-                at += 8;
-            } else if spaces != gap {
-                gap = spaces;
-            } else {
-                break;
-            }
-        }
-        self.at = at;
     }
 
     /// Reads an integer of 32 bits; gives it modulo 256.
@@ -360,102 +324,4 @@ impl Scanner<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(body: &str) -> Result<RenderBody, Error> {
-        parse(body.as_bytes(), &Limits::default())
-    }
-
-    fn message(body: &str) -> String {
-        read(body).unwrap_err().to_string()
-    }
-
-    fn texmap(list: &str) -> Vec<u8> {
-        let body = format!(r#"{{"scene":"","texmap":{list}}}"#);
-        read(&body).unwrap().texmap.expect("a texture")
-    }
-
-    #[test]
-    fn texture_bytes_are_taken_modulo_256() {
-        assert_eq!(texmap("[300, -5,255,0 , 256,-2147483648,\n 1]"), [44, 251, 255, 0, 0, 0, 1]);
-        assert!(texmap("[ ]").is_empty());
-        assert_eq!(texmap("[999,1000,  12345678,7]"), [231, 232, 78, 7]);
-    }
-
-    #[test]
-    fn an_absent_texture_may_be_null() {
-        assert_eq!(read(r#"{"texmap":null,"scene":"a"}"#).unwrap().texmap, None);
-    }
-
-    #[test]
-    fn members_of_other_names_are_passed_over() {
-        let body = r#" { "x": [1, {"texmap": "no"}, [], {}, true, null, -1.5e3], "scene": "s" } "#;
-        assert_eq!(read(body).unwrap(), RenderBody { scene: "s".to_owned(), texmap: None });
-        assert_eq!(read(r#"{"scene":"a","scene":"b"}"#).unwrap().scene, "b");
-    }
-
-    #[test]
-    fn escapes_are_resolved() {
-        let body = r#"{"scene":"a\r\n\t\"\\\/\b\f\u00e9\ud83d\ude00é"}"#;
-        assert_eq!(read(body).unwrap().scene, "a\r\n\t\"\\/\u{8}\u{c}é😀é");
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_with_its_place() {
-        assert!(message(r#"{"scene":"","texmap":[1,2.5]}"#).contains("`.` at byte 25"));
-        assert!(message(r#"{"scene":"","texmap":[1,"2"]}"#).contains("byte 24"));
-        assert!(message(r#"{"scene":"","texmap":"AAAA"}"#).contains("byte 21"));
-        assert!(message(r#"{"scene":"","texmap":[4294967296]}"#).contains("32 bits"));
-        assert!(message(r#"{"scene":"","texmap":[1,]}"#).contains("`]` at byte 24"));
-        assert!(message(r#"{"scene":1}"#).contains("`1` at byte 9"));
-        assert!(message(r#"{"scene":"a"#).contains("ends at byte 11"));
-        assert!(message(r#"{"scene":"\ud800"}"#).contains("half a character"));
-        assert!(message("{\"scene\":\"\n\"}").contains("line feed at byte 10"));
-        assert!(message(r#"{"scene":""} x"#).contains("byte 13"));
-        assert!(message("{}").contains("no member `scene`"));
-        assert!(message("").contains("ends at byte 0"));
-        let deep = format!(r#"{{"x":{}"#, "[".repeat(65));
-        assert!(message(&deep).contains("64 levels"));
-    }
-
-    #[test]
-    fn a_texture_has_a_limit() {
-        let limits = Limits { texture_bytes: 20, ..Limits::default() };
-        let body =
-            |count: usize| format!(r#"{{"scene":"","texmap":[{}]}}"#, vec!["7"; count].join(","));
-        assert!(parse(body(20).as_bytes(), &limits).is_ok());
-        let error = parse(body(21).as_bytes(), &limits).unwrap_err();
-        assert!(matches!(error, Error::TooLarge { limit: "texture_bytes", .. }), "{error}");
-    }
-
-    proptest! {
-        #[test]
-        fn what_a_json_library_writes_is_read(
-            scene in "\\PC{0,20}[\r\n\t\"\\\\]{0,3}",
-            numbers in proptest::collection::vec(-1000i32..1000, 0..60),
-            pretty: bool,
-        ) {
-            let value = serde_json::json!({ "scene": scene, "texmap": numbers, "more": { "a": [1.5] } });
-            let body = if pretty {
-                serde_json::to_string_pretty(&value)
-            } else {
-                serde_json::to_string(&value)
-            };
-            let read = read(&body.unwrap()).unwrap();
-            prop_assert_eq!(read.scene, scene);
-            let bytes: Vec<u8> = numbers.iter().map(|number| number.to_le_bytes()[0]).collect();
-            prop_assert_eq!(read.texmap, Some(bytes));
-        }
-
-        #[test]
-        fn no_body_makes_it_panic(
-            body in "\\{?(\"scene\"|\"texmap\"|:|,|\\[|\\]|[0-9]{1,4}|-|\\.|\"|\\\\|u|\\PC|\n){0,40}",
-            bytes in proptest::collection::vec(any::<u8>(), 0..60),
-        ) {
-            let _ = (read(&body), parse(&bytes, &Limits::default()));
-            let _ = read(&format!(r#"{{"texmap":[{body}"#));
-        }
-    }
-}
+mod tests;
