@@ -11,7 +11,7 @@ pub enum Instructions {
     /// Vectors of 256 bits: AVX2 and FMA of x86-64.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Vectors of 512 bits: AVX-512 F, BW, DQ and VL of x86-64.
+    /// Vectors of 512 bits: AVX-512 F, BW, DQ and VL, and FMA, of x86-64.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -45,6 +45,7 @@ impl Instructions {
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("fma")
             }
         }
     }

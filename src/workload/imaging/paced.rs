@@ -55,3 +55,63 @@ impl Seek for PacedFile<'_> {
         self.file.seek(to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::imaging::{self, Channels, Format, Picture};
+    use crate::workload::{Cancelled, Error, Limits, Run};
+    use std::num::NonZeroUsize;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Gives up after some calls, for good.
+    struct Impatient(AtomicU32);
+
+    impl Pacer for Impatient {
+        fn checkpoint(&self) -> std::result::Result<(), Cancelled> {
+            let less = |left: u32| left.checked_sub(1);
+            let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            left.map(drop).map_err(|_| Cancelled)
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_whole_with_looks_at_the_clock_between() {
+        let file: Vec<u8> = (0..400_000_u32).map(|byte| byte.to_le_bytes()[1]).collect();
+        let pacer = Impatient(AtomicU32::new(100));
+        let (mut read, mut buffered) = (Vec::new(), Vec::new());
+        PacedFile::new(&file, &pacer).read_to_end(&mut read).unwrap();
+        assert_eq!(100 - pacer.0.load(Ordering::Relaxed), 6);
+        let mut paced = PacedFile::new(&file, &pacer);
+        while let Some(length) = Some(paced.fill_buf().unwrap().len()).filter(|length| *length > 0) {
+            buffered.extend_from_slice(&paced.fill_buf().unwrap()[..length]);
+            paced.consume(length);
+        }
+        assert!(read == file && buffered == file);
+        assert!(PacedFile::new(&file, &Impatient(AtomicU32::new(2))).read_to_end(&mut read).is_err());
+    }
+
+    #[test]
+    fn decoding_that_is_given_up_is_not_taken_for_a_broken_file() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let samples = (0..400 * 300 * 3).map(|_| random.u8(..)).collect();
+        let picture = Picture { width: 400, height: 300, channels: Channels::Rgb, samples };
+        for format in [Format::Gif, Format::Bmp, Format::Tiff, Format::Png] {
+            let file = imaging::encode(&picture, format).unwrap();
+            let mut outcomes = [0; 2];
+            for patience in 0..30 {
+                let pacer = Impatient(AtomicU32::new(patience));
+                let limits = Limits::default();
+                let run = Run { threads: NonZeroUsize::MIN, pacer: &pacer, limits: &limits };
+                match imaging::decode_colors(&file, &run) {
+                    Ok(_) => outcomes[0] += 1,
+                    Err(error) => {
+                        assert_eq!(error, Error::Cancelled, "{format:?} after {patience}");
+                        outcomes[1] += 1;
+                    }
+                }
+            }
+            assert!(outcomes.iter().all(|count| *count > 0), "{format:?}: {outcomes:?}");
+        }
+    }
+}

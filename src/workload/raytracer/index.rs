@@ -72,7 +72,7 @@ impl Index {
         let others = (0..)
             .zip(shapes)
             .filter(|(_, shape)| !is_arranged(&shape.geometry))
-            .map(|(number, shape)| Numbered { number, geometry: shape.geometry })
+            .map(|(number, shape)| Numbered::new(number, shape.geometry))
             .collect();
         let others = List::new(others);
         Ok(Self { spheres, triangles, others })

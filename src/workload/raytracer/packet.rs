@@ -91,8 +91,8 @@ pub(super) fn meet<S: Simd>(
 ) -> Option<Meeting<S>> {
     match geometry {
         Geometry::Sphere(sphere) => meet_sphere(simd, rays, sphere, wanted),
-        Geometry::Plane(plane) => meet_plane(simd, rays, plane),
-        Geometry::Triangle(triangle) => meet_triangle(simd, rays, triangle),
+        Geometry::Plane(plane) => meet_plane(simd, rays, plane, wanted),
+        Geometry::Triangle(triangle) => meet_triangle(simd, rays, triangle, wanted),
     }
 }
 
@@ -146,9 +146,14 @@ pub(super) fn sphere_roots<S: Simd>(
 }
 
 #[inline(always)]
-fn meet_plane<S: Simd>(simd: S, rays: &Rays<S>, plane: &Plane) -> Option<Meeting<S>> {
+fn meet_plane<S: Simd>(
+    simd: S,
+    rays: &Rays<S>,
+    plane: &Plane,
+    wanted: u32,
+) -> Option<Meeting<S>> {
     let coefficients = splat(simd, plane.coefficients);
-    plane_roots(simd, rays, coefficients, simd.splat(plane.constant))
+    plane_roots(simd, rays, coefficients, simd.splat(plane.constant), wanted)
 }
 
 /// Where rays meet planes, lane by lane.
@@ -158,16 +163,28 @@ fn plane_roots<S: Simd>(
     rays: &Rays<S>,
     coefficients: Vectors<S>,
     constant: S::D,
+    wanted: u32,
 ) -> Option<Meeting<S>> {
     // Parallel rays give infinities or NaN, which are never nearer than anything.
     let denominator = dot(coefficients, rays.direction);
-    let root = -(dot(coefficients, rays.origin) + constant) / denominator;
+    let height = dot(coefficients, rays.origin) + constant;
+    // Away from the plane: the root is negative, and not so small that it is rounded to -0.
+    let least = denominator * denominator * simd.splat(f64::MIN_POSITIVE);
+    if least.less(height * denominator).bits() & wanted == wanted {
+        return None;
+    }
+    let root = -height / denominator;
     let hit = simd.splat(0.0).at_most(root);
-    (hit.bits() != 0).then_some(Meeting { hit, distance: root, root, inside: None })
+    (hit.bits() & wanted != 0).then_some(Meeting { hit, distance: root, root, inside: None })
 }
 
 #[inline(always)]
-fn meet_triangle<S: Simd>(simd: S, rays: &Rays<S>, triangle: &Triangle) -> Option<Meeting<S>> {
+fn meet_triangle<S: Simd>(
+    simd: S,
+    rays: &Rays<S>,
+    triangle: &Triangle,
+    wanted: u32,
+) -> Option<Meeting<S>> {
     let triangles = Triangles {
         coefficients: splat(simd, triangle.plane.coefficients),
         constant: simd.splat(triangle.plane.constant),
@@ -176,7 +193,7 @@ fn meet_triangle<S: Simd>(simd: S, rays: &Rays<S>, triangle: &Triangle) -> Optio
         products: each!(product => simd.splat(triangle.products[product])),
         denominator: simd.splat(triangle.denominator),
     };
-    triangle_roots(simd, rays, &triangles)
+    triangle_roots(simd, rays, &triangles, wanted)
 }
 
 /// Eight triangles, as in [`Triangle`].
@@ -195,8 +212,9 @@ pub(super) fn triangle_roots<S: Simd>(
     simd: S,
     rays: &Rays<S>,
     triangles: &Triangles<S>,
+    wanted: u32,
 ) -> Option<Meeting<S>> {
-    let plane = plane_roots(simd, rays, triangles.coefficients, triangles.constant)?;
+    let plane = plane_roots(simd, rays, triangles.coefficients, triangles.constant, wanted)?;
     let point = rays.at(plane.root);
     let from_corner = subtract(point, triangles.corner);
     let [uu, uw, ww] = triangles.products;
@@ -207,7 +225,7 @@ pub(super) fn triangle_roots<S: Simd>(
     // NaN, which very thin triangles yield, is not outside.
     let outside = s.less(zero) | one.less(s) | t.less(zero) | one.less(s + t);
     let hit = plane.hit & !outside;
-    if hit.bits() == 0 {
+    if hit.bits() & wanted == 0 {
         return None;
     }
     let path = subtract(point, rays.origin);

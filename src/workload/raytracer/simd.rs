@@ -93,6 +93,8 @@ pub(super) trait Singles: Arithmetic {
 
     fn to_array(self) -> [f32; LANES];
     fn to_doubles(self) -> Self::D;
+    /// As for [`Doubles`].
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self;
     /// The largest number, if none is NaN.
     fn largest(self) -> f32;
     /// Brings each number into 0..=1; NaN stays.

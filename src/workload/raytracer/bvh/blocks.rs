@@ -172,7 +172,7 @@ impl Block for TriangleBlock {
             products: each!(product => simd.load(&self.products[product])),
             denominator: simd.load(&self.denominator),
         };
-        triangle_roots(simd, rays, &triangles)
+        triangle_roots(simd, rays, &triangles, ALL)
     }
 }
 

@@ -9,7 +9,7 @@ fn list(count: u32, random: &mut fastrand::Rng) -> List {
     let sphere = |number| {
         let center = Vector::new(place(), place(), place());
         let geometry = Geometry::Sphere(Sphere::new(center, 0.05 + place().abs() / 10.0));
-        Numbered { number, geometry }
+        Numbered::new(number, geometry)
     };
     List::new((0..count).map(sphere).collect())
 }

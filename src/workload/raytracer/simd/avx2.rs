@@ -311,6 +311,11 @@ impl Singles for Wide32 {
     }
 
     #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, addend.0) })
+    }
+
+    #[inline(always)]
     fn to_doubles(self) -> Wide64 {
         unsafe {
             let (low, high) = (_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));

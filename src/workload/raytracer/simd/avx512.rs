@@ -1,6 +1,6 @@
 //! Vectors of 512 bits.
 #![expect(unsafe_code, reason = "intrinsics of optional instructions")]
-// SAFETY, for every `unsafe` below: the intrinsics need AVX-512 F, VL and DQ. Each function takes
+// SAFETY, for every `unsafe` below: the intrinsics need AVX-512 F, VL and DQ, and FMA. Each function takes
 // an `Avx512` or a vector that was made from one, and `detect` makes an `Avx512` only where these
 // were detected.
 
@@ -34,7 +34,7 @@ impl Avx512 {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,fma")]
 fn with_avx512<T: Task>(task: T) -> T::Output {
     task.work()
 }
@@ -241,6 +241,11 @@ impl Singles for Wide32 {
         let mut array = [0.0; LANES];
         unsafe { _mm256_storeu_ps(array.as_mut_ptr(), self.0) };
         array
+    }
+
+    #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, addend.0) })
     }
 
     #[inline(always)]

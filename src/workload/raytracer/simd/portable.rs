@@ -210,6 +210,11 @@ impl Singles for Wide<f32> {
     }
 
     #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        self * factor + addend
+    }
+
+    #[inline(always)]
     fn to_doubles(self) -> Wide<f64> {
         Wide(self.0.map(f64::from))
     }
