@@ -153,11 +153,7 @@ fn first_sums<const STEP: usize>(source: &[Lanes]) -> ([i32; LANES], [i16; LANES
 
 /// Moves the sums on by one sample. `window` begins with the first sample of the sums before.
 #[inline(always)]
-fn advance<const STEP: usize>(
-    window: &[Lanes],
-    run: &mut [i16; LANES],
-    totals: &mut [i32; LANES],
-) {
+fn advance<const STEP: usize>(window: &[Lanes], run: &mut [i16; LANES], totals: &mut [i32; LANES]) {
     let at = |index: usize| &window[index * STEP];
     let pair = |index: usize| (at(index), at(MIRROR - index));
     let (steps, holes) = (STEPS.map(pair), HOLES.map(pair));
@@ -297,8 +293,7 @@ mod tests {
     fn the_taps_are_the_known_kernel() {
         assert_eq!(TAPS.iter().sum::<i32>(), 634);
         for index in 1..=RADIUS {
-            let is_step = STEPS.contains(&index)
-                || RUN.contains(&index) && !HOLES.contains(&index);
+            let is_step = STEPS.contains(&index) || RUN.contains(&index) && !HOLES.contains(&index);
             assert_eq!(TAPS[index] - TAPS[index - 1], i32::from(is_step), "tap {index}");
         }
     }

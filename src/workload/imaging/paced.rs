@@ -83,12 +83,15 @@ mod tests {
         PacedFile::new(&file, &pacer).read_to_end(&mut read).unwrap();
         assert_eq!(100 - pacer.0.load(Ordering::Relaxed), 6);
         let mut paced = PacedFile::new(&file, &pacer);
-        while let Some(length) = Some(paced.fill_buf().unwrap().len()).filter(|length| *length > 0) {
+        while let Some(length) = Some(paced.fill_buf().unwrap().len()).filter(|length| *length > 0)
+        {
             buffered.extend_from_slice(&paced.fill_buf().unwrap()[..length]);
             paced.consume(length);
         }
         assert!(read == file && buffered == file);
-        assert!(PacedFile::new(&file, &Impatient(AtomicU32::new(2))).read_to_end(&mut read).is_err());
+        assert!(
+            PacedFile::new(&file, &Impatient(AtomicU32::new(2))).read_to_end(&mut read).is_err()
+        );
     }
 
     #[test]

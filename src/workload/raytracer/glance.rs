@@ -50,7 +50,7 @@ impl<S: Simd> Glance<S> {
     pub(super) fn new(simd: S, rays: &Rays<S>, reach: f32) -> Self {
         let origin = each!(axis => rays.origin[axis].to_singles());
         let square = dot(origin, origin);
-        let reach = simd.splat_single(SLACK.mul_add(reach, f32::MIN_POSITIVE));
+        let reach = simd.splat_single(SLACK * reach + f32::MIN_POSITIVE);
         Self {
             origin,
             direction: each!(axis => rays.direction[axis].to_singles()),
@@ -114,7 +114,7 @@ mod tests {
                 let (mut origin, mut direction) = ([[0.0; LANES]; 3], [[0.0; LANES]; 3]);
                 for lane in 0..LANES {
                     // Near the rim, where it is hard to tell.
-                    let rim = vector().unit() * radius * (1.0 + random.f64() * 1e-6);
+                    let rim = vector().unit() * radius * (1.0 + vector().y.abs() / scale * 1e-6);
                     let along = (center + rim - from).unit().to_array();
                     for axis in 0..3 {
                         origin[axis][lane] = from.to_array()[axis];

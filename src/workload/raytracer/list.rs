@@ -124,7 +124,7 @@ impl List {
     #[inline(always)]
     pub(super) fn nearest<S: Simd>(&self, simd: S, rays: &Rays<S>, active: u32) -> Nearest<S> {
         let mut best = Nearest::nothing(simd);
-        let glance = self.glance.map(|reach| Glance::new(simd, rays, reach));
+        let glance = self.glance(simd, rays);
         let rays = (rays, glance.as_ref());
         if self.outlines.is_empty() {
             for shape in &self.shapes {
@@ -153,7 +153,7 @@ impl List {
         tests: &mut u64,
     ) -> u32 {
         let mut open = Open { lanes: wanted, passed: 0, tests };
-        let glance = self.glance.map(|reach| Glance::new(simd, rays, reach));
+        let glance = self.glance(simd, rays);
         let rays = (rays, glance.as_ref());
         if self.outlines.is_empty() {
             for (place, shape) in self.shapes.iter().enumerate() {
@@ -175,6 +175,13 @@ impl List {
         }
         open.pass(self.shapes.len());
         wanted & !open.lanes
+    }
+
+    /// A glance at the spheres, where it pays.
+    #[inline(always)]
+    fn glance<S: Simd>(&self, simd: S, rays: &Rays<S>) -> Option<Glance<S>> {
+        let reach = self.glance.filter(|_| S::GLANCES)?;
+        Some(Glance::new(simd, rays, reach))
     }
 
     /// Shapes of a block, which has so many, that the beam may meet.

@@ -146,12 +146,7 @@ pub(super) fn sphere_roots<S: Simd>(
 }
 
 #[inline(always)]
-fn meet_plane<S: Simd>(
-    simd: S,
-    rays: &Rays<S>,
-    plane: &Plane,
-    wanted: u32,
-) -> Option<Meeting<S>> {
+fn meet_plane<S: Simd>(simd: S, rays: &Rays<S>, plane: &Plane, wanted: u32) -> Option<Meeting<S>> {
     let coefficients = splat(simd, plane.coefficients);
     plane_roots(simd, rays, coefficients, simd.splat(plane.constant), wanted)
 }

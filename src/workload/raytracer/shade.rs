@@ -288,13 +288,7 @@ fn falloff<S: Simd>(simd: S, light: &Light, shadow: &Rays<S>, limit: S::D) -> S:
 }
 
 #[inline(always)]
-fn reflect<S: Simd>(
-    simd: S,
-    hit: &Shading<S>,
-    hits: &Hits,
-    looks: &Looks<S>,
-    sink: &mut Sink<'_>,
-) {
+fn reflect<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks<S>, sink: &mut Sink<'_>) {
     let gains = looks.finish[REFLECTION];
     let lanes = simd.splat_single(0.0).less(gains).bits() & hit.active;
     if lanes == 0 {
@@ -307,13 +301,7 @@ fn reflect<S: Simd>(
 }
 
 #[inline(always)]
-fn refract<S: Simd>(
-    simd: S,
-    hit: &Shading<S>,
-    hits: &Hits,
-    looks: &Looks<S>,
-    sink: &mut Sink<'_>,
-) {
+fn refract<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks<S>, sink: &mut Sink<'_>) {
     let gains = looks.finish[TRANSMISSION];
     let lanes = simd.splat_single(0.0).less(gains).bits() & hit.active;
     if lanes == 0 {

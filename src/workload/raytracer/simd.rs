@@ -31,6 +31,11 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// Eight truths about singles.
     type N: Mask;
 
+    /// Whether half the precision takes half the time, so that a glance in it pays before an exact
+    /// test: where eight doubles need two registers, eight singles one, and products are added at
+    /// once.
+    const GLANCES: bool;
+
     /// Does a task compiled for this instruction set.
     fn run<T: Task>(self, task: T) -> T::Output;
 

@@ -50,6 +50,8 @@ impl Simd for Avx2 {
     type M = Truths64;
     type N = Truths32;
 
+    const GLANCES: bool = true;
+
     #[inline(always)]
     fn run<T: Task>(self, task: T) -> T::Output {
         unsafe { with_avx2(task) }

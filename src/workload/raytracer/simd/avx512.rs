@@ -45,6 +45,8 @@ impl Simd for Avx512 {
     type M = Truths;
     type N = Truths;
 
+    const GLANCES: bool = false;
+
     #[inline(always)]
     fn run<T: Task>(self, task: T) -> T::Output {
         unsafe { with_avx512(task) }

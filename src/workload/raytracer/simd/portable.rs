@@ -22,6 +22,8 @@ impl Simd for Portable {
     type M = Truths;
     type N = Truths;
 
+    const GLANCES: bool = false;
+
     #[inline(always)]
     fn run<T: Task>(self, task: T) -> T::Output {
         task.work()

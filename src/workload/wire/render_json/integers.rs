@@ -45,10 +45,7 @@ pub(super) fn read(body: &[u8], mut at: usize, values: &mut Vec<u8>) -> Read {
 }
 
 /// Reads the integers of a block that end in it; how many there are, and their length in bytes.
-fn read_block(
-    window: &[u8; BEFORE + BLOCK],
-    integers: &mut [u8; BLOCK],
-) -> Option<(usize, usize)> {
+fn read_block(window: &[u8; BEFORE + BLOCK], integers: &mut [u8; BLOCK]) -> Option<(usize, usize)> {
     let Marks { digits, commas, signs, spaces } = Marks::of(window.last_chunk()?)?;
     let inside = u64::MAX.checked_shr(commas.leading_zeros())?;
     let first_digits = digits & !(digits << 1) & inside;

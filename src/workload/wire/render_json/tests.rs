@@ -36,8 +36,7 @@ fn what_is_wrong_among_many_integers_is_found() {
     let many = "17,".repeat(50);
     for wrong in ["1 2", "--1", "- 1", "1-", "", "é", "1.5", "0x1", "9999999999", "+1"] {
         for before in 100..128 {
-            let body =
-                format!("{{\"texmap\":[{}{wrong},{many}1]}}", "17,".repeat(before));
+            let body = format!("{{\"texmap\":[{}{wrong},{many}1]}}", "17,".repeat(before));
             assert!(message(&body).contains(" at byte 3"), "{wrong}: {}", message(&body));
         }
     }
