@@ -23,6 +23,7 @@ mod headers;
 mod hedge;
 mod journal;
 mod killers;
+mod lane;
 mod latency;
 mod learner;
 mod lease;
@@ -42,6 +43,7 @@ mod tape;
 mod target;
 mod totals;
 mod tunnel;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -291,6 +291,26 @@ async fn an_answer_without_a_length_ends_with_its_connection() {
 }
 
 #[tokio::test]
+async fn what_a_vm_tells_of_its_progress_comes_before_its_answer() {
+    let vm = FakeVm::start_with("vm-1", |_| {
+        Act::Raw(
+            b"HTTP/1.1 100 Continue\r\n\r\n\
+              HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x\r\n\r\n\
+              HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
+                .to_vec(),
+        )
+    })
+    .await;
+    let cluster = Cluster::start(&[&vm]).await;
+    let mut client = Client::open(cluster.address).await;
+    client.write(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nvia: 1.1 cumulet\r\n\r\n";
+    assert!(client.first_bytes_contain(&format!("{hints}HTTP/1.1 200 OK")).await);
+    assert!(client.first_bytes_contain("\r\n\r\nwhole").await);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn events_stream_as_they_come() {
     let vm = FakeVm::start_with("vm-1", |_| {
         Act::Raw(

@@ -8,12 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::HeaderMap;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::finish::Finish;
 use super::tape::Tape;
 use super::tunnel::Tunnel;
+use super::upstream::{self, AnswerError, Connection};
 
 /// The body of an answer.
 pub(super) enum AnswerBody {
@@ -46,6 +47,11 @@ impl Whole {
         length(&self.chunks)
     }
 
+    /// The bytes alone, for whoever does not want to know of trailers.
+    pub(super) fn into_chunks(self) -> VecDeque<Bytes> {
+        self.chunks
+    }
+
     fn next(&mut self) -> Option<Frame<Bytes>> {
         let chunk = self.chunks.pop_front().map(Frame::data);
         chunk.or_else(|| self.trailers.take().map(Frame::trailers))
@@ -67,7 +73,8 @@ impl Whole {
 /// An answer too long to be held.
 pub(super) struct Streamed {
     first: VecDeque<Bytes>,
-    rest: Incoming,
+    /// None once it has ended.
+    rest: Option<upstream::Body>,
     /// What is to be done when it has all gone out.
     finish: Option<Finish>,
 }
@@ -87,8 +94,9 @@ const UNWANTED_TIME: Duration = Duration::from_secs(10);
 
 impl AnswerBody {
     /// An answer that streams.
-    pub(super) fn streamed(first: VecDeque<Bytes>, rest: Incoming, finish: Finish) -> Self {
-        Self::Streamed(Box::new(Streamed { first, rest, finish: Some(finish) }))
+    pub(super) fn streamed(first: VecDeque<Bytes>, rest: upstream::Body, finish: Finish) -> Self {
+        let (rest, finish) = (Some(rest), Some(finish));
+        Self::Streamed(Box::new(Streamed { first, rest, finish }))
     }
 
     /// An answer to a client that still sends. It goes out at once, but its end does not, so the
@@ -109,12 +117,12 @@ impl AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match self.get_mut() {
             Self::Held(whole) => Poll::Ready(whole.next().map(Ok)),
             Self::Switched(_) => Poll::Ready(None),
@@ -140,7 +148,7 @@ impl Body for AnswerBody {
             Self::Held(whole) => whole.size_hint(),
             Self::Switched(_) => SizeHint::with_exact(0),
             Self::Streamed(streamed) => {
-                let rest = streamed.rest.size_hint().exact();
+                let rest = streamed.rest.as_ref().map_or(Some(0), upstream::Body::length);
                 rest.map_or_else(SizeHint::default, |rest| {
                     SizeHint::with_exact(rest + length(&streamed.first))
                 })
@@ -151,16 +159,17 @@ impl Body for AnswerBody {
 }
 
 impl Streamed {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         if let Some(chunk) = self.first.pop_front() {
             self.sent(chunk.len());
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
-        let frame = ready!(Pin::new(&mut self.rest).poll_frame(cx));
+        let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+        let frame = ready!(rest.poll_part(cx));
         match &frame {
             Some(Ok(frame)) => self.sent(frame.data_ref().map_or(0, Bytes::len)),
             Some(Err(error)) => self.finish.take().into_iter().for_each(|f| f.cut_short(error)),
-            None => self.finish.take().into_iter().for_each(Finish::whole),
+            None => self.end(),
         }
         Poll::Ready(frame)
     }
@@ -170,8 +179,16 @@ impl Streamed {
             finish.sent(bytes as u64);
         }
         // A body of declared length is not asked for its end after its last byte.
-        if self.first.is_empty() && self.rest.is_end_stream() {
-            self.finish.take().into_iter().for_each(Finish::whole);
+        if self.first.is_empty() && self.rest.as_ref().is_some_and(|rest| rest.length() == Some(0))
+        {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        let connection = self.rest.take().and_then(upstream::Body::into_connection);
+        if let Some(finish) = self.finish.take() {
+            finish.whole(connection);
         }
     }
 }
@@ -182,18 +199,18 @@ fn length(chunks: &VecDeque<Bytes>) -> u64 {
 
 /// An answer's body as far as it was to be held.
 pub(super) enum Held {
-    /// All of it.
-    Whole(Whole),
+    /// All of it; and the connection that it came over, if it can be used again.
+    Whole(Whole, Option<Connection>),
     /// It is longer; this much was held.
-    Part(VecDeque<Bytes>, Incoming),
+    Part(VecDeque<Bytes>, upstream::Body),
 }
 
 /// Takes an answer's body until it is whole or longer than `limit` bytes.
-pub(super) async fn hold(mut body: Incoming, limit: u64) -> Result<Held, hyper::Error> {
+pub(super) async fn hold(mut body: upstream::Body, limit: u64) -> Result<Held, AnswerError> {
     let (mut chunks, mut trailers) = (VecDeque::new(), None);
     let mut bytes = 0;
-    while let Some(frame) = body.frame().await {
-        let chunk = match frame?.into_data() {
+    while let Some(part) = body.part().await {
+        let chunk = match part?.into_data() {
             Ok(chunk) => chunk,
             Err(frame) => {
                 trailers = frame.into_trailers().ok();
@@ -206,7 +223,7 @@ pub(super) async fn hold(mut body: Incoming, limit: u64) -> Result<Held, hyper::
             return Ok(Held::Part(chunks, body));
         }
     }
-    Ok(Held::Whole(Whole { chunks, trailers }))
+    Ok(Held::Whole(Whole { chunks, trailers }, body.into_connection()))
 }
 
 /// The whole text of a short body.

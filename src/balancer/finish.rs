@@ -5,15 +5,12 @@ use std::time::Instant;
 use super::forward::broken_answer;
 use super::lease::Lease;
 use super::record::Record;
-use super::target::Connection;
+use super::upstream::{AnswerError, Connection};
 
-/// Holds the VM, the connection and the account of a request whose answer streams. Dropped before
-/// the end (the client has left) it closes the connection, which stops the VM.
+/// Holds the VM and the account of a request whose answer streams.
 pub(super) struct Finish {
     /// The claim on the VM.
     pub(super) lease: Lease,
-    /// The connection that the answer comes over.
-    pub(super) connection: Connection,
     /// The account.
     pub(super) record: Record,
     /// The status that the client has seen.
@@ -28,16 +25,18 @@ impl Finish {
         self.bytes += bytes;
     }
 
-    /// The answer is whole.
-    pub(super) fn whole(self) {
+    /// The answer is whole; its connection can be used again, or there is none that can.
+    pub(super) fn whole(self, connection: Option<Connection>) {
         self.lease.answered(self.status);
-        self.lease.target.put_back(self.connection, Instant::now());
+        if let Some(connection) = connection {
+            self.lease.target.put_back(connection, Instant::now());
+        }
         self.record.answered(self.status, self.bytes);
     }
 
     /// The VM broke off. The client has the beginning already, so nobody else can take over: the
     /// connection to the client is cut for it to see.
-    pub(super) fn cut_short(self, error: &hyper::Error) {
+    pub(super) fn cut_short(self, error: &AnswerError) {
         let error = broken_answer(self.lease.target.id.clone(), error);
         if let Some(symptom) = error.symptom() {
             self.lease.tell(symptom);

@@ -6,19 +6,19 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderValue, RETRY_AFTER, UPGRADE};
+use hyper::header::{CONTENT_LENGTH, HOST, RETRY_AFTER, UPGRADE};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::http::response;
+use hyper::{Method, StatusCode};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::headers;
 use super::journal::Pace;
 use super::lease::Lease;
 use super::tape::Tape;
-use super::target::{Connection, Target};
+use super::target::Target;
+use super::upstream::{self, AnswerError, AskError, Connection, Framing, Interim};
 use crate::domain::health::Event;
 use crate::domain::vm::VmId;
 use crate::http::X_CUMULET_ATTEMPTS;
@@ -37,6 +37,8 @@ pub(super) struct Attempt<'a> {
     pub(super) head: &'a Parts,
     /// Its body.
     pub(super) tape: &'a Tape,
+    /// Takes answers that only tell of progress to the client.
+    pub(super) interim: Option<Interim>,
     /// When the whole request must be done, and the limit that led to it.
     pub(super) deadline: (Instant, Duration),
     /// How long to wait for a connection.
@@ -47,10 +49,10 @@ pub(super) struct Attempt<'a> {
 
 /// An answer of which the head is there.
 pub(super) struct Answer {
-    /// The head, and the body to come.
-    pub(super) response: Response<Incoming>,
-    /// The connection, to be kept once the body has come.
-    pub(super) connection: Connection,
+    /// The head.
+    pub(super) head: response::Parts,
+    /// The body to come, and the connection that it comes over.
+    pub(super) body: upstream::Body,
     /// How long the VM took.
     pub(super) pace: Pace,
 }
@@ -75,20 +77,21 @@ impl Attempt<'_> {
                 outcome => outcome,
             }
         };
-        let (exchange, overdue) = (pin!(exchange), tokio::time::sleep(self.overdue_after));
-        let (mut exchange, mut overdue) = (exchange, pin!(overdue));
-        let mut is_overdue = false;
+        let (deadline, limit) = self.deadline;
+        let overdue = Instant::now() + self.overdue_after;
+        let alarm = tokio::time::sleep_until(overdue.min(deadline));
+        let (mut exchange, mut alarm) = (pin!(exchange), pin!(alarm));
         let answer = loop {
             tokio::select! {
                 biased;
                 answer = &mut exchange => break answer,
                 () = hung.cancelled() => break Err(ForwardError::Hangs { vm: target.id.clone() }),
-                () = &mut overdue, if !is_overdue => {
-                    is_overdue = true;
+                () = &mut alarm => {
+                    if alarm.deadline() == deadline {
+                        break Err(ForwardError::TooLate { after: limit });
+                    }
                     lease.tell(Event::Overdue);
-                }
-                () = tokio::time::sleep_until(self.deadline.0) => {
-                    break Err(ForwardError::TooLate { after: self.deadline.1 });
+                    alarm.as_mut().reset(deadline);
                 }
             }
         };
@@ -102,79 +105,102 @@ impl Attempt<'_> {
     async fn exchange(
         &self,
         target: &Target,
-        mut connection: Connection,
+        connection: Connection,
         connect: Option<Duration>,
         number: u32,
     ) -> Result<Answer, ForwardError> {
-        let vm = || target.id.clone();
-        let mut request = Request::new(self.tape.reader());
-        request.method_mut().clone_from(&self.head.method);
-        request.uri_mut().clone_from(&self.head.uri);
-        request.headers_mut().clone_from(&self.head.headers);
-        request.headers_mut().insert(X_CUMULET_ATTEMPTS, number.into());
-        if !request.headers().contains_key(HOST)
-            && let Ok(host) = HeaderValue::from_str(&target.address)
-        {
-            // HTTP/1.0 knows no Host, and the VM is spoken to in HTTP/1.1, which demands it.
-            request.headers_mut().insert(HOST, host);
-        }
         let began = Instant::now();
-        let response = match connection.try_send_request(request).await {
-            Ok(response) => response,
-            Err(failure) if failure.message().is_some() => {
-                return Err(ForwardError::Unsent { vm: vm() });
-            }
-            Err(failure) => return Err(broken(vm(), &failure.into_error(), connect.is_none())),
+        let (head, body) = match connection.ask(self.request(target, number)).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(no_answer(target.id.clone(), error, connect.is_none())),
         };
-        match response.status() {
+        match head.status {
             StatusCode::SERVICE_UNAVAILABLE => {
-                let after = response.headers().get(RETRY_AFTER);
+                let after = head.headers.get(RETRY_AFTER);
                 let retry_after = after.and_then(|s| s.to_str().ok()?.parse().ok()).unwrap_or(1);
-                if response.body().is_end_stream() {
+                if let Some(connection) = body.into_connection() {
                     target.put_back(connection, std::time::Instant::now());
                 }
-                Err(ForwardError::Declined { vm: vm(), retry_after })
+                Err(ForwardError::Declined { vm: target.id.clone(), retry_after })
             }
             StatusCode::SWITCHING_PROTOCOLS if !self.head.headers.contains_key(UPGRADE) => {
                 Err(ForwardError::BadAnswer {
-                    vm: vm(),
+                    vm: target.id.clone(),
                     detail: "it switched protocols, which nobody had asked for".to_owned(),
                 })
             }
             _ => {
                 let connect = connect.unwrap_or_default();
-                let pace = Pace { connect, answer: began.elapsed() };
-                Ok(Answer { response, connection, pace })
+                Ok(Answer { head, body, pace: Pace { connect, answer: began.elapsed() } })
             }
         }
     }
+
+    /// The request as the VM is to get it, in the attempt of this `number`.
+    fn request(&self, target: &Target, number: u32) -> upstream::Request {
+        let Parts { method, uri, headers, .. } = self.head;
+        let mut head = Vec::with_capacity(512);
+        let mut line = |parts: &[&[u8]]| {
+            for part in parts {
+                head.extend_from_slice(part);
+            }
+            head.extend_from_slice(b"\r\n");
+        };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        line(&[method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1"]);
+        for (name, value) in headers.iter().filter(|(name, _)| *name != X_CUMULET_ATTEMPTS) {
+            line(&[name.as_str().as_bytes(), b": ", value.as_bytes()]);
+        }
+        line(&[X_CUMULET_ATTEMPTS.as_str().as_bytes(), b": ", number.to_string().as_bytes()]);
+        if !headers.contains_key(HOST) {
+            // HTTP/1.0 knows no Host, and the VM is spoken to in HTTP/1.1, which demands it.
+            line(&[b"host: ", target.address.as_bytes()]);
+        }
+        let mut framing = Framing::Length;
+        if headers::is_chunked(headers) {
+            framing = Framing::Chunks;
+        } else if !headers.contains_key(CONTENT_LENGTH) {
+            match self.tape.declared() {
+                Some(0) if !may_have_body(method) => {}
+                Some(length) => line(&[b"content-length: ", length.to_string().as_bytes()]),
+                None => {
+                    line(&[b"transfer-encoding: chunked"]);
+                    framing = Framing::Chunks;
+                }
+            }
+        }
+        line(&[]);
+        let is_head = method == Method::HEAD;
+        let (body, interim) = (self.tape.reader(), self.interim.clone());
+        upstream::Request { head, framing, body, is_head, interim }
+    }
 }
 
-fn broken(vm: VmId, error: &hyper::Error, reused: bool) -> ForwardError {
-    let detail = with_cause(error);
-    if error.is_parse() {
-        ForwardError::BadAnswer { vm, detail }
-    } else if reused {
-        ForwardError::ReusedClosed { vm, detail }
-    } else {
-        ForwardError::CutShort { vm, when: "before its answer", detail }
+/// Whether a request of this method is expected to have a body, so that one without says so
+/// (RFC 9110, section 8.6).
+fn may_have_body(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+}
+
+/// What it means that no answer has come on a connection that was `reused` or not.
+fn no_answer(vm: VmId, error: AskError, reused: bool) -> ForwardError {
+    match error {
+        AskError::Unsent => ForwardError::Unsent { vm },
+        AskError::Garbled(detail) => ForwardError::BadAnswer { vm, detail },
+        AskError::Closed(detail) if reused => ForwardError::ReusedClosed { vm, detail },
+        AskError::Closed(detail) => {
+            ForwardError::CutShort { vm, when: "before its answer", detail }
+        }
+        AskError::Body(fault) => ForwardError::Body(fault),
     }
 }
 
 /// The VM stopped amid its answer, or sent something that is not one.
-pub(super) fn broken_answer(vm: VmId, error: &hyper::Error) -> ForwardError {
-    let detail = with_cause(error);
-    if error.is_parse() {
-        ForwardError::BadAnswer { vm, detail }
-    } else {
-        ForwardError::CutShort { vm, when: "amid its answer", detail }
-    }
-}
-
-fn with_cause(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+pub(super) fn broken_answer(vm: VmId, error: &AnswerError) -> ForwardError {
+    let detail = error.to_string();
+    match error {
+        AnswerError::Garbled(_) => ForwardError::BadAnswer { vm, detail },
+        AnswerError::Cut(_) => ForwardError::CutShort { vm, when: "amid its answer", detail },
     }
 }
 
@@ -190,16 +216,7 @@ async fn connect(target: &Target, timeout: Duration) -> Result<Connection, Forwa
         })?
         .map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|_| closed_at_once(target))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "a connection to a VM ended early");
-        }
-    });
-    // The task above must have run once before the sender takes a request.
-    sender.ready().await.map_err(|_| closed_at_once(target))?;
-    Ok(sender)
+    Ok(Connection::new(stream))
 }
 
 fn not_connected(target: &Target, source: io::Error) -> ForwardError {

@@ -20,8 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::AnswerBody;
+use super::lane::{self, Patient};
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits, Notes, Strict};
+use super::tape::Source;
 use super::tunnel::Tunnel;
 use crate::http::server;
 
@@ -76,13 +78,27 @@ impl Door {
             () = self.last_word() => return,
         };
         match first {
-            Ok(Ok(first)) if first.starts_with(PREFACE) => self.http2(stream, first, peer).await,
+            Ok(Ok(first)) if first.starts_with(PREFACE) => {
+                Box::pin(self.http2(stream, first, peer)).await;
+            }
             Ok(Ok(first)) if !first.is_empty() => self.http1(stream, &first, peer).await,
             _ => tracing::debug!(%peer, "a connection on which nothing was said"),
         }
     }
 
+    /// HTTP/1: on the short way as long as that will do.
     async fn http1(self, stream: TcpStream, first: &[u8], peer: SocketAddr) {
+        let last_word = std::pin::pin!(self.last_word());
+        let is_last = || self.stop.is_cancelled();
+        let patient = Patient { last_word, idle: IDLE, is_last: &is_last };
+        let served = lane::serve(&self.proxy, peer, stream, first, self.limits, patient).await;
+        if let Some((stream, read)) = served {
+            Box::pin(self.parsed(stream, &read, peer)).await;
+        }
+    }
+
+    /// HTTP/1 by the parser, behind the scanner.
+    async fn parsed(&self, stream: TcpStream, first: &[u8], peer: SocketAddr) {
         let notes = Notes::default();
         let stream = Strict::new(stream, first, self.limits, notes.clone());
         let switched = Arc::new(Mutex::new(None));
@@ -117,6 +133,7 @@ impl Door {
         let service = service_fn(move |request| {
             let proxy = proxy.clone();
             async move {
+                let request = request.map(Source::Parsed);
                 let mut response = proxy.serve(peer, Arrival::default(), request).await;
                 // HTTP/2 has other means to say so.
                 response.headers_mut().remove(CONNECTION);
@@ -156,7 +173,7 @@ impl Door {
         switched: &Mutex<Option<(OnUpgrade, Box<Tunnel>)>>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let client = arrival.asks_for_upgrade.then(|| hyper::upgrade::on(&mut request));
-        let mut response = self.proxy.serve(peer, arrival, request).await;
+        let mut response = self.proxy.serve(peer, arrival, request.map(Source::Parsed)).await;
         let tunnel = response.body_mut().take_tunnel();
         // Where an upgrade was asked for in vain, what follows may be in either protocol.
         let in_vain = client.is_some() && tunnel.is_none();

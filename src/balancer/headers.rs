@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    VIA,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
@@ -14,7 +16,6 @@ use crate::http::{Problem, X_REQUEST_ID};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Who this proxy is in the `Via` of an answer (RFC 9110, section 7.6.3).
 const VIA_CUMULET: HeaderValue = HeaderValue::from_static("1.1 cumulet");
@@ -213,6 +214,36 @@ pub(super) fn towards_client(headers: &mut HeaderMap, switched: bool) {
         headers.insert(UPGRADE, protocol);
     }
     headers.append(VIA, VIA_CUMULET);
+}
+
+/// Whether a field may stand in trailers: not if the message is framed, routed or understood by it
+/// (RFC 9110, section 6.5.1).
+pub(super) fn may_trail(name: &HeaderName) -> bool {
+    const NEVER: [HeaderName; 14] = [
+        AUTHORIZATION,
+        CACHE_CONTROL,
+        CONNECTION,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        CONTENT_TYPE,
+        HOST,
+        MAX_FORWARDS,
+        SET_COOKIE,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    !NEVER.contains(name)
+}
+
+/// Whether `Connection` lists `close`.
+pub(super) fn says_close(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(CONNECTION).iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// Removes what concerns this connection alone, also what its `Connection` header lists; but never

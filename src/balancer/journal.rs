@@ -5,8 +5,7 @@
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,14 +30,33 @@ const SET_ASIDE_AT_BYTES: u64 = 32 << 20;
 /// So much of the access log is written at once, when there is much to write.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 
+/// After some lines were written the next ones are let gather for so long: to wake a thread costs as
+/// much as to route a request.
+const GATHERED: Duration = Duration::from_millis(20);
+
 /// Where to tell what happened.
 #[derive(Clone)]
-pub(super) struct Journal(SyncSender<Note>);
+pub(super) struct Journal(Arc<Mailbox>);
+
+/// Notes on their way to the thread that writes them.
+#[derive(Default)]
+struct Mailbox {
+    notes: Mutex<Notes>,
+    /// Rung when the thread is asleep and there is a note, and at the end.
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Notes {
+    waiting: Vec<Note>,
+    /// The thread sleeps until the bell rings.
+    asleep: bool,
+    ended: bool,
+}
 
 enum Note {
     Request(Box<Account>),
     Event(Event),
-    End,
 }
 
 /// All that is known of a request in the end.
@@ -150,13 +168,14 @@ impl Journal {
         print: bool,
         log: bool,
     ) -> io::Result<(Self, JoinHandle<()>)> {
-        let (sender, receiver) = mpsc::sync_channel(WAITING_LINES);
+        let mailbox = Arc::new(Mailbox::default());
         let log = log.then(|| Log::open(&folder.log_path(access::FILE), SET_ASIDE_AT_BYTES));
         let log = log.transpose()?;
+        let journal = Self(mailbox.clone());
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(&receiver, &folder, print, log.as_ref()))?;
-        Ok((Self(sender), thread))
+            .spawn(move || write(&mailbox, &folder, print, log.as_ref()))?;
+        Ok((journal, thread))
     }
 
     /// A request has come to its end.
@@ -171,59 +190,77 @@ impl Journal {
 
     /// Nothing more is to be told.
     pub(super) fn end(&self) {
-        // An error means that the thread has ended already.
-        let _ = self.0.send(Note::End);
+        self.0.notes().ended = true;
+        self.0.bell.notify_one();
     }
 
     fn tell(&self, note: Note) {
-        if let Err(TrySendError::Full(_)) = self.0.try_send(note) {
+        let mut notes = self.0.notes();
+        if notes.waiting.len() == WAITING_LINES {
+            drop(notes);
             tracing::warn!("a line was not written: {WAITING_LINES} others wait for the disk");
+            return;
+        }
+        notes.waiting.push(note);
+        if std::mem::take(&mut notes.asleep) {
+            drop(notes);
+            self.0.bell.notify_one();
         }
     }
 }
 
-fn write(notes: &Receiver<Note>, folder: &StateFolder, print: bool, log: Option<&Log>) {
+impl Mailbox {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Swaps the notes that have gathered for an empty list; false if there will be none any more.
+    fn take(&self, into: &mut Vec<Note>) -> bool {
+        let mut notes = self.notes();
+        if !notes.ended {
+            let gathered = self.bell.wait_timeout(notes, GATHERED);
+            notes = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        while notes.waiting.is_empty() && !notes.ended {
+            notes.asleep = true;
+            notes = self.bell.wait(notes).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut notes.waiting, into);
+        !into.is_empty()
+    }
+}
+
+fn write(mailbox: &Mailbox, folder: &StateFolder, print: bool, log: Option<&Log>) {
     let zone = TimeZone::system();
     let mut screen = BufWriter::new(io::stdout());
     let mut log = log.map(|log| BufWriter::with_capacity(WRITTEN_AT_ONCE, log));
-    while let Some(note) = next(notes, &mut screen, log.as_mut()) {
-        let written = match note {
-            Note::End => break,
-            Note::Event(event) => folder.append_event(&event),
-            Note::Request(account) => {
-                if print {
-                    // Nobody reads the screen any more: no reason to stop serving.
-                    let _ = writeln!(screen, "{}", account.line(&zone));
+    let mut notes = Vec::new();
+    while mailbox.take(&mut notes) {
+        for note in notes.drain(..) {
+            let written = match note {
+                Note::Event(event) => folder.append_event(&event),
+                Note::Request(account) => {
+                    if print {
+                        // Nobody reads the screen any more: no reason to stop serving.
+                        let _ = writeln!(screen, "{}", account.line(&zone));
+                    }
+                    if let Some(log) = &mut log {
+                        tell(writeln!(log, "{}", account.access()));
+                    }
+                    account.metric().map_or(Ok(()), |metric| folder.append_metric(&metric))
                 }
-                if let Some(log) = &mut log {
-                    tell(writeln!(log, "{}", account.access()));
-                }
-                account.metric().map_or(Ok(()), |metric| folder.append_metric(&metric))
-            }
-        };
-        tell(written);
+            };
+            tell(written);
+        }
+        let _ = screen.flush();
+        tell(log.as_mut().map_or(Ok(()), Write::flush));
     }
-    let _ = screen.flush();
-    tell(log.map_or(Ok(()), |mut log| log.flush()));
 }
 
 fn tell(written: Result<(), impl fmt::Display>) {
     if let Err(error) = written {
         tracing::warn!(%error, "a line was not written");
     }
-}
-
-/// The next note; writes out what is there before it waits for one.
-fn next(
-    notes: &Receiver<Note>,
-    screen: &mut impl Write,
-    log: Option<&mut impl Write>,
-) -> Option<Note> {
-    notes.try_recv().ok().or_else(|| {
-        let _ = screen.flush();
-        tell(log.map_or(Ok(()), Write::flush));
-        notes.recv().ok()
-    })
 }
 
 impl Account {
@@ -245,20 +282,20 @@ impl Account {
     }
 
     /// The line in the access log.
-    fn access(&self) -> Access {
+    fn access(&self) -> Access<'_> {
         Access {
             at: self.at,
-            request: self.request.clone(),
+            request: &self.request,
             client: self.client,
             http: match self.version {
                 Version::HTTP_2 => "2",
                 Version::HTTP_10 => "1.0",
                 _ => "1.1",
             },
-            method: self.method.to_string(),
-            path: self.path.clone(),
+            method: self.method.as_str(),
+            path: &self.path,
             status: self.status,
-            vm: self.vm.clone(),
+            vm: self.vm.as_ref(),
             attempts: self.attempts,
             waiting: self.waiting,
             head_us: us(self.head_time),
@@ -270,7 +307,7 @@ impl Account {
             output_bytes: self.output_bytes,
             end: self.end.word(),
             predicted_us: us(Duration::from_secs_f64(self.work.seconds())),
-            why: self.why.to_string(),
+            why: &self.why,
         }
     }
 

@@ -34,6 +34,11 @@ impl Patience {
         alarm.as_mut().poll(cx)
     }
 
+    /// The bound.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// The other end has moved.
     pub(super) fn moved(&mut self) {
         if let Some(since) = self.since.take() {

@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
-    HeaderValue, TRANSFER_ENCODING,
+    HeaderValue,
 };
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
@@ -29,9 +28,9 @@ use super::problems::{no_vm_problem, problem_of, too_long};
 use super::record::Record;
 use super::sampler::Sampler;
 use super::strict::Arrival;
-use super::tape::Tape;
-use super::target::Connection;
+use super::tape::{Source, Tape};
 use super::tunnel::Tunnel;
+use super::upstream::{self, Interim};
 use crate::domain::balancing::Demand;
 use crate::domain::cost::Work;
 use crate::domain::quarantine::Suspicion;
@@ -62,7 +61,6 @@ pub(super) struct Proxy {
 pub(super) struct Taken {
     head: hyper::http::response::Parts,
     body: Held,
-    connection: Connection,
     lease: Lease,
     /// How long the VM took, in all and until it began its answer.
     at_vm: Duration,
@@ -88,7 +86,7 @@ impl Proxy {
         &self,
         peer: SocketAddr,
         arrival: Arrival,
-        request: Request<Incoming>,
+        request: Request<Source>,
     ) -> Response<AnswerBody> {
         let (mut head, body) = request.into_parts();
         let id = http::request_id(&head.headers);
@@ -114,7 +112,7 @@ impl Proxy {
             return refuse(problem, record, &id, tape).await;
         }
         headers::towards_vm(&mut head, peer.ip(), &id, arrival.asks_for_upgrade);
-        self.forward(&head, tape, record, &foretold, &id).await
+        self.forward(&head, tape, record, &foretold, (&id, arrival.interim)).await
     }
 
     fn check_length(&self, tape: &Tape) -> Result<(), Problem> {
@@ -133,13 +131,14 @@ impl Proxy {
         tape: Tape,
         mut record: Record,
         foretold: &Foretold,
-        id: &HeaderValue,
+        (id, interim): (&HeaderValue, Option<Interim>),
     ) -> Response<AnswerBody> {
         let demand = Demand { kind: foretold.features.kind, work: foretold.work };
         let limit = self.settings.request_deadline;
         let attempt = Attempt {
             head,
             tape: &tape,
+            interim,
             deadline: (tokio::time::Instant::now() + limit, limit),
             connect_timeout: self.settings.connect_timeout,
             overdue_after: overdue_after(demand.work),
@@ -249,14 +248,13 @@ impl Proxy {
         number: u32,
     ) -> Result<Taken, (ForwardError, Lease)> {
         let began = Instant::now();
-        let Answer { response, connection, pace } = match attempt.run(&lease, number).await {
+        let Answer { head, body, pace } = match attempt.run(&lease, number).await {
             Ok(answer) => answer,
             Err(error) => return Err((error, lease)),
         };
-        let (head, body) = response.into_parts();
         lease.hear_load(&head.headers);
-        match self.hold(attempt, &head.headers, body, &lease).await {
-            Ok(body) => Ok(Taken { head, body, connection, lease, at_vm: began.elapsed(), pace }),
+        match self.hold(attempt, &head, body, &lease).await {
+            Ok(body) => Ok(Taken { head, body, lease, at_vm: began.elapsed(), pace }),
             Err(error) => Err((error, lease)),
         }
     }
@@ -265,28 +263,25 @@ impl Proxy {
     async fn hold(
         &self,
         attempt: &Attempt<'_>,
-        headers: &HeaderMap,
-        body: Incoming,
+        head: &hyper::http::response::Parts,
+        body: upstream::Body,
         lease: &Lease,
     ) -> Result<Held, ForwardError> {
         let vm = || lease.target.id.clone();
-        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-            let detail = "it has both Content-Length and Transfer-Encoding".to_owned();
-            return Err(ForwardError::BadAnswer { vm: vm(), detail });
-        }
         let limit = self.settings.held_answer_limit;
-        let is_long = body.size_hint().lower() > limit;
-        let is_live = headers
+        let is_long = body.length().is_some_and(|length| length > limit);
+        let is_live = head
+            .headers
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        if is_long || is_live {
+        if is_long || is_live || head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Held::Part(VecDeque::new(), body));
         }
         let hung = lease.target.state().hung.clone();
         tokio::select! {
             biased;
-            held = answer::hold(body, limit) => {
-                held.map_err(|error| forward::broken_answer(vm(), &error))
+            outcome = answer::hold(body, limit) => {
+                outcome.map_err(|error| forward::broken_answer(vm(), &error))
             }
             () = hung.cancelled() => Err(ForwardError::Hangs { vm: vm() }),
             () = tokio::time::sleep_until(attempt.deadline.0) => {
@@ -308,7 +303,7 @@ fn overdue_after(work: Work) -> Duration {
 
 /// Gives a VM's answer to the client.
 fn deliver(taken: Taken, mut record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
-    let Taken { mut head, body, connection, lease, at_vm, pace } = taken;
+    let Taken { mut head, body, lease, at_vm, pace } = taken;
     record.came_from(&lease.target.id);
     record.answering(pace);
     let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -317,25 +312,25 @@ fn deliver(taken: Taken, mut record: Record, id: &HeaderValue, tape: Tape) -> Re
     sign(&mut head.headers, lease.target.id.as_str(), &record, id, Some(at_vm));
     let status = head.status.as_u16();
     let body = match body {
-        Held::Whole(_) if switched => {
+        Held::Part(_, body) if switched => {
             lease.answered(status);
-            AnswerBody::Switched(Some(Box::new(Tunnel::new(&mut head, lease, connection, record))))
+            let tunnel = Tunnel::new(body.into_stream(), lease, record);
+            AnswerBody::Switched(Some(Box::new(tunnel)))
         }
-        Held::Whole(whole) => {
+        Held::Whole(whole, connection) => {
             lease.answered(status);
             record.answered(status, whole.length());
-            if tape.is_over() {
+            if let Some(connection) = connection {
                 lease.target.put_back(connection, Instant::now());
+            }
+            if tape.is_over() {
                 AnswerBody::Held(whole)
             } else {
-                // The VM answered before it had read all, so this connection to it is spent.
-                drop(connection);
                 answer_early(&mut head.headers, whole, tape)
             }
         }
         Held::Part(chunks, rest) => {
-            let finish = Finish { lease, connection, record, status, bytes: 0 };
-            AnswerBody::streamed(chunks, rest, finish)
+            AnswerBody::streamed(chunks, rest, Finish { lease, record, status, bytes: 0 })
         }
     };
     Response::from_parts(head, body)

@@ -11,6 +11,7 @@
 //! The same place bounds how long a client may take to send a head or a body, and to read an
 //! answer, in all.
 
+mod chunks;
 mod head;
 mod notes;
 mod scanner;
@@ -27,6 +28,8 @@ use super::patience::Patience;
 use head::Refused;
 use scanner::{Fault, LONGEST_HEAD, Scanner};
 
+pub(super) use chunks::{Chunks, Piece};
+pub(super) use head::{After, read as read_head};
 pub(super) use notes::{Arrival, Notes};
 
 /// How long a client may take, in all.

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::lane::PlainBody;
+
 /// A body comes in at most so many pieces: each costs memory beside its bytes.
 const MOST_CHUNKS: usize = 1 << 20;
 
@@ -20,8 +22,47 @@ const MOST_CHUNKS: usize = 1 << 20;
 #[derive(Clone)]
 pub(super) struct Tape(Arc<Mutex<Recording>>);
 
+/// Where a body comes from.
+pub(super) enum Source {
+    /// There is none.
+    Nothing,
+    /// A connection on the short way.
+    Plain(PlainBody),
+    /// The parser.
+    Parsed(Incoming),
+}
+
+impl Source {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Plain(body) => body.left() == 0,
+            Self::Parsed(body) => body.is_end_stream(),
+        }
+    }
+
+    /// Bytes to come, if that is known.
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Nothing => Some(0),
+            Self::Plain(body) => Some(body.left()),
+            Self::Parsed(body) => body.size_hint().exact(),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match self {
+            Self::Nothing => Poll::Ready(None),
+            Self::Plain(body) => body.poll_data(cx).map(|data| Some(data?.map(Frame::data))),
+            Self::Parsed(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| Some(frame?.map_err(|e| fault_of(&e))))
+            }
+        }
+    }
+}
+
 struct Recording {
-    source: Incoming,
+    source: Source,
     chunks: Vec<Bytes>,
     trailers: Option<HeaderMap>,
     bytes: u64,
@@ -72,9 +113,9 @@ pub(super) enum Fault {
 
 impl Tape {
     /// A tape that takes up to `limit` bytes.
-    pub(super) fn new(source: Incoming, limit: u64) -> Self {
-        let end = if source.is_end_stream() { End::Whole } else { End::Open };
-        let declared = source.size_hint().exact();
+    pub(super) fn new(source: Source, limit: u64) -> Self {
+        let end = if source.is_over() { End::Whole } else { End::Open };
+        let declared = source.length();
         let (chunks, bytes, reader) = (Vec::new(), 0, 0);
         let recording =
             Recording { source, chunks, trailers: None, bytes, limit, declared, end, reader };
@@ -154,8 +195,8 @@ impl Tape {
         let mut recording = self.lock();
         recording.reader += 1;
         recording.chunks.clear();
-        while !recording.source.is_end_stream() {
-            match ready!(Pin::new(&mut recording.source).poll_frame(cx)) {
+        while !recording.source.is_over() {
+            match ready!(recording.source.poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     let length = frame.data_ref().map_or(0, Bytes::len) as u64;
                     match most.checked_sub(length) {
@@ -178,7 +219,7 @@ impl Recording {
     /// Takes the next chunk from the client.
     fn record(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
+            match ready!(self.source.poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     let chunk = match frame.into_data() {
                         Ok(chunk) => chunk,
@@ -199,10 +240,10 @@ impl Recording {
                         continue;
                     }
                 }
-                Some(Err(error)) => self.end = End::Failed(fault_of(&error)),
+                Some(Err(fault)) => self.end = End::Failed(fault),
                 None => self.end = End::Whole,
             }
-            if self.end == End::Open && self.source.is_end_stream() {
+            if self.end == End::Open && self.source.is_over() {
                 self.end = End::Whole;
             }
             return Poll::Ready(());

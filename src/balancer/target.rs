@@ -1,14 +1,14 @@
 //! One life of one VM as the balancer sees it: its numbers, its health, its idle connections.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::latency::{Buckets, Latency};
-use super::tape::Reader;
+use super::upstream::Connection;
 use crate::domain::balancing::{self, Foreign, Standing};
 use crate::domain::cost::{Kind, Pace, Work};
 use crate::domain::health::{Cause, Health, Phase};
@@ -19,9 +19,6 @@ use crate::domain::vm::VmId;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// More idle connections than this are not kept.
 const IDLE_CONNECTIONS: usize = 256;
-
-/// A connection that takes the next request.
-pub(super) type Connection = SendRequest<Reader>;
 
 /// One life of one VM: another process or address under the same name is another target.
 pub(super) struct Target {
@@ -116,7 +113,8 @@ pub(super) struct Tally {
 
 #[derive(Default)]
 struct Idle {
-    connections: Vec<(Connection, Instant)>,
+    /// In the order in which they were put back.
+    connections: VecDeque<(Connection, Instant)>,
     retired: bool,
 }
 
@@ -162,22 +160,26 @@ impl Target {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection that was put back last and is ready: a few stay warm, the rest age out.
+    /// The connection that was put back last and is still open: a few stay warm, the rest age out.
     pub(super) fn take_idle(&self, now: Instant) -> Option<Connection> {
+        let is_old = |since: &Instant| now.saturating_duration_since(*since) > IDLE_TIMEOUT;
         let mut idle = self.idle();
-        idle.connections.retain(|(connection, since)| {
-            !connection.is_closed() && now.saturating_duration_since(*since) <= IDLE_TIMEOUT
-        });
-        let youngest =
-            idle.connections.iter().rposition(|(connection, _)| connection.is_ready())?;
-        Some(idle.connections.remove(youngest).0)
+        while idle.connections.front().is_some_and(|(_, since)| is_old(since)) {
+            idle.connections.pop_front();
+        }
+        while let Some((connection, _)) = idle.connections.pop_back() {
+            if connection.is_silent() {
+                return Some(connection);
+            }
+        }
+        None
     }
 
     /// Keeps a connection for the next request.
     pub(super) fn put_back(&self, connection: Connection, now: Instant) {
         let mut idle = self.idle();
-        if !idle.retired && idle.connections.len() < IDLE_CONNECTIONS && !connection.is_closed() {
-            idle.connections.push((connection, now));
+        if !idle.retired && idle.connections.len() < IDLE_CONNECTIONS {
+            idle.connections.push_back((connection, now));
         }
     }
 

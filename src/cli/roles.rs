@@ -117,7 +117,9 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
     // Before any thread is started: each inherits the priority of the one that starts it.
     tracing::info!("the balancer {}", balancer::raise_priority());
     let role = balancer_settings(settings, !listeners_inherited);
-    run(move |stop, _| async move {
+    // On one thread: a request is then never handed from one core to another, which would cost more
+    // than the balancer's own work on it.
+    run_light(move |stop| async move {
         balancer::run(role, folder, asynchronous(listener)?, asynchronous(admin)?, stop).await
     })
 }
@@ -180,7 +182,8 @@ pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     run_on(&mut Builder::new_multi_thread(), role)
 }
 
-/// As [`run`], on one thread: for a client, which is to leave the cores to those it measures.
+/// As [`run`], on one thread: for a client, which is to leave the cores to those it measures, and
+/// for the balancer, which is to leave them to the VMs.
 pub(super) fn run_light<T, F: Future<Output = anyhow::Result<T>>>(
     role: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<T> {

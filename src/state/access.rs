@@ -8,31 +8,29 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::logfmt::Builder;
-use super::xml::time;
 use crate::domain::vm::VmId;
 
 /// The file in the log folder.
 pub const FILE: &str = "access.log";
 
 /// What became of one request.
-#[derive(Debug, Clone)]
-pub struct Access {
+pub struct Access<'a> {
     /// When it came.
     pub at: Timestamp,
     /// Its id, as the client knows it.
-    pub request: String,
+    pub request: &'a str,
     /// Who sent it.
     pub client: IpAddr,
     /// Its version of HTTP: `1.0`, `1.1` or `2`.
     pub http: &'static str,
     /// Its method.
-    pub method: String,
+    pub method: &'a str,
     /// Its path, without the query.
-    pub path: String,
+    pub path: &'a str,
     /// The status that the client saw, or 499 if it left before.
     pub status: u16,
     /// The VM it was sent to last.
-    pub vm: Option<VmId>,
+    pub vm: Option<&'a VmId>,
     /// To how many VMs it was sent, one after the other.
     pub attempts: u32,
     /// How many requests waited for a VM when it came.
@@ -56,20 +54,20 @@ pub struct Access {
     /// What it was predicted to cost, in microseconds of one vCPU.
     pub predicted_us: u64,
     /// Why this VM, or why none.
-    pub why: String,
+    pub why: &'a dyn fmt::Display,
 }
 
-impl fmt::Display for Access {
+impl fmt::Display for Access<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Builder::default()
-            .pair("at", time(self.at))
-            .pair("request", &self.request)
+            .pair("at", format_args!("{:.3}", self.at))
+            .pair("request", self.request)
             .pair("client", self.client)
             .pair("http", self.http)
-            .pair("method", &self.method)
-            .pair("path", &self.path)
+            .pair("method", self.method)
+            .pair("path", self.path)
             .pair("status", self.status)
-            .known("vm", self.vm.as_ref())
+            .known("vm", self.vm)
             .pair("attempts", self.attempts)
             .pair("waiting", self.waiting)
             .pair("head_us", self.head_us)
@@ -81,7 +79,7 @@ impl fmt::Display for Access {
             .pair("output_bytes", self.output_bytes)
             .pair("end", self.end)
             .pair("predicted_us", self.predicted_us)
-            .pair("why", &self.why)
+            .pair("why", self.why)
             .fmt(f)
     }
 }
@@ -94,13 +92,13 @@ mod tests {
     fn a_request_is_one_line() {
         let access = Access {
             at: "2026-11-21T12:30:01.123Z".parse().unwrap(),
-            request: "r-1".to_owned(),
+            request: "r-1",
             client: [127, 0, 0, 1].into(),
             http: "1.1",
-            method: "POST".to_owned(),
-            path: "/blur\n image".to_owned(),
+            method: "POST",
+            path: "/blur\n image",
             status: 200,
-            vm: Some(VmId::numbered(2)),
+            vm: Some(&VmId::numbered(2)),
             attempts: 1,
             waiting: 3,
             head_us: 0,
@@ -112,7 +110,7 @@ mod tests {
             output_bytes: 20,
             end: "whole",
             predicted_us: 30_000,
-            why: "least-work: vm-2".to_owned(),
+            why: &"least-work: vm-2",
         };
         assert_eq!(
             access.to_string(),

@@ -12,7 +12,7 @@ const LONGEST_BODY: u64 = i64::MAX as u64;
 
 /// What follows a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
+pub(in crate::balancer) enum After {
     /// The next head, or the end.
     Head,
     /// So many bytes.
@@ -25,7 +25,7 @@ pub(super) enum After {
 
 /// Why a head is refused: a status and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(in crate::balancer) struct Refused {
     pub(super) status: StatusCode,
     pub(super) why: String,
 }
@@ -43,7 +43,7 @@ impl Refused {
 }
 
 /// Reads a head, which ends with an empty line.
-pub(super) fn read(head: &[u8]) -> Result<After, Refused> {
+pub(in crate::balancer) fn read(head: &[u8]) -> Result<After, Refused> {
     let mut lines = Lines { rest: head, number: 0 };
     let version = request_line(lines.next().unwrap_or(Ok(b""))?)?;
     let mut found = Found::default();

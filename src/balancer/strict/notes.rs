@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::balancer::upstream::Interim;
 use crate::http::Problem;
 
 /// Notes on the requests of one connection, from its reader to its service.
@@ -29,6 +30,9 @@ pub(in crate::balancer) struct Arrival {
     pub(in crate::balancer) refusal: Option<Problem>,
     /// Whether it asks for another protocol.
     pub(in crate::balancer) asks_for_upgrade: bool,
+    /// Takes answers that only tell of progress (RFC 9110, section 15.2) to its client; none where
+    /// they cannot be sent.
+    pub(in crate::balancer) interim: Option<Interim>,
     /// From the first to the last byte of its head.
     pub(in crate::balancer) head_time: Duration,
 }
@@ -45,6 +49,7 @@ impl Notes {
         Arrival {
             refusal: noted.refused.take_if(|(of, _)| *of == number).map(|(_, problem)| problem),
             asks_for_upgrade: noted.upgrade == Some(number),
+            interim: None,
             head_time: match noted.slow.front() {
                 Some((of, time)) if *of == number => *time,
                 _ => Duration::ZERO,

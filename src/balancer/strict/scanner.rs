@@ -45,7 +45,7 @@ pub(super) enum Fault {
 
 /// Where in a request the next byte stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum State {
+pub(super) enum State {
     /// At the start of a head, or before one.
     #[default]
     Head,
@@ -179,7 +179,7 @@ fn too_long() -> Refused {
 
 impl State {
     /// The state after one more byte around the chunks of a body, or why it must not be there.
-    fn after(self, byte: u8) -> Result<Self, &'static str> {
+    pub(super) fn after(self, byte: u8) -> Result<Self, &'static str> {
         Ok(match (self, byte) {
             (Self::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();

@@ -1,0 +1,157 @@
+//! Connections to VMs: HTTP/1.1 as a client speaks it.
+//!
+//! Everything happens in the task of the request: its body goes out and the answer comes in without
+//! another task, queue or lock between them, and dropping either closes the connection, which tells
+//! the VM to stop.
+
+mod answer;
+mod interim;
+mod sending;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use hyper::http::response::Parts;
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+use super::tape::{Fault, Reader};
+pub(super) use answer::{AnswerError, Body};
+pub(super) use interim::Interim;
+pub(super) use sending::Framing;
+use sending::Sending;
+
+/// A new buffer has room for so much at least.
+const READ: usize = 8 << 10;
+/// As long as there is room for so much, a buffer serves on.
+const LITTLE_ROOM: usize = 2 << 10;
+
+/// A connection to a VM that takes the next request.
+pub(super) struct Connection {
+    stream: TcpStream,
+    /// Read and not understood yet.
+    buffer: BytesMut,
+}
+
+/// A request in bytes.
+pub(super) struct Request {
+    /// The head, with the empty line that ends it.
+    pub(super) head: Vec<u8>,
+    /// How its body is framed.
+    pub(super) framing: Framing,
+    /// The body.
+    pub(super) body: Reader,
+    /// Whether the answer has no body whatever its head says, as to HEAD.
+    pub(super) is_head: bool,
+    /// Takes answers that only tell of progress to the client.
+    pub(super) interim: Option<Interim>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum AskError {
+    /// The connection was closed before any byte of the request went out.
+    Unsent,
+    /// The connection ended before the answer's head did.
+    Closed(String),
+    /// What came is no head of an answer.
+    Garbled(String),
+    /// The body of the request cannot be sent.
+    Body(Fault),
+}
+
+/// A request on its way out and its answer on its way in.
+struct Exchange {
+    connection: Connection,
+    sending: Option<Sending>,
+}
+
+impl Connection {
+    /// A connection that was just made.
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// Whether nothing has been heard on it since its last answer, as far as is known here: neither
+    /// its end nor bytes that nobody asked for.
+    pub(super) fn is_silent(&self) -> bool {
+        let heard = self.stream.try_read(&mut [0]);
+        self.buffer.is_empty()
+            && heard.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends `request` and waits for the head of the answer. Answers that only tell of progress
+    /// (100 to 199, but for 101) come before it.
+    pub(super) async fn ask(self, request: Request) -> Result<(Parts, Body), AskError> {
+        let Request { head, framing, body, is_head, interim } = request;
+        let sending = Some(Sending::new(head, framing, body));
+        let mut exchange = Exchange { connection: self, sending };
+        let found =
+            std::future::poll_fn(|cx| exchange.poll_head(cx, is_head, interim.as_ref())).await?;
+        let (head, rest) = found;
+        Ok((head, Body::new(exchange, rest)))
+    }
+
+    /// Reads at least a byte, unless the connection has ended; about `wanted` bytes if there are so
+    /// many.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        make_room(&mut self.buffer, wanted);
+        poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)
+    }
+}
+
+/// Makes room for so many more bytes. Heads and short bodies that were split off still share a
+/// buffer's memory, so a new one is made only when little is left.
+pub(super) fn make_room(buffer: &mut BytesMut, wanted: usize) {
+    let room = buffer.capacity() - buffer.len();
+    if room < LITTLE_ROOM.max(wanted) {
+        buffer.reserve(wanted.max(READ));
+    }
+}
+
+impl Exchange {
+    /// Sends what can be sent. Pending is no reason to wait: the answer may come first.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AskError>> {
+        let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(())) };
+        match ready!(sending.poll(cx, &mut self.connection.stream)) {
+            Ok(()) => self.sending = None,
+            Err(sending::Error::Body(fault)) => return Poll::Ready(Err(AskError::Body(fault))),
+            Err(sending::Error::Unsent) => return Poll::Ready(Err(AskError::Unsent)),
+            // The VM may have answered before it closed.
+            Err(sending::Error::Closed) => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_head: bool,
+        interim: Option<&Interim>,
+    ) -> Poll<Result<(Parts, answer::Rest), AskError>> {
+        if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+            return Poll::Ready(Err(error));
+        }
+        loop {
+            match answer::head(&mut self.connection.buffer, is_head) {
+                Ok(Some((mut head, _))) if answer::is_interim(head.status) => {
+                    if let Some(interim) = interim {
+                        interim.tell(&mut head);
+                    }
+                    continue;
+                }
+                Ok(Some(found)) => return Poll::Ready(Ok(found)),
+                Ok(None) => {}
+                Err(why) => return Poll::Ready(Err(AskError::Garbled(why))),
+            }
+            let closed = |why: String| Poll::Ready(Err(AskError::Closed(why)));
+            match ready!(self.connection.poll_fill(cx, 0)) {
+                Ok(0) => return closed("the connection ended before the head did".to_owned()),
+                Ok(_) => {}
+                Err(error) => return closed(error.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! A VM's answer on its way in.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::Frame;
+use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use hyper::http::response::Parts;
+use hyper::{Response, StatusCode, Version};
+use memchr::memmem;
+use tokio::net::TcpStream;
+
+use super::{Connection, Exchange};
+use crate::balancer::headers::says_close;
+use crate::balancer::strict::{Chunks, Piece};
+
+/// The longest head of an answer, in bytes.
+const LONGEST_HEAD: usize = 64 << 10;
+/// And the most header lines in it.
+const MOST_HEADERS: usize = 128;
+/// So much of a long body is read at once.
+const READ: u64 = 256 << 10;
+
+/// How the body of an answer ends.
+#[derive(Debug)]
+enum Framing {
+    /// After so many more bytes.
+    Length(u64),
+    /// It says so itself.
+    Chunks(Chunks),
+    /// With the connection.
+    UntilClose,
+    /// It has ended.
+    Over,
+}
+
+/// What follows the head of an answer.
+#[derive(Debug)]
+pub(super) struct Rest {
+    framing: Framing,
+    /// Whether the connection may be used again afterwards.
+    keep: bool,
+}
+
+/// The body of an answer, and the connection that it comes over.
+pub(in crate::balancer) struct Body {
+    exchange: Exchange,
+    rest: Rest,
+}
+
+/// Why an answer cannot be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::balancer) enum AnswerError {
+    /// The connection ended.
+    #[error("{0}")]
+    Cut(String),
+    /// It does not follow HTTP.
+    #[error("{0}")]
+    Garbled(String),
+}
+
+/// Whether this answer only tells of progress and another one follows.
+pub(super) fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// Takes a head from the front of `buffer`; none if it is not all there. With `is_head` the answer
+/// has no body, whatever it says.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn head(buffer: &mut BytesMut, is_head: bool) -> Result<Option<(Parts, Rest)>, String> {
+    let Some(end) = memmem::find(buffer, b"\r\n\r\n") else {
+        return still_to_come(buffer).map(|()| None);
+    };
+    if end > LONGEST_HEAD {
+        return Err(too_long());
+    }
+    let bytes = buffer.split_to(end + 4).freeze();
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    match parsed.parse(&bytes) {
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        Ok(_) => return Err("its head has a line that ends with a line feed alone".to_owned()),
+        Err(error) => return Err(format!("its head cannot be read: {error}")),
+    }
+    let mut head = Response::new(()).into_parts().0;
+    head.status = StatusCode::from_u16(parsed.code.unwrap_or_default())
+        .map_err(|_| "its status is not a number from 100 to 999".to_owned())?;
+    if parsed.version == Some(0) {
+        head.version = Version::HTTP_10;
+    }
+    head.headers.reserve(parsed.headers.len() + 8);
+    for header in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(header.name.as_bytes());
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
+        match (name, value) {
+            (Ok(name), Ok(value)) => head.headers.append(name, value),
+            _ => return Err(format!("its header `{}` cannot be read", header.name)),
+        };
+    }
+    let framing = framing(&head, is_head)?;
+    let keep = head.version == Version::HTTP_11
+        && !says_close(&head.headers)
+        && !matches!(framing, Framing::UntilClose)
+        && !head.headers.contains_key(UPGRADE);
+    Ok(Some((head, Rest { framing, keep })))
+}
+
+/// Refuses what can no longer become a head.
+fn still_to_come(begun: &[u8]) -> Result<(), String> {
+    if begun.len() > LONGEST_HEAD {
+        return Err(too_long());
+    }
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    match httparse::Response::new(&mut headers).parse(begun) {
+        Ok(httparse::Status::Partial) => Ok(()),
+        Ok(_) => Err("its head has a line that ends with a line feed alone".to_owned()),
+        Err(error) => Err(format!("its head cannot be read: {error}")),
+    }
+}
+
+fn too_long() -> String {
+    format!("its head is longer than the limit of {LONGEST_HEAD} bytes")
+}
+
+/// How the body ends that follows this head (RFC 9112, section 6.3).
+fn framing(head: &Parts, is_head: bool) -> Result<Framing, String> {
+    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let length = match (lengths.next(), lengths.next()) {
+        (None, _) => None,
+        (Some(length), None) => Some(
+            number(length)
+                .ok_or_else(|| format!("its Content-Length is no number of bytes: {length:?}"))?,
+        ),
+        (Some(_), Some(_)) => return Err("it has several Content-Length headers".to_owned()),
+    };
+    let framing = match (length, codings.next(), codings.next()) {
+        (Some(_), Some(_), _) => {
+            return Err("it has both Content-Length and Transfer-Encoding".to_owned());
+        }
+        (Some(0), None, _) => Framing::Over,
+        (Some(length), None, _) => Framing::Length(length),
+        (None, None, _) => Framing::UntilClose,
+        (None, Some(coding), None)
+            if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") =>
+        {
+            Framing::Chunks(Chunks::default())
+        }
+        (None, Some(_), _) => {
+            return Err("its transfer coding is another one than `chunked`".to_owned());
+        }
+    };
+    let has_none = is_head
+        || head.status.is_informational()
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&head.status);
+    Ok(if has_none { Framing::Over } else { framing })
+}
+
+/// A number of nothing but digits.
+fn number(value: &HeaderValue) -> Option<u64> {
+    let digits = value.to_str().ok()?.trim();
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+impl Body {
+    pub(super) fn new(exchange: Exchange, rest: Rest) -> Self {
+        Self { exchange, rest }
+    }
+
+    /// The bytes that are still to come, if that is known.
+    pub(in crate::balancer) fn length(&self) -> Option<u64> {
+        match self.rest.framing {
+            Framing::Length(left) => Some(left),
+            Framing::Over => Some(0),
+            Framing::Chunks(_) | Framing::UntilClose => None,
+        }
+    }
+
+    /// The connection, if it can take another request.
+    pub(in crate::balancer) fn into_connection(self) -> Option<Connection> {
+        let Exchange { connection, sending } = self.exchange;
+        let is_over = matches!(self.rest.framing, Framing::Over);
+        // Bytes after the answer belong to nothing; they must not become the next one.
+        let is_clean = connection.buffer.is_empty() && sending.is_none();
+        (is_over && self.rest.keep && is_clean).then_some(connection)
+    }
+
+    /// The connection and what has come after the head, for another protocol.
+    pub(in crate::balancer) fn into_stream(self) -> (TcpStream, BytesMut) {
+        let Connection { stream, buffer } = self.exchange.connection;
+        (stream, buffer)
+    }
+
+    /// The next part; none at the end.
+    pub(in crate::balancer) async fn part(&mut self) -> Option<Result<Frame<Bytes>, AnswerError>> {
+        std::future::poll_fn(|cx| self.poll_part(cx)).await
+    }
+
+    /// As [`Self::part`].
+    pub(in crate::balancer) fn poll_part(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        // A VM may answer while it still reads. That a client's body ends early is no fault of the
+        // answer.
+        let _ = self.exchange.poll_send(cx);
+        let connection = &mut self.exchange.connection;
+        loop {
+            match &mut self.rest.framing {
+                Framing::Over => return Poll::Ready(None),
+                Framing::Length(left) if !connection.buffer.is_empty() => {
+                    let buffered = connection.buffer.len();
+                    let now = usize::try_from(*left).map_or(buffered, |left| left.min(buffered));
+                    *left -= now as u64;
+                    if *left == 0 {
+                        self.rest.framing = Framing::Over;
+                    }
+                    let data = connection.buffer.split_to(now).freeze();
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Framing::Chunks(chunks) => match chunks.next(&mut connection.buffer) {
+                    Ok(Some(Piece::Data(data))) => {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    Ok(Some(Piece::End(trailers))) => {
+                        self.rest.framing = Framing::Over;
+                        return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+                    }
+                    Ok(None) => {}
+                    Err(why) => {
+                        return Poll::Ready(Some(Err(AnswerError::Garbled(why.to_owned()))));
+                    }
+                },
+                Framing::UntilClose if !connection.buffer.is_empty() => {
+                    let data = connection.buffer.split().freeze();
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Framing::Length(_) | Framing::UntilClose => {}
+            }
+            let wanted = match self.rest.framing {
+                Framing::Length(left) => usize::try_from(left.min(READ)).unwrap_or_default(),
+                _ => 0,
+            };
+            match ready!(connection.poll_fill(cx, wanted)) {
+                Ok(0) if matches!(self.rest.framing, Framing::UntilClose) => {
+                    self.rest.framing = Framing::Over;
+                }
+                Ok(0) => {
+                    let why = "the connection ended before the answer did".to_owned();
+                    return Poll::Ready(Some(Err(AnswerError::Cut(why))));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    return Poll::Ready(Some(Err(AnswerError::Cut(error.to_string()))));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<(Parts, Rest)>, String> {
+        head(&mut BytesMut::from(text.as_bytes()), false)
+    }
+
+    fn ends(lines: &str) -> String {
+        let read = read(&format!("HTTP/1.1 {lines}\r\n\r\n"));
+        read.map_or_else(|why| why, |found| format!("{:?}", found.unwrap().1.framing))
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_what_its_head_says() {
+        assert_eq!(ends("200 OK\r\nContent-Length: 7"), "Length(7)");
+        assert_eq!(ends("200 OK\r\ncontent-length: 0"), "Over");
+        assert_eq!(ends("204 No Content"), "Over");
+        assert_eq!(ends("304 Not Modified\r\nContent-Length: 7"), "Over");
+        assert_eq!(ends("200 OK"), "UntilClose");
+        assert!(ends("200 OK\r\nTransfer-Encoding: Chunked").starts_with("Chunks"));
+    }
+
+    #[test]
+    fn a_head_with_two_readings_is_refused() {
+        for lines in [
+            "200 OK\r\nContent-Length: 7\r\nContent-Length: 7",
+            "200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked",
+            "200 OK\r\nContent-Length: +7",
+            "200 OK\r\nContent-Length: 7, 7",
+            "200 OK\r\nTransfer-Encoding: gzip, chunked",
+            "200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        ] {
+            assert!(!ends(lines).contains('('), "{lines}: {}", ends(lines));
+        }
+        for text in ["HTTP/1.1 20 OK\r\n\r\n", "garbage\r\n\r\n", "garb", "HTTP/1.1 200 OK\n\n"] {
+            read(text).unwrap_err();
+        }
+        assert!(read("HTTP/1.1 200 O").unwrap().is_none());
+    }
+
+    #[test]
+    fn whether_a_connection_is_kept_is_what_both_sides_understand() {
+        let keep = |text: &str| read(text).unwrap().unwrap().1.keep;
+        assert!(keep("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+        assert!(!keep("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: x, Close\r\n\r\n"));
+        assert!(!keep("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"));
+        assert!(!keep("HTTP/1.1 200 OK\r\n\r\n"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Answers that only tell of progress, such as 103 (Early Hints, RFC 8297), on their way to a client.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::BytesMut;
+use hyper::StatusCode;
+use hyper::http::response::Parts;
+
+use crate::balancer::headers;
+
+/// So many bytes of them may wait for a client; more are dropped, as nobody depends on them.
+const MOST_BYTES: usize = 64 << 10;
+
+/// Takes them from a VM to the client.
+#[derive(Debug, Clone, Default)]
+pub(in crate::balancer) struct Interim(Arc<Mutex<BytesMut>>);
+
+impl Interim {
+    /// A VM has sent this one. `100 Continue` is for this side alone.
+    pub(super) fn tell(&self, head: &mut Parts) {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if head.status == StatusCode::CONTINUE || bytes.len() > MOST_BYTES {
+            return;
+        }
+        headers::towards_client(&mut head.headers, false);
+        let reason = head.status.canonical_reason().unwrap_or_default();
+        let line = format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str());
+        bytes.extend_from_slice(line.as_bytes());
+        for (name, value) in &head.headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// What has come since the last time, in bytes for the client.
+    pub(in crate::balancer) fn take(&self) -> BytesMut {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).split()
+    }
+}

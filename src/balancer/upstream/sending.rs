@@ -1,0 +1,148 @@
+//! A request on its way to a VM.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper::HeaderMap;
+use hyper::body::Body;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use crate::balancer::headers::may_trail;
+use crate::balancer::tape::{Fault, Reader};
+
+/// How the end of a body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::balancer) enum Framing {
+    /// By its length, or there is none.
+    Length,
+    /// It goes out in chunks.
+    Chunks,
+}
+
+/// What is left of a request to be sent.
+pub(super) struct Sending {
+    /// Head, sizes of chunks, trailers.
+    text: Bytes,
+    /// Goes out after that.
+    chunk: Bytes,
+    body: Reader,
+    framing: Framing,
+    /// A chunk has gone out or is about to, and the line end after it has not.
+    in_chunk: bool,
+    /// Nothing comes after `text` and `chunk`.
+    is_last: bool,
+    /// A byte has gone out.
+    begun: bool,
+}
+
+/// Why it cannot be sent.
+pub(super) enum Error {
+    /// The connection was closed before anything went out.
+    Unsent,
+    /// The connection was closed.
+    Closed,
+    /// The body cannot be had.
+    Body(Fault),
+}
+
+impl Sending {
+    pub(super) fn new(head: Vec<u8>, framing: Framing, body: Reader) -> Self {
+        let (text, chunk) = (Bytes::from(head), Bytes::new());
+        Self { text, chunk, body, framing, in_chunk: false, is_last: false, begun: false }
+    }
+
+    /// Sends until all is sent.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut TcpStream,
+    ) -> Poll<Result<(), Error>> {
+        loop {
+            if self.chunk.is_empty() && !self.is_last {
+                // The beginning of the body goes out with the head, if it is there.
+                let gathered = self.gather(cx)?;
+                if self.text.is_empty() {
+                    ready!(gathered);
+                }
+            }
+            if self.text.is_empty() && self.chunk.is_empty() {
+                if self.is_last {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            match ready!(self.write(cx, stream)) {
+                Ok(written @ 1..) => self.advance(written),
+                Ok(_) | Err(_) if self.begun => return Poll::Ready(Err(Error::Closed)),
+                Ok(_) | Err(_) => return Poll::Ready(Err(Error::Unsent)),
+            }
+        }
+    }
+
+    fn write(&self, cx: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(stream);
+        if self.chunk.is_empty() {
+            return stream.poll_write(cx, &self.text);
+        }
+        let both = [IoSlice::new(&self.text), IoSlice::new(&self.chunk)];
+        stream.poll_write_vectored(cx, &both)
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.begun = true;
+        let of_text = written.min(self.text.len());
+        self.text.advance(of_text);
+        self.chunk.advance((written - of_text).min(self.chunk.len()));
+    }
+
+    /// Takes the next part of the body.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(fault)) => return Poll::Ready(Err(Error::Body(fault))),
+            None => {
+                self.end(None);
+                return Poll::Ready(Ok(()));
+            }
+        };
+        match frame.into_data() {
+            Ok(data) if data.is_empty() => {}
+            Ok(data) => {
+                if self.framing == Framing::Chunks {
+                    let before = if self.in_chunk { "\r\n" } else { "" };
+                    self.say(format!("{before}{:x}\r\n", data.len()).as_bytes());
+                    self.in_chunk = true;
+                }
+                self.chunk = data;
+            }
+            Err(frame) => self.end(frame.into_trailers().ok().as_ref()),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn end(&mut self, trailers: Option<&HeaderMap>) {
+        self.is_last = true;
+        if self.framing == Framing::Length {
+            return;
+        }
+        let mut end = Vec::from(if self.in_chunk { &b"\r\n0\r\n"[..] } else { b"0\r\n" });
+        for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| may_trail(name)) {
+            end.extend_from_slice(name.as_str().as_bytes());
+            end.extend_from_slice(b": ");
+            end.extend_from_slice(value.as_bytes());
+            end.extend_from_slice(b"\r\n");
+        }
+        end.extend_from_slice(b"\r\n");
+        self.say(&end);
+    }
+
+    fn say(&mut self, text: &[u8]) {
+        self.text = match self.text.len() {
+            0 => Bytes::copy_from_slice(text),
+            _ => [&self.text, text].concat().into(),
+        };
+    }
+}
