@@ -350,9 +350,7 @@ fn create(format: Format, layout: Layout) -> Result<Box<dyn RowSink>, Error> {
         Format::Jpeg => jpeg::create(layout),
         Format::Png => png_files::create(layout),
         Format::Bmp => bmp_files::create(layout),
-        Format::Gif => {
-            Ok(Box::new(Gather::new(layout, |layout, samples| gif_files::encode(layout, samples))))
-        }
+        Format::Gif => Ok(Box::new(Gather::new(layout, gif_files::encode))),
         Format::Tiff => Ok(Box::new(Gather::new(layout, |layout, samples| {
             other_files::encode_tiff(layout, samples)
         }))),

@@ -16,16 +16,18 @@ const BYTE_COST: u64 = 16;
 pub(super) struct PacedFile<'a> {
     file: Cursor<&'a [u8]>,
     ticker: Ticker<'a>,
+    /// Bytes taken that were not yet paid for.
+    taken: usize,
 }
 
 impl<'a> PacedFile<'a> {
     pub(super) fn new(file: &'a [u8], pacer: &'a dyn Pacer) -> Self {
-        Self { file: Cursor::new(file), ticker: Ticker::new(pacer) }
+        Self { file: Cursor::new(file), ticker: Ticker::new(pacer), taken: 0 }
     }
 
-    fn spend(&mut self, bytes: usize) -> Result<()> {
-        let given_up = |_| std::io::Error::other("the request was given up");
-        self.ticker.spend(BYTE_COST * bytes as u64).map_err(given_up)
+    fn pay(&mut self) -> Result<()> {
+        let cost = BYTE_COST * std::mem::take(&mut self.taken) as u64;
+        self.ticker.spend(cost).map_err(|_| std::io::Error::other("the request was given up"))
     }
 }
 
@@ -33,19 +35,21 @@ impl Read for PacedFile<'_> {
     fn read(&mut self, target: &mut [u8]) -> Result<usize> {
         let length = target.len().min(CHUNK);
         let read = self.file.read(&mut target[..length])?;
-        self.spend(read)?;
+        self.taken += read;
+        self.pay()?;
         Ok(read)
     }
 }
 
 impl BufRead for PacedFile<'_> {
     fn fill_buf(&mut self) -> Result<&[u8]> {
-        let length = self.file.fill_buf()?.len().min(CHUNK);
-        self.spend(length)?;
-        Ok(&self.file.fill_buf()?[..length])
+        self.pay()?;
+        let rest = self.file.fill_buf()?;
+        Ok(&rest[..rest.len().min(CHUNK)])
     }
 
     fn consume(&mut self, bytes: usize) {
+        self.taken += bytes;
         self.file.consume(bytes);
     }
 }
@@ -82,11 +86,11 @@ mod tests {
         let (mut read, mut buffered) = (Vec::new(), Vec::new());
         PacedFile::new(&file, &pacer).read_to_end(&mut read).unwrap();
         assert_eq!(100 - pacer.0.load(Ordering::Relaxed), 6);
-        let mut paced = PacedFile::new(&file, &pacer);
-        while let Some(length) = Some(paced.fill_buf().unwrap().len()).filter(|length| *length > 0)
+        let mut source = PacedFile::new(&file, &pacer);
+        while let Some(length) = Some(source.fill_buf().unwrap().len()).filter(|length| *length > 0)
         {
-            buffered.extend_from_slice(&paced.fill_buf().unwrap()[..length]);
-            paced.consume(length);
+            buffered.extend_from_slice(&source.fill_buf().unwrap()[..length]);
+            source.consume(length);
         }
         assert!(read == file && buffered == file);
         assert!(

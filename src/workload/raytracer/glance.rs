@@ -113,8 +113,8 @@ mod tests {
                 let radius = vector().x;
                 let (mut origin, mut direction) = ([[0.0; LANES]; 3], [[0.0; LANES]; 3]);
                 for lane in 0..LANES {
-                    // Near the rim, where it is hard to tell.
-                    let rim = vector().unit() * radius * (1.0 + vector().y.abs() / scale * 1e-6);
+                    // At the rim or off it.
+                    let rim = vector().unit() * radius * (1.0 + vector().y.abs() / scale * 0.4);
                     let along = (center + rim - from).unit().to_array();
                     for axis in 0..3 {
                         origin[axis][lane] = from.to_array()[axis];

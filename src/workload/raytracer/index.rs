@@ -32,7 +32,8 @@ impl Effort {
     pub(super) fn is_due(&mut self) -> bool {
         /// About a millisecond's.
         const TESTS_A_LOOK: u64 = 1 << 20;
-        let tests = self.counters.tests + LANES as u64 * self.counters.visits;
+        let Counters { tests, sifted, visits, .. } = self.counters;
+        let tests = tests + sifted + LANES as u64 * visits;
         let is_due = tests - self.looked >= TESTS_A_LOOK;
         if is_due {
             self.looked = tests;
@@ -96,7 +97,8 @@ impl Index {
         active: u32,
         effort: &mut Effort,
     ) -> Nearest<S> {
-        effort.counters.tests += u64::from(active.count_ones()) * self.others.len() as u64;
+        *self.others.counter(&mut effort.counters) +=
+            u64::from(active.count_ones()) * self.others.len() as u64;
         let best = self.others.nearest(simd, rays, active);
         if self.is_list() { best } else { self.descend(simd, rays, active, &best, effort) }
     }
@@ -140,7 +142,8 @@ impl Index {
         effort: &mut Effort,
     ) -> u32 {
         effort.counters.shadow += u64::from(wanted.count_ones());
-        let mut shut = self.others.blocked(simd, rays, limit, wanted, &mut effort.counters.tests);
+        let tests = self.others.counter(&mut effort.counters);
+        let mut shut = self.others.blocked(simd, rays, limit, wanted, tests);
         if self.is_list() || shut == wanted {
             return shut;
         }

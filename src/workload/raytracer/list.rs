@@ -13,6 +13,7 @@
 use super::bvh::{Block, SphereBlock, TriangleBlock};
 use super::glance::{Glance, Outline};
 use super::packet::{Meeting, Nearest, Rays, dot, meet};
+use super::render::Counters;
 use super::scene::Geometry;
 use super::simd::{ALL, Doubles, LANES, Mask, Simd, Singles, each};
 use super::wave::set_bits;
@@ -117,6 +118,11 @@ impl List {
 
     pub(super) const fn len(&self) -> usize {
         self.shapes.len()
+    }
+
+    /// What tests of its shapes are counted as.
+    pub(super) const fn counter<'c>(&self, counters: &'c mut Counters) -> &'c mut u64 {
+        if self.outlines.is_empty() { &mut counters.tests } else { &mut counters.sifted }
     }
 
     /// The nearest shape of each of eight rays, of which those in `active` count. Of equally near

@@ -93,12 +93,13 @@ fn approximate<S: Simd>(simd: S, base: S::D, exponent: S::D) -> (S::D, S::D) {
     (series * whole.power_of_two(), logarithm)
 }
 
-/// About a₀ + a₁x + a₂x² + a₃x³, the products added in pairs, so that they need not wait for each
-/// other (G. Estrin, "Organization of computer systems", 1960).
+/// About the polynomial of x with these coefficients, the constant first. The products are added in
+/// pairs, so that they need not wait for each other (G. Estrin, "Organization of computer systems", 1960).
 #[inline(always)]
-fn cubic<S: Simd>(simd: S, x: S::D, square: S::D, [a, b, c, d]: [f64; 4]) -> S::D {
-    let low = simd.splat(b).about_mul_add(x, simd.splat(a));
-    let high = simd.splat(d).about_mul_add(x, simd.splat(c));
+fn cubic<S: Simd>(simd: S, x: S::D, square: S::D, coefficients: [f64; 4]) -> S::D {
+    let [constant, first, second, third] = coefficients.map(|coefficient| simd.splat(coefficient));
+    let low = first.about_mul_add(x, constant);
+    let high = third.about_mul_add(x, second);
     high.about_mul_add(square, low)
 }
 

@@ -82,10 +82,9 @@ impl<S: Simd> Looks<S> {
 #[inline(always)]
 fn vectors<S: Simd>(simd: S, world: &World, hits: &Hits) -> Vectors<S> {
     let mut vectors = [[0.0; LANES]; 3];
-    for lane in 0..LANES {
-        let vector = &world.surface(hits.code[lane]).vector;
-        for axis in 0..3 {
-            vectors[axis][lane] = vector[axis];
+    for (lane, code) in hits.code.iter().enumerate() {
+        for (row, coordinate) in vectors.iter_mut().zip(&world.surface(*code).vector) {
+            row[lane] = *coordinate;
         }
     }
     each!(axis => simd.load(&vectors[axis]))

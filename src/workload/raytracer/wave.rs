@@ -48,7 +48,7 @@ impl Node {
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     /// x, y and z of the origins, then of the directions; there is room behind the last ray for
-    /// all lanes of one push more.
+    /// all lanes of the last push, and of the last packet.
     columns: [Vec<f64>; 6],
     length: usize,
 }
@@ -71,8 +71,8 @@ impl Stream {
         // The first lanes, one after the other, are written at once, whatever the others hold.
         let are_first = lanes & (lanes + 1) == 0;
         for (column, coordinates) in self.columns.iter_mut().zip(coordinates) {
-            if column.len() < room {
-                column.resize(2 * room, f64::NAN);
+            if column.len() < room.next_multiple_of(LANES) {
+                column.resize(2 * room.next_multiple_of(LANES), f64::NAN);
             }
             let place = &mut column[first..room];
             let coordinates = coordinates.to_array();
@@ -88,14 +88,13 @@ impl Stream {
         first
     }
 
-    /// Eight rays from a place on; those behind the last are anything.
+    /// Eight rays from a place on, if there is one; those behind the last are anything.
     #[inline(always)]
     fn load<S: Simd>(&self, simd: S, first: usize) -> Option<Rays<S>> {
-        let chunk = |column: &'_ [f64]| column.get(first..)?.first_chunk::<LANES>().copied();
-        let [a, b, c, d, e, f] = &self.columns;
+        let column = |number: usize| self.columns[number].get(first..)?.first_chunk::<LANES>();
         Some(Rays {
-            origin: [simd.load(&chunk(a)?), simd.load(&chunk(b)?), simd.load(&chunk(c)?)],
-            direction: [simd.load(&chunk(d)?), simd.load(&chunk(e)?), simd.load(&chunk(f)?)],
+            origin: each!(axis => simd.load(column(axis)?)),
+            direction: each!(axis => simd.load(column(3 + axis)?)),
         })
     }
 }
