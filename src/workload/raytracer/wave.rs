@@ -13,7 +13,7 @@ use super::index::Effort;
 use super::packet::Rays;
 use super::render::Counters;
 use super::scene::Rgb;
-use super::simd::{ALL, Doubles, LANES, Mask, Simd, Task};
+use super::simd::{ALL, Doubles, LANES, Mask, Simd, Task, each};
 use super::world::World;
 use crate::workload::Error;
 
