@@ -22,7 +22,7 @@ use crate::units::Share;
 
 pub use alerts::Alert;
 pub use keys::{KEYS, Key};
-pub(crate) use value::time;
+pub use value::time;
 
 /// The file that is read from the current folder if it is there.
 pub const DEFAULT_FILE: &str = "cumulet.toml";

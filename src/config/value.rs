@@ -151,7 +151,7 @@ impl Value for Duration {
 ///
 /// # Errors
 /// A sentence about what would be right.
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
+pub fn time(text: &str) -> Result<Duration, String> {
     Duration::read(text)
 }
 

@@ -11,6 +11,7 @@ use memchr::memmem;
 use tokio::net::TcpStream;
 
 use super::{Connection, Exchange};
+use crate::balancer::buffers;
 use crate::balancer::headers::says_close;
 use crate::balancer::strict::{Chunks, Piece};
 
@@ -18,8 +19,8 @@ use crate::balancer::strict::{Chunks, Piece};
 const LONGEST_HEAD: usize = 64 << 10;
 /// And the most header lines in it.
 const MOST_HEADERS: usize = 128;
-/// So much of a long body is read at once.
-const READ: u64 = 256 << 10;
+/// So much of a body still to come is worth a buffer of its own.
+const WORTH_A_BUFFER: u64 = 16 << 10;
 
 /// How the body of an answer ends.
 #[derive(Debug)]
@@ -57,6 +58,12 @@ pub(in crate::balancer) enum AnswerError {
     /// It does not follow HTTP.
     #[error("{0}")]
     Garbled(String),
+}
+
+impl AnswerError {
+    fn early() -> Self {
+        Self::Cut("the connection ended before the answer did".to_owned())
+    }
 }
 
 /// Whether this answer only tells of progress and another one follows.
@@ -239,18 +246,25 @@ impl Body {
                 }
                 Framing::Length(_) | Framing::UntilClose => {}
             }
-            let wanted = match self.rest.framing {
-                Framing::Length(left) => usize::try_from(left.min(READ)).unwrap_or_default(),
-                _ => 0,
-            };
-            match ready!(connection.poll_fill(cx, wanted)) {
+            if let Framing::Length(left @ WORTH_A_BUFFER..) = &mut self.rest.framing {
+                let part = match ready!(buffers::poll_read(&mut connection.stream, cx, *left)) {
+                    Ok(data) if data.is_empty() => Err(AnswerError::early()),
+                    Ok(data) => {
+                        *left -= data.len() as u64;
+                        Ok(Frame::data(data))
+                    }
+                    Err(error) => Err(AnswerError::Cut(error.to_string())),
+                };
+                if matches!(self.rest.framing, Framing::Length(0)) {
+                    self.rest.framing = Framing::Over;
+                }
+                return Poll::Ready(Some(part));
+            }
+            match ready!(connection.poll_fill(cx)) {
                 Ok(0) if matches!(self.rest.framing, Framing::UntilClose) => {
                     self.rest.framing = Framing::Over;
                 }
-                Ok(0) => {
-                    let why = "the connection ended before the answer did".to_owned();
-                    return Poll::Ready(Some(Err(AnswerError::Cut(why))));
-                }
+                Ok(0) => return Poll::Ready(Some(Err(AnswerError::early()))),
                 Ok(_) => {}
                 Err(error) => {
                     return Poll::Ready(Some(Err(AnswerError::Cut(error.to_string()))));
