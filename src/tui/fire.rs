@@ -37,7 +37,9 @@ impl fmt::Debug for Fire {
 
 /// Makes an image of a VM: a sentence on what came of it. Blocks, on files.
 #[derive(Clone)]
-pub struct MakeImage(Arc<dyn Fn(&ImageName, &VmId) -> Result<String, String> + Send + Sync>);
+pub struct MakeImage(Arc<ImageMaker>);
+
+type ImageMaker = dyn Fn(&ImageName, &VmId) -> Result<String, String> + Send + Sync;
 
 impl MakeImage {
     /// Makes it by way of this function.

@@ -258,6 +258,7 @@ fn functions() -> FunctionStateFile {
             report("blur", 1, 3, 120, counts),
             report("enhance", 0, 0, 0, Counts::default()),
         ],
+        triggers: Vec::new(),
         foreign: Foreign::default(),
     }
 }
