@@ -187,6 +187,6 @@ proptest::proptest! {
             before = wanted;
         }
         // Ten minutes at most.
-        proptest::prop_assert!(turns <= 14, "{policy}: {turns} turns");
+        proptest::prop_assert!(turns <= 16, "{policy}: {turns} turns");
     }
 }
