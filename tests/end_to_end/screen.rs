@@ -94,7 +94,7 @@ impl Drop for Terminal {
 
 #[test]
 fn a_person_looks_fires_kills_resizes_and_leaves_the_terminal_as_it_was() {
-    let cluster = Cluster::start(2, &[]);
+    let cluster = Cluster::start(2, &["--set", "autoscaler.minimum=2"]);
     let Some(terminal) = Terminal::open(120, 40) else { return };
     let program = env!("CARGO_BIN_EXE_cumulet");
     let state = cluster.path();
