@@ -134,7 +134,9 @@ impl Staffing {
         if let Some(seen) = yesterday {
             checks.push(Check::input("load at the same time yesterday, vCPUs", seen));
         }
-        let reason = self.reason(situation, (raw, held, size), (demand(now), load, room));
+        let asked_for = held < situation.wanted() && self.keeps(situation, history);
+        let sizes = (raw, held, size);
+        let reason = self.reason(situation, sizes, (demand(now), load, room), asked_for);
         Advice { raw: Some(raw), ..Advice::new(size, reason, checks) }
     }
 
@@ -154,8 +156,16 @@ impl Staffing {
         let held = history.highest_advice(raw, &situation.now, self.hold(situation));
         let wanted = situation.wanted();
         let least = self.least_change(wanted);
+        if raw < wanted && self.keeps(situation, history) {
+            return (wanted, held);
+        }
         let aim = if raw > wanted { raw } else { held.min(wanted) };
         (if aim.abs_diff(wanted) < least { wanted } else { aim }, held)
+    }
+
+    /// What a person has just asked for is not taken back at once.
+    fn keeps(&self, situation: &Situation, history: &History) -> bool {
+        history.is_asked_for(&situation.now, self.patience())
     }
 
     fn least_change(&self, wanted: u32) -> u32 {
@@ -167,6 +177,7 @@ impl Staffing {
         situation: &Situation,
         (raw, held, size): (u32, u32, u32),
         (load, ahead, room): (f64, f64, f64),
+        asked_for: bool,
     ) -> String {
         let horizon = (situation.boot + situation.period).as_secs_f64();
         let wanted = situation.wanted();
@@ -183,6 +194,10 @@ impl Staffing {
                 "{said}, {held} in the last {:.0} s",
                 self.hold(situation).as_secs_f64()
             );
+        }
+        if asked_for {
+            let patience = self.patience().as_secs_f64();
+            return format!("{said}, but {wanted} were asked for in the last {patience:.0} s");
         }
         format!("{said}, {wanted} is near enough")
     }
