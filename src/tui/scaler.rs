@@ -103,12 +103,12 @@ pub(crate) fn next(data: &Data) -> String {
         if time.is_zero() { "now".to_owned() } else { format!("in {}", duration(ceil(time))) }
     };
     let out = if wanted >= document.maximum {
-        format!("may not grow, {wanted} is the maximum")
+        format!("may not grow above {wanted}")
     } else {
         format!("may grow {}", said(out))
     };
     let into = if wanted <= document.minimum {
-        format!("may not shrink, {wanted} is the minimum")
+        format!("may not shrink below {wanted}")
     } else {
         held_by_the_past(data).unwrap_or_else(|| format!("may shrink {}", said(into)))
     };

@@ -18,9 +18,13 @@ impl Scene<'_> {
         let spent = self.spent(&bill, area.width);
         let height = |lines: usize| u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2);
         let reports = functions::reports(self.data);
-        // Frame, heading and rows; VMs give way to them as far as half of what is left.
+        // Frame, heading and rows; the VMs, which can be scrolled, give way as far as two of them.
         let left = area.height.saturating_sub(height(spent.len()));
-        let below = if reports.is_empty() { 0 } else { height(reports.len() + 1).min(left / 2) };
+        let below = if reports.is_empty() {
+            0
+        } else {
+            height(reports.len() + 1).min(left.saturating_sub(5))
+        };
         let [top, middle, bottom] = Layout::vertical([
             Constraint::Length(height(spent.len())),
             Constraint::Min(0),
