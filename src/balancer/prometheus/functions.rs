@@ -64,7 +64,7 @@ fn functions(page: &mut Page, all: &[FunctionReport]) {
         each(|it| it.counts.errors as f64),
     );
     page.each(
-        "cumulet_function_gb_seconds_total",
+        "cumulet_function_gigabyte_seconds_total",
         "counter",
         "Memory times time that is paid for, in GiB times seconds.",
         each(|it| it.usage.gb_seconds),
