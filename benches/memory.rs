@@ -49,6 +49,13 @@ fn main() {
             report(&name("data URL"), picture.samples.len(), path, &url);
         }
     }
+    let file = imaging::encode(&picture, Format::Bmp).expect("small enough");
+    for label in ["tiff", "gif"] {
+        // The label says what the answer is to be.
+        let url = data_url::write(label, &file);
+        let name = format!("/blurimage BMP data URL to {label}");
+        report(&name, picture.samples.len(), "/blurimage", &url);
+    }
     let texture = self::picture(TEXTURE);
     let file = imaging::encode(&texture, Format::Bmp).expect("small enough");
     let integers: Vec<String> = file.iter().map(u8::to_string).collect();

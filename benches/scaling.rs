@@ -3,6 +3,8 @@
 //! `cargo bench --bench scaling` runs the series below; `cargo bench --bench scaling -- FILE.csv`
 //! runs a series of one's own: a file with the number of requests of each second, one per line
 //! (of several columns the last counts; a line that is no number is passed over).
+//! `cargo bench --bench scaling -- --family 240 --from 480` draws so many series at random, of all
+//! shapes and sizes, from a number on, and prints what each policy makes of them together.
 //! `--boot SECONDS` and `--work SECONDS` change the boot time and the work of a request.
 
 #![allow(
@@ -12,6 +14,9 @@
     clippy::cast_sign_loss,
     reason = "a bench prints and may fail, and its figures are small"
 )]
+
+#[path = "scaling/family.rs"]
+mod family;
 
 use std::path::Path;
 use std::time::Duration;
@@ -52,6 +57,11 @@ fn main() {
     };
     let (boot, work) = (value("--boot", 60.0), value("--work", 0.5));
     let seed = value("--seed", 1000.0);
+    let drawn = value("--family", 0.0) as u64;
+    if drawn > 0 {
+        let from = value("--from", 480.0) as u64;
+        return compare(from..from + drawn);
+    }
     let files =
         arguments.iter().filter(|word| Path::new(word).extension().is_some_and(|it| it == "csv"));
     let mut series = files.map(|path| from_csv(path)).collect::<Vec<_>>();
@@ -90,6 +100,34 @@ fn main() {
     for sum in &sums {
         let total = sum.total();
         println!("{:<28} {:>6.3} {:>8.2} %", sum.name, total.0, 100.0 * total.1);
+    }
+}
+
+/// Runs the policies that need no tuning by hand over some of the family.
+fn compare(numbers: std::ops::Range<u64>) {
+    const COMPARED: [&str; 4] = ["kubernetes-hpa", "knative", "staffing", "oracle"];
+    let mut sums = [[(0.0, 0.0, 0.0, 0.0); COMPARED.len()]; 2];
+    for number in numbers {
+        let family::Member { demand, terms, usual } = family::member(number);
+        for (sum, name) in sums[usize::from(!usual)].iter_mut().zip(COMPARED) {
+            let run = match name {
+                "oracle" => simulation::oracle(&demand, &terms),
+                name => simulation::run(&policy(name), &demand, &terms),
+            };
+            let m = Elasticity::of(&run, terms.vcpus_per_vm);
+            sum.0 += m.cost(terms.vcpus_per_vm, OVERFLOW);
+            sum.1 += m.overflow();
+            sum.2 += m.changes_per_hour();
+            sum.3 += 1.0;
+        }
+    }
+    for (sums, said) in sums.iter().zip(["boot 60 s, work 0.5 s", "boots, works, VMs at random"]) {
+        println!("\n{said}: {} series", sums[0].3);
+        println!("{:<16} {:>6} {:>9} {:>8}", "policy", "cost", "overflow", "changes");
+        for ((cost, overflow, changes, number), name) in sums.iter().zip(COMPARED) {
+            let (cost, overflow) = (cost / number, 100.0 * overflow / number);
+            println!("{name:<16} {cost:>6.3} {overflow:>7.2} % {:>8.1}", changes / number);
+        }
     }
 }
 

@@ -63,11 +63,23 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// A type, or the default one.
+    fn kind(&self, instance_type: Option<&str>) -> Option<&InstanceType> {
+        let name = instance_type.unwrap_or(&self.instance_type);
+        self.types.get(name).or_else(|| self.types.get(&self.instance_type))
+    }
+
     /// vCPUs of a VM of a type, or of the default one.
     fn vcpus(&self, instance_type: Option<&str>) -> f64 {
-        let name = instance_type.unwrap_or(&self.instance_type);
-        let known = self.types.get(name).or_else(|| self.types.get(&self.instance_type));
-        f64::from(known.and_then(|known| known.vcpus).unwrap_or(self.cores).max(1))
+        f64::from(self.kind(instance_type).and_then(|kind| kind.vcpus).unwrap_or(self.cores).max(1))
+    }
+
+    /// What is left of them for a VM with so many CPU credits: one that has spent its credits
+    /// computes at its baseline, and the rest is lost.
+    fn speed(&self, instance_type: Option<&str>, credits: Option<f64>) -> f64 {
+        let rule = self.kind(instance_type).and_then(InstanceType::credit_rule);
+        let throttled = rule.zip(credits).map(|(rule, credits)| rule.speed(credits));
+        throttled.unwrap_or_else(|| self.vcpus(instance_type))
     }
 
     /// The boot time of the default type. A scale beyond all measure is no help in looking ahead.
@@ -192,26 +204,35 @@ impl Autoscaler {
             self.fleet.past.hear(balancer, now);
         }
         let due = self.told.is_none_or(|told| now - told >= self.settings.report_every);
-        let (mut fleet, settings) = (self.fleet.clone(), Arc::clone(&self.settings));
-        let (folder, desired) = (self.folder.clone(), self.desired);
-        let looked = Look { now, due, desired };
-        let written = spawn_blocking(move || {
-            upkeep::keep(&folder, settings.warm_pool, &vms)?;
-            decide_and_write(&folder, &settings, &mut fleet, &vms, &looked)
+        // The fleet goes along and comes back: an hour of it is too much to copy at each look.
+        let new = Fleet::new(Arc::clone(&self.settings), now);
+        let mut fleet = std::mem::replace(&mut self.fleet, new);
+        let (folder, settings) = (self.folder.clone(), Arc::clone(&self.settings));
+        let looked = Look { now, due, desired: self.desired };
+        let done = spawn_blocking(move || {
+            let written = upkeep::keep(&folder, settings.warm_pool, &vms)
+                .and_then(|()| decide_and_write(&folder, &settings, &mut fleet, &vms, &looked));
+            (fleet, written)
         });
-        let written = written.await;
         let before = self.trouble.take();
+        let written = match done.await {
+            Ok((fleet, written)) => {
+                self.fleet = fleet;
+                written
+            }
+            // It starts anew, as a new process would.
+            Err(error) => return tracing::error!(%error, "the decision was not finished"),
+        };
         match written {
-            Ok(Ok(Some(written))) => self.take_down(written, now, reported).await,
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => {
+            Ok(Some(written)) => self.take_down(written, now, reported).await,
+            Ok(None) => {}
+            Err(error) => {
                 let trouble = error.to_string();
                 if before.as_ref() != Some(&trouble) {
                     tracing::error!(%error, "cannot write the decision; trying again");
                 }
                 self.trouble = Some(trouble);
             }
-            Err(error) => tracing::error!(%error, "the decision was not finished"),
         }
     }
 
@@ -239,6 +260,7 @@ fn tell(
     reaction: Option<Duration>,
 ) -> Result<(), Error> {
     let Verdict { direction, from, to, reason, .. } = verdict;
+    let reaction_ms = reaction.map(|time| time.as_secs_f64() * 1000.0);
     folder.append_sample(&Sample::Decision {
         at: Timestamp::now(),
         fleet: running + booting + draining,
@@ -258,9 +280,9 @@ fn tell(
             queued: Some(seen.queued),
             rate: seen.rate,
             advice: verdict.advice,
+            reaction_ms,
         },
     })?;
-    let reaction_ms = reaction.map(|time| time.as_secs_f64() * 1000.0);
     tracing::debug!(%direction, from, to, reason, reaction_ms, "decided");
     if direction == Direction::Hold {
         return Ok(());
@@ -303,85 +325,4 @@ fn decide_and_write(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::load::{Load, Served};
-    use crate::domain::vm::VmState;
-    use crate::state::vm_state::VmReport;
-    use crate::units::Share;
-
-    pub(super) fn settings() -> Settings {
-        let second = Duration::from_secs(1);
-        Settings {
-            policy: "target-tracking".to_owned(),
-            parameters: Vec::new(),
-            defaults: Defaults {
-                target_cpu: Share::saturating(0.6),
-                warm_up: 5 * second,
-                scale_out_cooldown: 10 * second,
-                scale_in_cooldown: 60 * second,
-                window: 15 * second,
-            },
-            minimum: 1,
-            maximum: 20,
-            termination: Termination::default(),
-            warm_pool: 0,
-            report_every: 5 * second,
-            types: crate::domain::instance_type::built_in(),
-            instance_type: "t3.micro".to_owned(),
-            boot_scale: 1.0,
-            cores: 2,
-        }
-    }
-
-    /// A report of a VM that has been running since the epoch, made `at` seconds after it.
-    pub(super) fn report(id: &str, state: VmState, cpu: f64, at: i32) -> VmReport {
-        let epoch = Timestamp::UNIX_EPOCH;
-        VmReport {
-            id: id.parse().unwrap(),
-            state,
-            address: "127.0.0.1:1".to_owned(),
-            pid: 1,
-            instance_type: "local".to_owned(),
-            launched_at: epoch,
-            running_since: (state == VmState::Running).then_some(epoch),
-            reported_at: epoch + jiff::SignedDuration::from_secs(at.into()),
-            warm: false,
-            load: Load { cpu: Share::saturating(cpu), ..Load::default() },
-            served: Served::default(),
-            foreign: crate::state::xml::Foreign::default(),
-        }
-    }
-
-    #[test]
-    fn a_decision_is_written_beside_what_an_operator_wrote() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = StateFolder::open(folder.path()).unwrap();
-        let vms = VmStateFile {
-            vms: vec![report("vm-1", VmState::Running, 1.0, 0)],
-            ..VmStateFile::default()
-        };
-        let now = Instant::now();
-        let mut fleet = Fleet::new(Arc::new(settings()), now);
-        fleet.observe(&vms, now, Timestamp::now());
-        let look = |fleet: &mut Fleet, due| {
-            let look = Look { now, due, desired: None };
-            decide_and_write(&folder, &settings(), fleet, &vms, &look).unwrap()
-        };
-        let first = look(&mut fleet, true).unwrap().verdict;
-        assert_eq!(first.direction, Direction::Hold, "its VM was ordered just now");
-        folder
-            .update(|file: &mut AsStateFile| {
-                file.vms[0].since = None;
-                file.maximum = 2;
-            })
-            .unwrap();
-        let written = look(&mut fleet, false).unwrap();
-        assert_eq!(written.verdict.to, 2, "no more than the maximum that was written meanwhile");
-        let seq = folder.read::<AsStateFile>().unwrap().unwrap().seq;
-        fleet.past.note(&written.verdict, written.seen, Timestamp::now());
-        assert!(look(&mut fleet, false).is_none());
-        let after = folder.read::<AsStateFile>().unwrap().unwrap().seq;
-        assert_eq!(after, seq, "a hold that is not due writes nothing");
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@
 
 mod admin;
 mod answer;
+mod buffers;
 mod features;
 mod finish;
 mod fleet;

@@ -4,6 +4,7 @@
 mod alerts;
 mod arguments;
 mod balance;
+mod cost;
 mod fire;
 mod function;
 mod image;
@@ -87,6 +88,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Limits { minimum, maximum } => scale::limits(&config, minimum, maximum),
         Command::SetDesired { number } => scale::set_desired(&config, number),
         Command::Why { json } => scale::why(&config, json),
+        Command::Cost { json } => cost::cost(&config, json),
         Command::ScaleReport(wish) => report::scale_report(&config, &wish),
         Command::Send(wanted) => send::send(&config, wanted),
         Command::Alerts { json } => alerts::alerts(&config, json),

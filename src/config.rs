@@ -17,12 +17,13 @@ use std::time::Duration;
 use crate::domain::balancing::Policy;
 use crate::domain::instance_type::{self, InstanceType};
 use crate::domain::termination::Termination;
+use crate::domain::vm::Failing;
 use crate::domain::{overflow, scaling};
 use crate::units::Share;
 
 pub use alerts::Alert;
 pub use keys::{KEYS, Key};
-pub(crate) use value::time;
+pub use value::time;
 
 /// The file that is read from the current folder if it is there.
 pub const DEFAULT_FILE: &str = "cumulet.toml";
@@ -113,6 +114,8 @@ pub struct Hooks {
     pub terminate: Option<String>,
     /// How long either may take.
     pub timeout: Duration,
+    /// What a launch hook that fails or takes too long means.
+    pub default_result: Failing,
 }
 
 /// How the screen looks and which keys it takes.
@@ -243,7 +246,12 @@ impl Default for Settings {
             health_grace: Duration::ZERO,
             launches_per_minute: 600,
             screen: Screen::default(),
-            hooks: Hooks { launch: None, terminate: None, timeout: Duration::from_mins(1) },
+            hooks: Hooks {
+                launch: None,
+                terminate: None,
+                timeout: Duration::from_mins(1),
+                default_result: Failing::Abandon,
+            },
             autoscaler: Autoscaler {
                 policy: scaling::DEFAULT.to_owned(),
                 target_cpu: Share::saturating(0.6),
@@ -479,8 +487,12 @@ impl Config {
     fn apply_entry(&mut self, path: &Path, name: &str, value: &toml::Value) -> Result<(), Error> {
         let at = |problem: String| Error(format!("{}: {problem}", path.display()));
         let key = find(name).map_err(at)?;
-        let text = value::as_text(value)
-            .ok_or_else(|| at(format!("`{name}` must be a text, a number or true or false")))?;
+        let text = match value {
+            toml::Value::Table(pairs) if key.is_pairs => value::as_pairs(pairs)
+                .ok_or_else(|| at(format!("[{name}]: each value must be a text, such as \"L\"")))?,
+            value => value::as_text(value)
+                .ok_or_else(|| at(format!("`{name}` must be a text, a number or true or false")))?,
+        };
         self.set(key, &text, Source::File(path.to_path_buf()))
     }
 
@@ -493,6 +505,13 @@ impl Config {
                 "autoscaler.minimum is {} and autoscaler.maximum is {}: the minimum must not be \
                  above the maximum",
                 scaling.minimum, scaling.maximum
+            )));
+        }
+        if scaling.warm_pool > scaling.maximum {
+            return Err(Error(format!(
+                "autoscaler.warm_pool is {} and autoscaler.maximum is {}: more VMs than there may \
+                 ever be need not wait",
+                scaling.warm_pool, scaling.maximum
             )));
         }
         scaling.check_policy()?;
@@ -531,7 +550,7 @@ fn did_you_mean(name: &str) -> String {
 }
 
 /// The known name that looks most like the one that was typed, if any looks like it at all.
-fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     /// Below this similarity (Jaro-Winkler) a suggestion confuses more than it helps.
     const ALIKE: f64 = 0.75;
     known

@@ -19,7 +19,7 @@ use crate::state::image::ImageName;
 use crate::state::vm_state::{VmReport, VmStateFile};
 use crate::state::{self, StateFolder};
 
-pub use replacing::{protect, refresh, stop_refresh};
+pub use replacing::{protect, read_share, refresh, stop_refresh};
 pub use scaling::{set_desired, set_limits, set_policy};
 pub use volley::Volley;
 

@@ -78,12 +78,13 @@ fn watch(pid: Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
 }
 
 /// Whether the end of this process's terminal (SIGHUP) is meant to reach it: not under `nohup`, see
-/// `SigIgn` in `proc_pid_status(5)`. Where that is not known, it is left to the system.
+/// `SigIgn` in `proc_pid_status(5)`. Where that is not known it is, for the system's answer to it is
+/// to end the process at once, and its children would be left.
 pub fn hears_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     // Signal 1 is the lowest bit.
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|m| m & 1 == 0)
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|m| m & 1 == 0)
 }
 
 /// Sends a signal to a process that the caller knows to be the one that is meant: its own child

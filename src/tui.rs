@@ -25,6 +25,7 @@ mod fire;
 #[cfg(test)]
 mod fixture;
 pub(crate) mod format;
+mod functions;
 mod history;
 mod keys;
 mod model;
@@ -42,7 +43,7 @@ mod update;
 mod verdict;
 mod view;
 
-pub use fire::{Fire, Firing, Tell};
+pub use fire::{Fire, Firing, MakeImage, Tell};
 pub use keys::Rebound;
 pub use terminal::{Outcome, Settings, replay, run};
 pub use theme::{Palette, Symbols, Theme};

@@ -101,9 +101,11 @@ fn samples_are_frozen() {
             requests: 118,
             failures: 1,
             cpu_credits: None,
+            surplus_credits: None,
         },
         "at=2026-11-21T22:41:05.130Z vm=vm-2 state=running type=t3.micro cpu=0.43 \
-         memory_bytes=31457280 in_flight=2 queued=0 requests=118 failures=1 cpu_credits=-",
+         memory_bytes=31457280 in_flight=2 queued=0 requests=118 failures=1 cpu_credits=- \
+         surplus_credits=-",
     );
     assert_line(
         &Sample::Decision {
@@ -125,11 +127,13 @@ fn samples_are_frozen() {
                 queued: Some(1.0),
                 rate: None,
                 advice: Some(5),
+                reaction_ms: Some(2.5),
             },
         },
         "at=2026-11-21T22:41:05.130Z fleet=5 running=3 booting=1 draining=1 desired=4 \
          offered_load=2.5 queue_seconds=- action=out reason=\"mean cpu 0.86, target 0.60\" \
-         policy=target-tracking cpu=0.86 busy=5.16 in_flight=7 queued=1 rate=- advice=5",
+         policy=target-tracking cpu=0.86 busy=5.16 in_flight=7 queued=1 rate=- advice=5 \
+         reaction_ms=2.5",
     );
 }
 

@@ -425,6 +425,7 @@ lost() {
 
 work=${KEEP:-$(mktemp -d)}
 mkdir -p "$work/state" "$work/reports"
+chmod 755 "$work" # nginx serves files as another user
 work=$(cd "$work" && pwd)
 trap finish EXIT
 trap 'exit 130' INT TERM

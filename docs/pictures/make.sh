@@ -41,10 +41,16 @@ done
 tmux -u -f /dev/null -L "$server" new-session -d -x 120 -y 40 \
     env LC_ALL=C.UTF-8 "$program" --state "$state" top --record "$recording"
 sleep 3
-cumulet load --rate 2..8 --duration 25s --picture-size 0.2..0.5 --render-size 0.05..0.1 \
+cumulet load --rate 4..16 --duration 35s --picture-size 0.4..1 --render-size 0.1..0.2 \
     >"$folder/load.log" 2>&1 &
 load=$!
-sleep 20
+# The pictures are of a fleet that grows, and of some seconds of the load that makes it grow.
+sleep 10
+for _ in $(seq 100); do
+    cumulet top --once 2>/dev/null | grep -q '^SCALING' && break
+    sleep 0.2
+done
+sleep 2
 for screen in overview requests autoscaler; do
     cumulet top --svg "$screen" --size 120x40 >"$pictures/$screen.svg"
 done

@@ -40,6 +40,7 @@ struct Memory {
     in_flight: u32,
     queued: u32,
     resident_bytes: u64,
+    cpu_credits: Option<f64>,
     reported_at: Timestamp,
     /// When the last new report was seen.
     seen: Instant,
@@ -128,7 +129,9 @@ impl Fleet {
             running_for: memory.and_then(|memory| memory.running_for(now)),
             cpu: memory.and_then(|memory| memory.mean_cpu(now, &self.settings)),
             in_flight: memory.map_or(0, |memory| memory.in_flight),
-            vcpus: self.settings.vcpus(named.map(String::as_str)),
+            vcpus: self
+                .settings
+                .speed(named.map(String::as_str), memory.and_then(|memory| memory.cpu_credits)),
             // What a person asked for stands until a person takes it back.
             disposable: matches!(order.by.as_deref(), Some("autoscaler" | "cluster")),
             protected: order.protected,
@@ -200,6 +203,7 @@ impl Memory {
             in_flight: 0,
             queued: 0,
             resident_bytes: 0,
+            cpu_credits: None,
             boot: None,
             reported_at: report.reported_at,
             seen: now,
@@ -227,6 +231,7 @@ impl Memory {
         self.in_flight = report.load.in_flight.saturating_add(report.load.queued);
         self.queued = report.load.queued;
         self.resident_bytes = report.load.memory_bytes;
+        self.cpu_credits = report.load.cpu_credits;
         if report.state != VmState::Running {
             return;
         }
@@ -254,7 +259,10 @@ impl Memory {
             return None;
         }
         let sum = self.cpu.iter().map(|(_, share)| share.get()).sum::<f64>();
-        Some(Share::saturating(sum / self.cpu.len() as f64))
+        // The share is of all its vCPUs. One that is throttled is busy at less.
+        let kind = Some(self.instance_type.as_str());
+        let all = settings.vcpus(kind) / settings.speed(kind, self.cpu_credits).max(0.001);
+        Some(Share::saturating(all * sum / self.cpu.len() as f64))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::forward::broken_answer;
+use super::forward::{Blame, broken_answer};
 use super::lease::Lease;
-use super::record::Record;
+use super::record::{CLIENT_LEFT, Record};
 use super::upstream::{AnswerError, Connection};
 
 /// Holds the VM and the account of a request whose answer streams.
@@ -34,10 +34,13 @@ impl Finish {
         self.record.answered(self.status, self.bytes);
     }
 
-    /// The VM broke off. The client has the beginning already, so nobody else can take over: the
+    /// The answer broke off. The client has the beginning already, so nobody else can take over: the
     /// connection to the client is cut for it to see.
     pub(super) fn cut_short(self, error: &AnswerError) {
         let error = broken_answer(self.lease.target.id.clone(), error);
+        if error.blame() == Blame::Client {
+            return self.record.cut_short(CLIENT_LEFT, error.to_string());
+        }
         if let Some(symptom) = error.symptom() {
             self.lease.tell(symptom);
         }

@@ -84,7 +84,6 @@ impl Attempt<'_> {
         let answer = loop {
             tokio::select! {
                 biased;
-                answer = &mut exchange => break answer,
                 () = hung.cancelled() => break Err(ForwardError::Hangs { vm: target.id.clone() }),
                 () = &mut alarm => {
                     if alarm.deadline() == deadline {
@@ -93,6 +92,7 @@ impl Attempt<'_> {
                     lease.tell(Event::Overdue);
                     alarm.as_mut().reset(deadline);
                 }
+                answer = &mut exchange => break answer,
             }
         };
         answer.map_err(|error| match self.tape.fault() {
@@ -201,6 +201,7 @@ pub(super) fn broken_answer(vm: VmId, error: &AnswerError) -> ForwardError {
     match error {
         AnswerError::Garbled(_) => ForwardError::BadAnswer { vm, detail },
         AnswerError::Cut(_) => ForwardError::CutShort { vm, when: "amid its answer", detail },
+        AnswerError::Request(fault) => ForwardError::Body(fault.clone()),
     }
 }
 

@@ -133,7 +133,7 @@ impl Door {
         let service = service_fn(move |request| {
             let proxy = proxy.clone();
             async move {
-                let request = request.map(Source::Parsed);
+                let request = request.map(Source::Stream);
                 let mut response = proxy.serve(peer, Arrival::default(), request).await;
                 // HTTP/2 has other means to say so.
                 response.headers_mut().remove(CONNECTION);

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::io::poll_read_buf;
 
+use super::buffers;
 use super::patience::Patience;
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits};
@@ -33,8 +34,6 @@ use head::Found;
 
 /// So much is thrown away at once.
 const READ: usize = 8 << 10;
-/// And of a long body.
-const READ_OF_BODY: u64 = 256 << 10;
 /// What a client sends ahead is read up to here while its request is being answered.
 const READ_AHEAD: usize = 64 << 10;
 /// After an answer that cut a client short, its connection stays for so long, and what it still
@@ -49,6 +48,8 @@ struct Client {
     /// To be written before anything else.
     ahead: BytesMut,
     interim: Interim,
+    /// Its end was read after requests that are not answered yet.
+    ended: bool,
     /// Bytes of the present request's body that are not used yet.
     left: u64,
     reading: Patience,
@@ -96,6 +97,7 @@ pub(super) async fn serve(
         buffer: BytesMut::from(first),
         ahead: BytesMut::new(),
         interim: interim.clone(),
+        ended: false,
         left: 0,
         reading: Patience::new(limits.body),
         limit: limits.body,
@@ -168,7 +170,7 @@ impl Lane {
                     Found::Strange => return Poll::Ready(Next::Strange),
                     Found::Nothing => {}
                 }
-                match client.poll_fill(cx, 0) {
+                match client.poll_fill(cx) {
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::End),
                     Poll::Pending => break,
@@ -193,13 +195,15 @@ impl Lane {
                 return Poll::Ready(None);
             }
             // As long as its body comes, whoever reads that sees it leave.
-            while client.left == 0 && client.buffer.len() < READ_AHEAD {
-                match ready!(client.poll_fill(cx, 0)) {
+            while client.left == 0 && client.buffer.len() < READ_AHEAD && !client.ended {
+                match ready!(client.poll_fill(cx)) {
                     Ok(1..) => {}
+                    // It has sent its last request and waits for this answer and perhaps more.
+                    Ok(0) if !client.buffer.is_empty() => client.ended = true,
                     Ok(0) | Err(_) => return Poll::Ready(None),
                 }
             }
-            Poll::Pending
+            if client.ended && client.buffer.is_empty() { Poll::Ready(None) } else { Poll::Pending }
         })
         .await
     }
@@ -225,10 +229,9 @@ impl Lane {
 }
 
 impl Client {
-    /// Reads at least a byte, unless the connection has ended; about `wanted` bytes if there are so
-    /// many.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        make_room(&mut self.buffer, wanted);
+    /// Reads at least a byte, unless the connection has ended.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        make_room(&mut self.buffer);
         poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)
     }
 }
@@ -242,7 +245,9 @@ impl Client {
 
     /// Writes of that as much as the client takes.
     fn poll_write_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.ahead = self.take_ahead();
+        if self.ahead.is_empty() {
+            self.ahead = self.interim.take();
+        }
         while !self.ahead.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.ahead) {
                 Poll::Ready(written) => self.ahead.advance(written?),
@@ -266,23 +271,24 @@ impl PlainBody {
             return Poll::Ready(None);
         }
         if client.buffer.is_empty() {
-            let wanted = usize::try_from(client.left.min(READ_OF_BODY)).unwrap_or_default();
-            match client.poll_fill(cx, wanted) {
-                Poll::Ready(Ok(1..)) => client.reading.moved(),
-                Poll::Ready(Ok(0)) => {
-                    let why = "the connection ended before the body did".to_owned();
-                    return Poll::Ready(Some(Err(Fault::Broken(why))));
+            let fault = match buffers::poll_read(&mut client.stream, cx, client.left) {
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                    client.reading.moved();
+                    client.left -= bytes.len() as u64;
+                    return Poll::Ready(Some(Ok(bytes)));
                 }
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Some(Err(Fault::Broken(error.to_string()))));
+                Poll::Ready(Ok(_)) => {
+                    Fault::Broken("the connection ended before the body did".to_owned())
                 }
+                Poll::Ready(Err(error)) => Fault::Broken(error.to_string()),
                 Poll::Pending => {
                     ready!(client.reading.poll_wait(cx));
                     let limit = client.limit;
                     let why = format!("the body of the request did not come within {limit:?}");
-                    return Poll::Ready(Some(Err(Fault::TooSlow(why))));
+                    Fault::TooSlow(why)
                 }
-            }
+            };
+            return Poll::Ready(Some(Err(fault)));
         }
         let buffered = client.buffer.len();
         let now = usize::try_from(client.left).map_or(buffered, |left| left.min(buffered));

@@ -274,7 +274,8 @@ impl Proxy {
             .headers
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        if is_long || is_live || head.status == StatusCode::SWITCHING_PROTOCOLS {
+        let streams = (is_long || is_live) && body.length() != Some(0);
+        if streams || head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Held::Part(VecDeque::new(), body));
         }
         let hung = lease.target.state().hung.clone();

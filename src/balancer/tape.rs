@@ -30,6 +30,8 @@ pub(super) enum Source {
     Plain(PlainBody),
     /// The parser.
     Parsed(Incoming),
+    /// A stream of HTTP/2.
+    Stream(Incoming),
 }
 
 impl Source {
@@ -37,7 +39,7 @@ impl Source {
         match self {
             Self::Nothing => true,
             Self::Plain(body) => body.left() == 0,
-            Self::Parsed(body) => body.is_end_stream(),
+            Self::Parsed(body) | Self::Stream(body) => body.is_end_stream(),
         }
     }
 
@@ -46,7 +48,7 @@ impl Source {
         match self {
             Self::Nothing => Some(0),
             Self::Plain(body) => Some(body.left()),
-            Self::Parsed(body) => body.size_hint().exact(),
+            Self::Parsed(body) | Self::Stream(body) => body.size_hint().exact(),
         }
     }
 
@@ -54,8 +56,9 @@ impl Source {
         match self {
             Self::Nothing => Poll::Ready(None),
             Self::Plain(body) => body.poll_data(cx).map(|data| Some(data?.map(Frame::data))),
-            Self::Parsed(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| Some(frame?.map_err(|e| fault_of(&e))))
+            Self::Parsed(body) | Self::Stream(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| fault_of(&error))))
             }
         }
     }
@@ -241,13 +244,28 @@ impl Recording {
                     }
                 }
                 Some(Err(fault)) => self.end = End::Failed(fault),
-                None => self.end = End::Whole,
+                None => self.end = self.end_of_source(),
             }
             if self.end == End::Open && self.source.is_over() {
                 self.end = End::Whole;
             }
             return Poll::Ready(());
         }
+    }
+}
+
+impl Recording {
+    /// What it means that the source has nothing more. A body that ended too early must never pass
+    /// for a whole one: the VM would take the next request on its connection for the rest.
+    fn end_of_source(&self) -> End {
+        let is_short = self.declared.is_some_and(|declared| declared != self.bytes);
+        // A client may reset its stream as if there were nothing wrong (RFC 9113, section 8.1).
+        let is_reset = matches!(&self.source, Source::Stream(body) if !body.is_end_stream());
+        if is_short || is_reset {
+            let bytes = self.bytes;
+            return End::Failed(Fault::Broken(format!("it was broken off after {bytes} bytes")));
+        }
+        End::Whole
     }
 }
 

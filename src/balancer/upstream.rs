@@ -94,20 +94,18 @@ impl Connection {
         Ok((head, Body::new(exchange, rest)))
     }
 
-    /// Reads at least a byte, unless the connection has ended; about `wanted` bytes if there are so
-    /// many.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        make_room(&mut self.buffer, wanted);
+    /// Reads at least a byte, unless the connection has ended.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        make_room(&mut self.buffer);
         poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)
     }
 }
 
-/// Makes room for so many more bytes. Heads and short bodies that were split off still share a
-/// buffer's memory, so a new one is made only when little is left.
-pub(super) fn make_room(buffer: &mut BytesMut, wanted: usize) {
-    let room = buffer.capacity() - buffer.len();
-    if room < LITTLE_ROOM.max(wanted) {
-        buffer.reserve(wanted.max(READ));
+/// Makes room to read into. Heads and short bodies that were split off still share a buffer's
+/// memory, so a new one is made only when little is left.
+pub(super) fn make_room(buffer: &mut BytesMut) {
+    if buffer.capacity() - buffer.len() < LITTLE_ROOM {
+        buffer.reserve(READ);
     }
 }
 
@@ -147,7 +145,7 @@ impl Exchange {
                 Err(why) => return Poll::Ready(Err(AskError::Garbled(why))),
             }
             let closed = |why: String| Poll::Ready(Err(AskError::Closed(why)));
-            match ready!(self.connection.poll_fill(cx, 0)) {
+            match ready!(self.connection.poll_fill(cx)) {
                 Ok(0) => return closed("the connection ended before the head did".to_owned()),
                 Ok(_) => {}
                 Err(error) => return closed(error.to_string()),

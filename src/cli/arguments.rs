@@ -204,6 +204,14 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what has been spent and is being spent, on VMs, CPU credits and functions: in all, for a
+    /// request, an hour and a month.
+    #[command(after_help = "Example: cumulet cost")]
+    Cost {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Measure how well the fleet followed the load and what it cost, and what another policy or
     /// type would have made of it.
     #[command(after_help = "Example: cumulet scale-report --policy kubernetes-hpa --type c5.large")]

@@ -57,7 +57,7 @@ pub(super) enum ImageWish {
 pub(super) fn image(config: &Config, wish: ImageWish) -> anyhow::Result<()> {
     let folder = operate::folder(config)?;
     match wish {
-        ImageWish::Create { name, from } => create(&folder, &name, &from),
+        ImageWish::Create { name, from } => print(&format!("{}\n", create(&folder, &name, &from)?)),
         ImageWish::List { json } => list(&folder, json),
         ImageWish::Delete { name } => {
             folder.delete_image(&name)?;
@@ -73,8 +73,12 @@ fn is_kept(name: &str) -> bool {
     OWN.contains(&name) || name.starts_with("hooks.") || name.starts_with("limits.")
 }
 
-/// The VM's own command line says all that it was started with.
-fn create(folder: &StateFolder, name: &ImageName, from: &VmId) -> anyhow::Result<()> {
+/// Makes an image of a VM; says so. The VM's own command line says all that it was started with.
+pub(super) fn create(
+    folder: &StateFolder,
+    name: &ImageName,
+    from: &VmId,
+) -> anyhow::Result<String> {
     let vms = folder.read::<VmStateFile>()?.unwrap_or_default();
     let vm = vms.vm(from).with_context(|| operator::Error::unknown_vm(folder, from).to_string())?;
     let words = process::arguments(vm.pid)
@@ -99,8 +103,8 @@ fn create(folder: &StateFolder, name: &ImageName, from: &VmId) -> anyhow::Result
     };
     folder.write_image(name, &image)?;
     let kind = &image.instance_type;
-    print(&format!(
-        "image {name} made of {from}: {kind}, {}; `cumulet launch --image {name}` starts one\n",
+    Ok(format!(
+        "image {name} made of {from}: {kind}, {}; `cumulet launch --image {name}` starts one",
         image.workloads.join(", ")
     ))
 }

@@ -2,16 +2,18 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
 
 use super::arguments::Top;
-use super::{Usage, fire, operate, print, roles};
+use super::{Usage, fire, image, operate, print, roles};
 use crate::config::Config;
+use crate::state::StateFolder;
 use crate::state::events::Event;
 use crate::tui::picture::{self, Shot};
-use crate::tui::{self, Rebound, Theme, overview, stream};
+use crate::tui::{self, MakeImage, Rebound, Theme, overview, stream};
 
 /// The width of text that goes to a file or another program.
 const TEXT_WIDTH: usize = 120;
@@ -110,6 +112,14 @@ pub(super) fn plain_screen(config: &Config) -> Result<tui::Settings, Usage> {
         keys: Rebound::read(wanted.keys.as_deref().unwrap_or_default()).map_err(Usage)?,
         record: None,
         fire: fire::at_cluster(&config.settings.state),
+        make_image: image_maker(config.settings.state.clone()),
+    })
+}
+
+fn image_maker(state: PathBuf) -> MakeImage {
+    MakeImage::by(move |name, from| {
+        let folder = StateFolder::existing(&state).map_err(|error| error.to_string())?;
+        image::create(&folder, name, from).map_err(|error| format!("{error:#}"))
     })
 }
 

@@ -6,7 +6,6 @@ use crate::domain::vm::VmId;
 use crate::operator::{self, Fault};
 use crate::state::StateFolder;
 use crate::state::image::ImageName;
-use crate::units::Share;
 
 pub(super) fn launch(
     config: &Config,
@@ -42,21 +41,10 @@ pub(super) fn refresh(config: &Config, share: &str, stop: bool) -> anyhow::Resul
         let stopped = operator::stop_refresh(&folder)?;
         return print(if stopped { "nothing more is replaced\n" } else { "no refresh goes on\n" });
     }
-    let share = parse_share(share)?;
+    let share =
+        operator::read_share(share).map_err(|problem| Usage(format!("--share {problem}")))?;
     let count = operator::refresh(&folder, share)?;
     print(&format!("{count} VMs will be replaced; `cumulet events --follow` tells how it goes\n"))
-}
-
-/// Reads `25%` or `0.25`.
-fn parse_share(text: &str) -> Result<Share, Usage> {
-    let number = match text.strip_suffix('%') {
-        Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
-        None => text.parse(),
-    };
-    let share = number.ok().and_then(|number| Share::new(number).ok());
-    share.filter(|share| share.get() > 0.0).ok_or_else(|| {
-        Usage(format!("--share {text}: a share above 0 % and up to 100 % is needed, such as 25%"))
-    })
 }
 
 pub(super) fn terminate(config: &Config, id: &VmId) -> anyhow::Result<()> {

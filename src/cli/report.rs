@@ -5,19 +5,19 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::cost::{HOURS_A_MONTH, LONGEST_GAP, Used, history};
 use super::operate::known_type;
 use super::{Usage, print};
 use crate::config::Config;
+use crate::domain::credits::PRICE_PER_SURPLUS_CREDIT;
 use crate::domain::elasticity::{Elasticity, Interval};
 use crate::domain::instance_type::InstanceType;
 use crate::domain::scaling::{Policy, named};
 use crate::domain::simulation::{self, Terms};
-use crate::state::StateFolder;
 use crate::state::samples::Sample;
 
 /// What is to be reported on.
@@ -40,10 +40,6 @@ pub(super) struct Report {
 /// What work that overflows is taken to cost, in that of a VM's: about what a second of a function
 /// costs against one of a small VM.
 const OVERFLOW_PRICE: f64 = 5.0;
-/// A pause between two decisions longer than this is one in which no cluster ran.
-const LONGEST_GAP: Duration = Duration::from_mins(1);
-/// Hours of a month, as the big clouds count it.
-const HOURS_A_MONTH: f64 = 730.0;
 
 /// One history, measured.
 struct Column {
@@ -52,10 +48,13 @@ struct Column {
     instance_type: String,
     metrics: Elasticity,
     vcpus: f64,
-    /// Price of a VM's hour, in dollars.
-    price: f64,
+    /// For VMs and CPU credits.
+    dollars: f64,
     /// Requests answered; none for one that was only thought through.
     requests: Option<u64>,
+    /// From reports to the decisions made upon them, in milliseconds, in order; none for one that
+    /// was only thought through.
+    reactions: Vec<f64>,
 }
 
 /// What a file of samples tells.
@@ -63,7 +62,8 @@ struct Recorded {
     policy: String,
     instance_type: String,
     intervals: Vec<Interval>,
-    requests: u64,
+    used: Used,
+    reactions: Vec<f64>,
 }
 
 pub(super) fn scale_report(config: &Config, wish: &Report) -> anyhow::Result<()> {
@@ -87,15 +87,7 @@ pub(super) fn scale_report(config: &Config, wish: &Report) -> anyhow::Result<()>
 impl Recorded {
     /// Reads a history.
     fn read(path: &Path, default_type: &str) -> anyhow::Result<Self> {
-        let samples = if path.is_dir() {
-            StateFolder::existing(path)?.tail::<Sample>(u64::MAX)?
-        } else {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            // A line that is being written, or that another version wrote, tells nothing.
-            text.lines().filter_map(|line| line.parse().ok()).collect()
-        };
-        let recorded = Self::of(&samples, default_type);
+        let recorded = Self::of(&history(path)?, default_type);
         anyhow::ensure!(
             !recorded.intervals.is_empty(),
             "{} tells of fewer than two decisions: there is nothing to measure yet",
@@ -107,23 +99,16 @@ impl Recorded {
     fn of(samples: &[Sample], default_type: &str) -> Self {
         let mut policy = String::new();
         let mut types = BTreeMap::<&str, u32>::new();
-        let mut served = BTreeMap::<(&str, u64), u64>::new();
-        let mut lives = BTreeMap::<&str, (u64, u64)>::new();
+        let mut reactions = Vec::new();
         let mut moments = Vec::<(Timestamp, Interval)>::new();
         for sample in samples {
             match sample {
-                Sample::Vm { vm, instance_type, requests, .. } => {
-                    *types.entry(instance_type).or_default() += 1;
-                    // A count that falls is that of a process that took the place of another.
-                    let (life, before) = lives.entry(vm.as_str()).or_default();
-                    *life += u64::from(requests < before);
-                    *before = *requests;
-                    served.insert((vm.as_str(), *life), *requests);
-                }
+                Sample::Vm { instance_type, .. } => *types.entry(instance_type).or_default() += 1,
                 Sample::Decision { at, fleet, running, desired, offered_load, seen, .. } => {
                     if let Some(name) = &seen.policy {
                         policy.clone_from(name);
                     }
+                    reactions.extend(seen.reaction_ms);
                     let interval = Interval {
                         length: Duration::ZERO,
                         demand: offered_load.or(seen.busy).unwrap_or(0.0).max(0.0),
@@ -135,12 +120,14 @@ impl Recorded {
                 }
             }
         }
+        reactions.sort_by(f64::total_cmp);
         let most = types.into_iter().max_by_key(|(_, number)| *number);
         Self {
             policy,
             instance_type: most.map_or(default_type, |(name, _)| name).to_owned(),
             intervals: intervals(&moments),
-            requests: served.values().sum(),
+            used: Used::of(samples),
+            reactions,
         }
     }
 
@@ -152,8 +139,9 @@ impl Recorded {
             instance_type: self.instance_type.clone(),
             metrics: Elasticity::of(&self.intervals, vcpus(kind)),
             vcpus: vcpus(kind),
-            price: kind.price_per_hour,
-            requests: Some(self.requests),
+            dollars: self.used.vms(&config.settings.instance_types) + self.used.credits(),
+            requests: Some(self.used.requests),
+            reactions: self.reactions.clone(),
         })
     }
 }
@@ -189,17 +177,31 @@ fn replay(config: &Config, recorded: &Recorded, wish: &Report) -> anyhow::Result
         minimum: scaling.minimum,
         maximum: scaling.maximum,
         start: recorded.intervals.first().map_or(1, |first| first.ready.max(1)),
-        work_per_request: (work / (recorded.requests.max(1) as f64)).max(1e-6),
+        work_per_request: (work / (recorded.used.requests.max(1) as f64)).max(1e-6),
     };
+    let metrics = Elasticity::of(&simulation::run(&policy, &demand, &terms), terms.vcpus_per_vm);
     Ok(Column {
         name: "the same load".to_owned(),
         policy: text.clone(),
         instance_type: name.clone(),
-        metrics: Elasticity::of(&simulation::run(&policy, &demand, &terms), terms.vcpus_per_vm),
+        dollars: price(kind, &metrics),
+        metrics,
         vcpus: terms.vcpus_per_vm,
-        price: kind.price_per_hour,
         requests: None,
+        reactions: Vec::new(),
     })
+}
+
+/// Dollars for VMs of one type, and for the CPU credits that they spent together beyond what they
+/// earned together, where the type goes on without.
+fn price(kind: &InstanceType, metrics: &Elasticity) -> f64 {
+    let hours = metrics.vm_seconds / 3600.0;
+    let done = metrics.work_seconds - metrics.overflow_seconds;
+    let surplus = match kind.credit_rule() {
+        Some(rule) if rule.unlimited => (done / 60.0 - rule.per_hour * hours).max(0.0),
+        _ => 0.0,
+    };
+    hours * kind.price_per_hour + surplus * PRICE_PER_SURPLUS_CREDIT
 }
 
 /// The demand at the end of every period.
@@ -231,16 +233,19 @@ impl Column {
         self.metrics.time.as_secs_f64() / 3600.0
     }
 
-    fn dollars(&self) -> f64 {
-        self.metrics.vm_seconds / 3600.0 * self.price
-    }
-
     fn per_hour(&self) -> f64 {
-        if self.hours() > 0.0 { self.dollars() / self.hours() } else { 0.0 }
+        if self.hours() > 0.0 { self.dollars / self.hours() } else { 0.0 }
     }
 
     fn per_request(&self) -> Option<f64> {
-        self.requests.filter(|n| *n > 0).map(|requests| self.dollars() / requests as f64)
+        self.requests.filter(|n| *n > 0).map(|requests| self.dollars / requests as f64)
+    }
+
+    /// The time that this share of the decisions took at most.
+    fn reaction(&self, share: f64) -> Option<f64> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        let at = (self.reactions.len() as f64 * share) as usize;
+        self.reactions.get(at).copied()
     }
 
     /// Names, values and the digits they are shown with.
@@ -258,11 +263,13 @@ impl Column {
             ("vCPU hours of work", Some(m.work_seconds / 3600.0), 3),
             ("work beyond the VMs %", Some(100.0 * m.overflow()), 2),
             ("cost per work, overflow at 5×", Some(m.cost(self.vcpus, OVERFLOW_PRICE)), 3),
-            ("dollars", Some(self.dollars()), 6),
+            ("dollars", Some(self.dollars), 6),
             ("dollars per hour", Some(self.per_hour()), 6),
             ("dollars per month at this rate", Some(self.per_hour() * HOURS_A_MONTH), 2),
             ("requests", self.requests.map(|n| n as f64), 0),
             ("dollars per 1000 requests", self.per_request().map(|price| 1000.0 * price), 6),
+            ("report to decision, median ms", self.reaction(0.5), 2),
+            ("report to decision, p99 ms", self.reaction(0.99), 2),
         ]
     }
 
@@ -283,7 +290,9 @@ impl Column {
             "workSeconds": m.work_seconds,
             "overflow": m.overflow(),
             "cost": m.cost(self.vcpus, OVERFLOW_PRICE),
-            "dollars": self.dollars(),
+            "reactionMedianMs": self.reaction(0.5),
+            "reactionP99Ms": self.reaction(0.99),
+            "dollars": self.dollars,
             "dollarsPerHour": self.per_hour(),
             "dollarsPerMonth": self.per_hour() * HOURS_A_MONTH,
             "requests": self.requests,
@@ -322,55 +331,4 @@ fn table(columns: &[Column]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample(line: &str) -> Sample {
-        line.parse().unwrap()
-    }
-
-    fn decision(second: u32, running: u32, offered: f64) -> Sample {
-        let at = format!("2026-11-21T22:{:02}:{:02}Z", second / 60, second % 60);
-        sample(&format!(
-            "at={at} fleet={running} running={running} booting=0 draining=0 desired={running} \
-             offered_load={offered} queue_seconds=0 action=hold reason=x policy=staffing"
-        ))
-    }
-
-    fn report(second: u32, requests: u32) -> Sample {
-        let at = format!("2026-11-21T22:00:{second:02}Z");
-        sample(&format!(
-            "at={at} vm=vm-1 state=running type=m5.large cpu=0.5 memory_bytes=1 in_flight=1 \
-             queued=0 requests={requests} failures=0 cpu_credits=-"
-        ))
-    }
-
-    #[test]
-    fn a_history_is_what_was_between_its_decisions_without_the_time_no_cluster_ran() {
-        let samples = [
-            decision(0, 1, 2.0),
-            decision(10, 2, 3.0),
-            decision(20, 2, 1.0),
-            decision(600, 1, 1.0),
-            decision(605, 1, 1.0),
-        ];
-        let recorded = Recorded::of(&samples, "t3.micro");
-        let seen = recorded.intervals.iter().map(|i| (i.length.as_secs(), i.demand, i.ready));
-        assert_eq!(seen.collect::<Vec<_>>(), [(10, 2.0, 1), (10, 3.0, 2), (5, 1.0, 1)]);
-        assert_eq!(
-            (recorded.policy.as_str(), recorded.instance_type.as_str()),
-            ("staffing", "t3.micro")
-        );
-        assert_eq!(
-            resampled(&recorded.intervals, Duration::from_secs(5)),
-            [2.0, 2.0, 3.0, 3.0, 1.0]
-        );
-    }
-
-    #[test]
-    fn requests_are_counted_over_the_lives_of_a_vm() {
-        let samples = [report(0, 3), report(5, 9), report(10, 2), report(15, 4)];
-        let recorded = Recorded::of(&samples, "t3.micro");
-        assert_eq!((recorded.requests, recorded.instance_type.as_str()), (13, "m5.large"));
-    }
-}
+mod tests;

@@ -338,6 +338,7 @@ fn vm_settings(settings: &Settings, id: VmId, instance_type: InstanceType) -> vm
             launch: settings.hooks.launch.clone(),
             terminate: settings.hooks.terminate.clone(),
             timeout: settings.hooks.timeout,
+            failing: settings.hooks.default_result,
         },
         report_every: settings.report_every,
         drain_limit: settings.drain_limit,

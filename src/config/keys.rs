@@ -9,6 +9,8 @@ pub struct Key {
     pub name: &'static str,
     /// What it means, in a line.
     pub help: &'static str,
+    /// In the file it may be a table of its own too, `[section.name]`, of names and texts.
+    pub(super) is_pairs: bool,
     pub(super) set: fn(&mut Settings, &str) -> Result<(), String>,
     pub(super) show: fn(&Settings) -> String,
 }
@@ -36,6 +38,7 @@ macro_rules! key {
         Key {
             name: $name,
             help: $help,
+            is_pairs: false,
             set: |settings, text| {
                 settings.$($field).+ = Value::read(text)?;
                 Ok(())
@@ -62,6 +65,7 @@ pub static KEYS: &[Key] = &[
     key!("hooks.launch", hooks.launch, "command run before a VM serves"),
     key!("hooks.terminate", hooks.terminate, "command run after a VM's last request"),
     key!("hooks.timeout", hooks.timeout, "how long a hook may take"),
+    key!("hooks.default_result", hooks.default_result, "if one fails at launch: abandon, continue"),
     key!("autoscaler.policy", autoscaler.policy, "scaling policy, NAME key=value …"),
     key!("autoscaler.target_cpu", autoscaler.target_cpu, "mean CPU share to aim at"),
     key!("autoscaler.minimum", autoscaler.minimum, "fewest VMs"),
@@ -98,7 +102,10 @@ pub static KEYS: &[Key] = &[
     key!("balancer.access_log", balancer.access_log, "whether each request is logged"),
     key!("screen.theme", screen.theme, "auto, dark, light or mono"),
     key!("screen.symbols", screen.symbols, "auto, braille, block or ascii"),
-    key!("screen.keys", screen.keys, "keys of your own, NAME=KEY …, by the names of `:`"),
+    Key {
+        is_pairs: true,
+        ..key!("screen.keys", screen.keys, "keys of your own, NAME=KEY …, by the names of `:`")
+    },
     key!("functions.overflow", functions.overflow, "when requests that wait go to functions"),
     key!("functions.longest", functions.longest, "longest time in a function of such a request"),
     key!("functions.cold_start", functions.cold_start, "how long a new environment takes"),

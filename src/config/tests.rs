@@ -54,6 +54,18 @@ fn an_unknown_name_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
+fn keys_stand_in_a_table_of_their_own_or_in_one_text() {
+    let table = load("[screen.keys]\nlaunch = \"L\"\nlonger = \"=\"", &[], &[]).unwrap();
+    assert_eq!(table.settings.screen.keys.as_deref(), Some("launch=L longer=="));
+    let text = load("[screen]\nkeys = \"launch=L longer==\"", &[], &[]).unwrap();
+    assert_eq!(text.settings.screen.keys, table.settings.screen.keys);
+    let refused = refusal("[screen.keys]\nlaunch = 5", &[], &[]);
+    assert!(refused.contains("[screen.keys]: each value must be a text"), "{refused}");
+    let refused = refusal("[screen.themes]\ndark = \"x\"", &[], &[]);
+    assert!(refused.contains("did you mean `screen.theme`?"), "{refused}");
+}
+
+#[test]
 fn a_value_that_does_not_fit_is_refused_with_what_would() {
     for (text, wanted) in [
         ("port = 70000", "a whole number from 0 to 65535 is needed"),
@@ -67,6 +79,8 @@ fn a_value_that_does_not_fit_is_refused_with_what_would() {
         ("boot_scale = \"nan\"", "not negative"),
         ("autoscaler.target_cpu = 60", "a share above 0 and up to 1"),
         ("autoscaler.minimum = 30", "must not be above the maximum"),
+        ("autoscaler.warm_pool = 4000000000", "need not wait"),
+        ("hooks.default_result = \"retry\"", "is not abandon or continue"),
         ("instance_type = \"t9.huge\"", "no instance type is called `t9.huge`; there are"),
         ("balancer.policy = \"best\"", "is not least-in-flight"),
         ("state = [1]", "must be a text, a number"),

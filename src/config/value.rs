@@ -9,7 +9,7 @@ use crate::domain::balancing::Policy;
 use crate::domain::instance_type::InstanceType;
 use crate::domain::overflow;
 use crate::domain::termination::Termination;
-use crate::domain::vm::UnknownWord;
+use crate::domain::vm::{Failing, UnknownWord};
 use crate::units::Share;
 
 /// The longest time that a setting can be: far beyond any use, and small enough to be added to any
@@ -98,6 +98,16 @@ impl Value for Termination {
     }
 }
 
+impl Value for Failing {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: UnknownWord| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for Policy {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error: UnknownWord| error.to_string())
@@ -151,7 +161,7 @@ impl Value for Duration {
 ///
 /// # Errors
 /// A sentence about what would be right.
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
+pub fn time(text: &str) -> Result<Duration, String> {
     Duration::read(text)
 }
 
@@ -164,6 +174,17 @@ pub(super) fn as_text(value: &toml::Value) -> Option<String> {
         toml::Value::Boolean(truth) => Some(truth.to_string()),
         _ => None,
     }
+}
+
+/// A TOML table of texts as the text that stands for it everywhere else, `name=text …`; none if it
+/// holds anything else, or a text with a gap in it.
+pub(super) fn as_pairs(table: &toml::Table) -> Option<String> {
+    let pair = |(name, value): (&String, &toml::Value)| {
+        let text = value.as_str().filter(|text| !text.contains(char::is_whitespace))?;
+        Some(format!("{name}={text}"))
+    };
+    let pairs = table.iter().map(pair).collect::<Option<Vec<_>>>()?;
+    Some(pairs.join(" "))
 }
 
 impl Value for bool {

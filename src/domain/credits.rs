@@ -38,6 +38,14 @@ pub struct Rule {
     pub unlimited: bool,
 }
 
+impl Rule {
+    /// How many vCPUs' worth a VM with so many credits to spend computes.
+    pub fn speed(&self, to_spend: f64) -> f64 {
+        let above = to_spend.max(0.0) / MINUTES_TO_SPEND_THE_LAST;
+        if self.unlimited { self.vcpus } else { (self.baseline + above).min(self.vcpus) }
+    }
+}
+
 /// The account of one VM. No figure is ever negative.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Credits {
@@ -67,9 +75,7 @@ impl Credits {
 
     /// How many vCPUs' worth it may compute now.
     pub fn speed(&self) -> f64 {
-        let Rule { baseline, vcpus, unlimited, .. } = self.rule;
-        let above = (self.balance() - self.owed).max(0.0) / MINUTES_TO_SPEND_THE_LAST;
-        if unlimited { vcpus } else { (baseline + above).min(vcpus) }
+        self.rule.speed(self.balance() - self.owed)
     }
 
     /// Time passes, in which so much vCPU time was used.

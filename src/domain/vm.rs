@@ -35,6 +35,11 @@ impl VmId {
         Self(format!("function-{name}").into())
     }
 
+    /// The function whose answers stand under this name; none if it is a VM's.
+    pub fn function(&self) -> Option<&str> {
+        self.0.strip_prefix("function-")
+    }
+
     /// The number in an id of the form `vm-7`, nothing for a name that a person chose. Beyond 32
     /// bits it is such a name, so that there always is a next number.
     pub fn number(&self) -> Option<u64> {
@@ -209,6 +214,40 @@ impl FromStr for VmState {
             .into_iter()
             .find(|state| state.as_str() == text)
             .ok_or_else(|| UnknownWord::new(text, "booting, running, draining or terminated"))
+    }
+}
+
+/// What becomes of a VM whose launch hook failed or took too long: the default result of a lifecycle
+/// hook in the cloud
+/// (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html>). A VM at
+/// its end is terminated either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Failing {
+    /// It ends, and is replaced like any that crashed.
+    #[default]
+    Abandon,
+    /// It serves all the same.
+    Continue,
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Abandon => "abandon",
+            Self::Continue => "continue",
+        })
+    }
+}
+
+impl FromStr for Failing {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "abandon" => Ok(Self::Abandon),
+            "continue" => Ok(Self::Continue),
+            _ => Err(UnknownWord::new(text, "abandon or continue")),
+        }
     }
 }
 

@@ -31,6 +31,21 @@ pub fn protect(folder: &StateFolder, id: &VmId, protected: bool) -> Result<bool,
     Ok(changed)
 }
 
+/// Reads a share of the fleet, `25%` or `0.25`.
+///
+/// # Errors
+/// A sentence with what would be one.
+pub fn read_share(text: &str) -> Result<Share, String> {
+    let number = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
+        None => text.parse(),
+    };
+    let share = number.ok().and_then(|number| Share::new(number).ok());
+    share
+        .filter(|share| share.get() > 0.0)
+        .ok_or_else(|| format!("{text}: a share above 0 % and up to 100 % is needed, such as 25%"))
+}
+
 /// Asks for every VM to be replaced, a share of the fleet at a time. Returns how many VMs that are.
 ///
 /// # Errors

@@ -63,6 +63,18 @@ pub struct Counts {
     pub errors: u64,
 }
 
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            cold_starts: self.cold_starts.saturating_add(other.cold_starts),
+            throttled: self.throttled.saturating_add(other.throttled),
+            errors: self.errors.saturating_add(other.errors),
+        }
+    }
+}
+
 impl FunctionStateFile {
     /// What all functions used this month.
     pub fn usage(&self) -> Usage {

@@ -43,6 +43,8 @@ pub enum Sample {
         failures: u64,
         /// CPU credits left; none for a type that does not have them.
         cpu_credits: Option<f64>,
+        /// CPU credits spent beyond those; none for a type that does not have them.
+        surplus_credits: Option<f64>,
     },
     /// What the autoscaler decided, and what it saw.
     Decision {
@@ -88,6 +90,9 @@ pub struct Seen {
     pub rate: Option<f64>,
     /// VMs that the policy asked for before its patience and the bounds had their say.
     pub advice: Option<u32>,
+    /// Milliseconds from the report of the VM that it was decided upon to the written decision; none
+    /// for one that the clock asked for.
+    pub reaction_ms: Option<f64>,
 }
 
 impl Seen {
@@ -100,6 +105,7 @@ impl Seen {
             queued: pairs.optional("queued")?,
             rate: pairs.optional("rate")?,
             advice: pairs.optional("advice")?,
+            reaction_ms: pairs.optional("reaction_ms")?,
         })
     }
 
@@ -111,6 +117,7 @@ impl Seen {
             .known("queued", self.queued.map(decimal))
             .known("rate", self.rate.map(decimal))
             .known("advice", self.advice)
+            .known("reaction_ms", self.reaction_ms.map(decimal))
     }
 }
 
@@ -128,6 +135,7 @@ impl From<&VmReport> for Sample {
             requests: report.served.requests,
             failures: report.served.failures,
             cpu_credits: report.load.cpu_credits,
+            surplus_credits: report.load.surplus_credits,
         }
     }
 }
@@ -151,6 +159,7 @@ impl fmt::Display for Sample {
                 requests,
                 failures,
                 cpu_credits,
+                surplus_credits,
             } => Builder::default()
                 .pair("at", time(*at))
                 .pair("vm", vm)
@@ -162,7 +171,8 @@ impl fmt::Display for Sample {
                 .pair("queued", queued)
                 .pair("requests", requests)
                 .pair("failures", failures)
-                .known("cpu_credits", cpu_credits.map(decimal)),
+                .known("cpu_credits", cpu_credits.map(decimal))
+                .known("surplus_credits", surplus_credits.map(decimal)),
             Self::Decision {
                 at,
                 fleet,
@@ -226,6 +236,7 @@ impl FromStr for Sample {
             requests: pairs.required("requests")?,
             failures: pairs.required("failures")?,
             cpu_credits: pairs.optional("cpu_credits")?,
+            surplus_credits: pairs.optional("surplus_credits")?,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::data::Data;
 use super::format::{clock, since};
 use super::history::Spent;
+use super::stats::by_workload;
 use crate::domain::vm::VmId;
 
 /// What has been spent and what is being spent, in US dollars.
@@ -16,6 +17,9 @@ pub(crate) struct Bill<'a> {
     pub(crate) hourly: f64,
     /// Requests that they answered.
     pub(crate) served: u64,
+    /// Dollars for a thousand requests at the prices and the rate of the last minute; none where
+    /// nothing was answered.
+    pub(crate) per_thousand_now: Option<f64>,
     /// What fleets of a fixed size, the smallest and largest that the autoscaler may choose, would
     /// have cost since the cluster started.
     pub(crate) fixed: Vec<(u32, f64)>,
@@ -60,10 +64,14 @@ pub(crate) fn bill(data: &Data) -> Bill<'_> {
         spent.idle += track.spent.idle;
         spent.booting += track.spent.booting;
     }
+    let hourly = items.iter().take(here).filter_map(|item| item.price).sum::<f64>();
+    let (last_minute, _) = by_workload(data, Duration::from_mins(1));
+    let per_hour = last_minute.rate * 3600.0;
     let share = |time: Duration| time.as_secs_f64() / spent.total.as_secs_f64();
     Bill {
         total: items.iter().filter_map(|item| item.cost).sum(),
-        hourly: items.iter().take(here).filter_map(|item| item.price).sum(),
+        hourly,
+        per_thousand_now: (per_hour > 0.0).then(|| hourly / per_hour * 1000.0),
         served: items.iter().map(|item| item.served).sum(),
         fixed: fixed(data),
         wasted: (!spent.total.is_zero()).then(|| (share(spent.idle), share(spent.booting))),

@@ -15,6 +15,7 @@ use crate::domain::decision::{Check, Direction};
 use crate::domain::instance_type::InstanceType;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::Event;
+use crate::state::function_state::FunctionStateFile;
 use crate::state::lb_state::{CHOICES_KEPT, LbChoice, LbStateFile};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
@@ -121,6 +122,8 @@ pub(crate) struct Data {
     pub(crate) as_state: Word<AsStateFile>,
     /// LBState.xml.
     pub(crate) lb_state: Word<LbStateFile>,
+    /// FunctionState.xml.
+    pub(crate) functions: Word<FunctionStateFile>,
     /// cluster.toml and its process.
     pub(crate) cluster: ClusterWord,
     /// Processes that are gone.
@@ -150,6 +153,7 @@ impl Data {
             vm_state: Word::default(),
             as_state: Word::default(),
             lb_state: Word::default(),
+            functions: Word::default(),
             cluster: ClusterWord::default(),
             gone: BTreeSet::new(),
             history: History::default(),
@@ -184,6 +188,7 @@ impl Data {
             self.lb_state = word;
             self.take_in_choices();
         }
+        self.functions = news.functions.unwrap_or_else(|| std::mem::take(&mut self.functions));
         self.cluster = news.cluster.unwrap_or_else(|| std::mem::take(&mut self.cluster));
         self.gone = news.gone.unwrap_or_else(|| std::mem::take(&mut self.gone));
         self.events_ever += news.events.len();

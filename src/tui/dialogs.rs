@@ -1,18 +1,27 @@
 //! Keys while a dialog is open. In a text field every letter is a letter.
 
+mod command;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::keys::{self, Action, BINDINGS, Binding, Reach};
 use super::model::{Dialog, FIELDS, Model, Screen, Target, Wish};
 use super::rows::{Status, rows};
 use super::steer;
-use super::update::{Effect, act, act_on, moved, refuse, target};
+use super::update::{Effect, act, act_on, moved, refuse};
 use crate::domain::cost::Kind;
 use crate::operator::{Fault, Volley};
 
 /// The actions that the menu of a VM offers.
-pub(crate) const MENU: [Action; 5] =
-    [Action::Drain, Action::Kill, Action::Pause, Action::Resume, Action::Copy];
+pub(crate) const MENU: [Action; 7] = [
+    Action::Drain,
+    Action::Kill,
+    Action::Pause,
+    Action::Resume,
+    Action::Protect,
+    Action::Image,
+    Action::Copy,
+];
 
 /// How long a typed text may become.
 const TYPED: usize = 200;
@@ -99,17 +108,35 @@ pub(crate) fn offers(model: &Model, input: &str) -> Vec<&'static Binding> {
 /// help, or its letters in order.
 fn rank(binding: &Binding, word: &str) -> Option<u8> {
     let mut letters = binding.name.chars();
-    if binding.name.starts_with(word) {
+    if binding.name == word {
         Some(0)
-    } else if binding.name.contains(word) {
+    } else if binding.name.starts_with(word) {
         Some(1)
-    } else if binding.help.to_lowercase().contains(word) {
+    } else if binding.name.contains(word) {
         Some(2)
-    } else if word.chars().all(|c| letters.any(|letter| letter == c)) {
+    } else if binding.help.to_lowercase().contains(word) {
         Some(3)
+    } else if word.chars().all(|c| letters.any(|letter| letter == c)) {
+        Some(4)
     } else {
         None
     }
+}
+
+/// Has an action typed to its end: after the VM it is about, or with what is in force.
+pub(crate) fn begin(model: &mut Model, action: Action, target: Option<&Target>) {
+    let Some(binding) = keys::binding(action) else { return };
+    let file = model.live.as_state.document.as_ref();
+    let begun = match (action, target, file) {
+        (Action::Image, Some(target), _) => format!("{} ", target.id),
+        (Action::SetDesired, _, Some(file)) => file.desired.to_string(),
+        (Action::Limits, _, Some(file)) if file.maximum != u32::MAX => {
+            format!("{} {}", file.minimum, file.maximum)
+        }
+        _ => String::new(),
+    };
+    let input = format!("{} {begun}", binding.name);
+    model.dialog = Some(Dialog::Palette { input, index: 0 });
 }
 
 fn palette(model: &mut Model, mut input: String, index: usize, key: KeyCode) -> Option<Effect> {
@@ -121,7 +148,7 @@ fn palette(model: &mut Model, mut input: String, index: usize, key: KeyCode) -> 
                 return None;
             };
             let arguments = input.split_once(char::is_whitespace).map_or("", |(_, rest)| rest);
-            return command(model, binding, arguments.trim());
+            return command::command(model, binding, arguments.trim());
         }
         KeyCode::Down => moved(index, 1, offers.len()),
         KeyCode::Up => moved(index, -1, offers.len()),
@@ -132,60 +159,6 @@ fn palette(model: &mut Model, mut input: String, index: usize, key: KeyCode) -> 
     };
     model.dialog = Some(Dialog::Palette { input, index });
     None
-}
-
-/// Does what the palette names, to the VM or with the words that were typed after it.
-fn command(model: &mut Model, binding: &Binding, arguments: &str) -> Option<Effect> {
-    let Some(argument) = arguments.split_whitespace().next() else {
-        return act(model, binding.action);
-    };
-    if model.options.read_only && binding.reach != Reach::Screen {
-        return act(model, binding.action);
-    }
-    match binding.action {
-        Action::Launch if model.live.known.types.contains_key(argument) => {
-            Some(Effect::Launch(Some(argument.to_owned())))
-        }
-        Action::Launch => {
-            let names = model.live.known.types.keys().map(String::as_str).collect::<Vec<_>>();
-            let names = names.join(", ");
-            refuse(model, &format!("no instance type is called `{argument}`; there are {names}"));
-            None
-        }
-        action @ (Action::Drain | Action::Kill | Action::Pause | Action::Resume) => {
-            let found = rows(&model.live)
-                .iter()
-                .find(|row| row.id.as_str() == argument)
-                .map(|row| (target(row), row.status));
-            let Some((target, status)) = found else {
-                refuse(model, &format!("there is no VM called `{argument}`"));
-                return None;
-            };
-            act_on(model, action, target, status)
-        }
-        Action::Fire | Action::FireMany => fire_words(model, arguments),
-        Action::Policy => {
-            // Shown with what it would have done; Enter puts it in force.
-            model.dialog = Some(Dialog::Policy { input: arguments.to_owned() });
-            None
-        }
-        action => act(model, action),
-    }
-}
-
-/// Fires what was typed: `raytrace`, `blur 20`, `blur 20 4`.
-fn fire_words(model: &mut Model, arguments: &str) -> Option<Effect> {
-    let mut words = arguments.split_whitespace();
-    let workload = words
-        .next()
-        .and_then(|word| Kind::WORKLOADS.into_iter().find(|workload| workload.as_str() == word));
-    let mut number = || words.next().map_or(Ok(1), str::parse::<u32>);
-    let (Some(workload), Ok(count), Ok(at_once)) = (workload, number(), number()) else {
-        refuse(model, "a workload is needed, then how many and how many at a time: blur 20 4");
-        return None;
-    };
-    model.fired = workload;
-    Some(Effect::Fire(Volley::of(workload, count, at_once)))
 }
 
 /// Changes what is to be fired: arrows choose, digits are typed, Enter fires.
@@ -283,6 +256,10 @@ fn from_menu(model: &mut Model, action: Action, target: Target) -> Option<Effect
     if model.options.read_only {
         return act(model, action);
     }
+    if action == Action::Image {
+        begin(model, action, Some(&target));
+        return None;
+    }
     let status = status_of(model, &target);
     act_on(model, action, target, status)
 }
@@ -309,6 +286,8 @@ fn confirm(model: &mut Model, wish: Wish, key: KeyCode) -> Option<Effect> {
         Wish::Inflict(target, fault) if still_there(model, &target) => {
             Some(Effect::Inflict(target, fault))
         }
+        Wish::Refresh(share) => Some(Effect::Refresh(share)),
+        Wish::Shrink(number) => Some(Effect::SetDesired(number)),
         Wish::Drain(target) | Wish::Inflict(target, Fault::Kill | Fault::Pause | Fault::Resume) => {
             refuse(model, &format!("{} already ended: nothing was done", named(&target)));
             None

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use ratatui::buffer::Buffer;
 
+use super::format;
 use super::model::Target;
 use super::steer::Steering;
 use super::update::Effect;
@@ -20,6 +21,28 @@ pub(crate) fn operate(folder: &StateFolder, effect: &Effect) -> Option<Result<St
     let done = match effect {
         Effect::Launch(instance_type) => operator::launch(folder, instance_type.as_deref(), None)
             .map(|id| format!("{id} will be launched")),
+        Effect::LaunchFrom(image) => operator::launch(folder, None, Some(image))
+            .map(|id| format!("{id} will be launched from image {image}")),
+        Effect::Protect(id, protected) => operator::protect(folder, id, *protected).map(|_| {
+            if *protected {
+                format!("no scale-in and no refresh takes {id} away")
+            } else {
+                format!("{id} is no longer protected")
+            }
+        }),
+        Effect::Refresh(share) => operator::refresh(folder, *share)
+            .map(|count| format!("{} will be replaced", format::count(count as usize, "VM"))),
+        Effect::StopRefresh => operator::stop_refresh(folder).map(|stopped| {
+            let told = if stopped { "nothing more is replaced" } else { "no refresh goes on" };
+            told.to_owned()
+        }),
+        Effect::SetDesired(number) => operator::set_desired(folder, *number)
+            .map(|()| format!("{number} asked for, until the policy decides otherwise")),
+        Effect::BalanceBy(rule) => {
+            operator::balance_by(folder, *rule).map(|_| format!("VMs are chosen by {rule}"))
+        }
+        Effect::RestartBalancer => operator::restart_balancer(folder)
+            .map(|_| "a new balancer takes over: 5 tells when".to_owned()),
         Effect::Drain(target) => match pinned(folder, target) {
             Err(problem) => return Some(Err(problem)),
             Ok(()) => operator::terminate(folder, &target.id)
@@ -35,6 +58,7 @@ pub(crate) fn operate(folder: &StateFolder, effect: &Effect) -> Option<Result<St
         }
         Effect::Steer(steering) => steer(folder, steering),
         Effect::Fire(_)
+        | Effect::MakeImage(..)
         | Effect::Copy(_)
         | Effect::Save
         | Effect::Mouse(_)

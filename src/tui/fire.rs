@@ -1,10 +1,12 @@
-//! How the screen fires requests without knowing the client: whoever opens it hands that over.
+//! What the screen does by way of others that it does not know: whoever opens it hands that over.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::domain::vm::VmId;
 use crate::operator::Volley;
+use crate::state::image::ImageName;
 
 /// Told a sentence on how far it is, whenever that changes.
 pub type Tell = Box<dyn Fn(String) + Send + Sync>;
@@ -30,5 +32,31 @@ impl Fire {
 impl fmt::Debug for Fire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fire")
+    }
+}
+
+/// Makes an image of a VM: a sentence on what came of it. Blocks, on files.
+#[derive(Clone)]
+pub struct MakeImage(Arc<ImageMaker>);
+
+type ImageMaker = dyn Fn(&ImageName, &VmId) -> Result<String, String> + Send + Sync;
+
+impl MakeImage {
+    /// Makes it by way of this function.
+    pub fn by(
+        make: impl Fn(&ImageName, &VmId) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// Makes an image called `name` of the VM.
+    pub(super) fn make(&self, name: &ImageName, from: &VmId) -> Result<String, String> {
+        (self.0)(name, from)
+    }
+}
+
+impl fmt::Debug for MakeImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MakeImage")
     }
 }

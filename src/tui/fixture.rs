@@ -14,11 +14,13 @@ use super::update::{Message, update};
 use crate::config;
 use crate::domain::cost::Kind;
 use crate::domain::decision::{Action, Check, Decision, Direction};
+use crate::domain::function::Usage;
 use crate::domain::load::{Load, Served};
 use crate::domain::vm::{VmId, VmState};
 use crate::state::as_state::{AsStateFile, VmOrder};
 use crate::state::cluster_file::ClusterFile;
 use crate::state::events::{Event, EventKind};
+use crate::state::function_state::{Counts, FunctionReport, FunctionStateFile};
 use crate::state::lb_state::{LbCapacity, LbChoice, LbPrediction, LbStateFile, LbTarget, LbTotals};
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
@@ -115,6 +117,7 @@ pub(crate) fn scaling() -> News {
             ..AsStateFile::default()
         })),
         lb_state: Some(word(balancer())),
+        functions: Some(word(functions())),
         cluster: Some(ClusterWord { file: Some(cluster()), alive: true }),
         gone: Some(std::collections::BTreeSet::new()),
         samples: samples(),
@@ -236,6 +239,30 @@ fn balancer() -> LbStateFile {
     }
 }
 
+/// Two functions, one of which has taken what no VM could.
+fn functions() -> FunctionStateFile {
+    let report = |name: &str, running, warm, requests, counts| FunctionReport {
+        name: name.parse().unwrap(),
+        running,
+        warm,
+        counts,
+        usage: Usage { requests, gb_seconds: requests as f64 * 0.25 },
+    };
+    let counts = Counts { cold_starts: 4, throttled: 2, errors: 0 };
+    FunctionStateFile {
+        seq: 31,
+        address: "127.0.0.1:40100".to_owned(),
+        pid: 41_003,
+        month: "2026-11".to_owned(),
+        functions: vec![
+            report("blur", 1, 3, 120, counts),
+            report("enhance", 0, 0, 0, Counts::default()),
+        ],
+        triggers: Vec::new(),
+        foreign: Foreign::default(),
+    }
+}
+
 /// Why the last requests of [`metrics`] went where they did.
 fn choices() -> Vec<LbChoice> {
     let choice = |number: u64, attempt: u32, vm: u64| LbChoice {
@@ -328,7 +355,10 @@ fn metrics() -> Vec<Metric> {
                 at: ago(600 - number),
                 request: format!("{:x}", 0x7c00 + number),
                 workload: workload.to_owned(),
-                vm: Some(VmId::numbered([1, 2, 4, 6][usize::try_from(number % 4).unwrap()])),
+                vm: Some(match number % 15 {
+                    14 => VmId::of_function(&workload.parse().unwrap()),
+                    _ => VmId::numbered([1, 2, 4, 6][usize::try_from(number % 4).unwrap()]),
+                }),
                 status: if number == 400 { 503 } else { 200 },
                 width: Some(width),
                 height: Some(480),

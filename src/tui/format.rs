@@ -120,6 +120,21 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     kept
 }
 
+/// The words of the text in lines of at most `width` columns; a longer word has a line of its own.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if columns(line) + 1 + columns(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +166,13 @@ mod tests {
         let later = Timestamp::from_second(2000).unwrap();
         assert_eq!(since(now, later), Duration::ZERO);
         assert_eq!(since(later, now), Duration::from_secs(1000));
+    }
+
+    #[test]
+    fn wrapped_text_has_all_its_words_and_only_long_ones_stand_out() {
+        assert_eq!(wrap("mean cpu 0.78 of 4", 8), ["mean cpu", "0.78 of", "4"]);
+        assert_eq!(wrap("a incomprehensible b", 5), ["a", "incomprehensible", "b"]);
+        assert_eq!(wrap("", 5), [""; 0]);
     }
 
     #[test]

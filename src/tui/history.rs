@@ -269,6 +269,7 @@ mod tests {
             requests,
             failures: 0,
             cpu_credits: None,
+            surplus_credits: None,
         }
     }
 

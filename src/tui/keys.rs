@@ -1,8 +1,12 @@
 //! The one table of keys: input, footer, help and palette all read it, so none of them can lie.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+mod rebound;
+
+use crossterm::event::KeyCode;
 
 use super::model::Screen;
+
+pub use rebound::Rebound;
 
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +44,13 @@ pub(crate) enum Action {
     Fire,
     FireMany,
     Policy,
+    Protect,
+    Refresh,
+    SetDesired,
+    Limits,
+    Balancing,
+    RestartBalancer,
+    Image,
     Palette,
     Help,
     Leave,
@@ -71,7 +82,7 @@ pub(crate) enum Reach {
 pub(crate) struct Binding {
     /// What it asks for.
     pub(crate) action: Action,
-    /// The keys, the first is shown.
+    /// The keys, the first is shown; none for what is only typed.
     pub(crate) keys: &'static [KeyCode],
     /// The word in the footer and the palette.
     pub(crate) name: &'static str,
@@ -118,6 +129,8 @@ const fn act(
 
 /// Screens with a table of VMs.
 const VMS: &[Screen] = &[Screen::Overview, Screen::Instances];
+/// Screens that show how large the fleet is.
+const SIZED: &[Screen] = &[Screen::Overview, Screen::Instances, Screen::Autoscaler];
 /// Screens with a time axis.
 const TIMED: &[Screen] = &[Screen::Overview, Screen::Requests, Screen::Autoscaler];
 
@@ -156,6 +169,48 @@ pub(crate) static BINDINGS: &[Binding] = &[
         ..act(Action::Menu, &[Char('a')], "actions", "all actions for the VM", Reach::Screen)
     },
     Binding {
+        screens: VMS,
+        footer: false,
+        ..act(
+            Action::Protect,
+            &[Char('o')],
+            "protect",
+            "protect it from scale-in, or no longer",
+            Reach::Cluster,
+        )
+    },
+    Binding {
+        screens: VMS,
+        footer: false,
+        ..act(Action::Image, &[Char('I')], "image", "make an image of the VM", Reach::Cluster)
+    },
+    Binding {
+        screens: SIZED,
+        footer: false,
+        ..act(
+            Action::Refresh,
+            &[Char('R')],
+            "refresh",
+            "replace every VM, or stop it",
+            Reach::Danger,
+        )
+    },
+    Binding {
+        screens: SIZED,
+        footer: false,
+        ..act(
+            Action::SetDesired,
+            &[Char('D')],
+            "set-desired",
+            "ask for so many VMs (asks if fewer)",
+            Reach::Cluster,
+        )
+    },
+    Binding {
+        footer: false,
+        ..act(Action::Limits, &[], "limits", "fewest and most VMs, tried first", Reach::Cluster)
+    },
+    Binding {
         screens: &[Screen::Autoscaler],
         ..act(Action::Policy, &[Char('P')], "policy", "try a policy and limits", Reach::Cluster)
     },
@@ -166,6 +221,26 @@ pub(crate) static BINDINGS: &[Binding] = &[
     Binding {
         screens: &[Screen::Requests],
         ..act(Action::FireMany, &[Char('F')], "fire-many", "fire many requests", Reach::Cluster)
+    },
+    Binding {
+        screens: &[Screen::Requests],
+        ..act(
+            Action::Balancing,
+            &[Char('B')],
+            "balancing",
+            "choose VMs by another rule",
+            Reach::Cluster,
+        )
+    },
+    Binding {
+        footer: false,
+        ..act(
+            Action::RestartBalancer,
+            &[],
+            "restart-balancer",
+            "a new balancer takes over",
+            Reach::Cluster,
+        )
     },
     Binding {
         footer: true,
@@ -179,7 +254,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     Binding {
         footer: true,
         screens: &[Screen::Instances, Screen::Requests, Screen::Events, Screen::Overview],
-        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, blur, 503, cpu>70, !running")
+        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, blur, 503, cpu>70")
     },
     Binding {
         footer: true,
@@ -243,157 +318,30 @@ impl Binding {
     }
 }
 
-/// Keys that a person put in the place of those of the table.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Rebound(Vec<(Action, KeyCode)>);
-
-impl Rebound {
-    /// Reads `launch=L freeze=F5`: the names are those of the palette, a key is a sign or one of
-    /// `Space`, `Tab`, `Enter`, `Del` and `F1` to `F12`.
-    ///
-    /// # Errors
-    /// A sentence, for what is no such pair, or where a key would mean two things on one screen.
-    pub fn read(text: &str) -> Result<Self, String> {
-        let mut rebound = Self::default();
-        for pair in text.split_whitespace() {
-            let (name, key) = pair.split_once('=').ok_or_else(|| {
-                format!("screen.keys: `{pair}` is not NAME=KEY, for example launch=L")
-            })?;
-            let Some(binding) = BINDINGS.iter().find(|binding| binding.name == name) else {
-                let names = BINDINGS.iter().map(|b| b.name).collect::<Vec<_>>().join(", ");
-                return Err(format!("screen.keys: nothing is called `{name}`; there is {names}"));
-            };
-            let key = key_of(key).ok_or_else(|| {
-                format!("screen.keys: `{key}` is no key: a sign, Space, Tab, Del or F1 to F12")
-            })?;
-            rebound.0.push((binding.action, key));
+/// What may be typed after the name of an action in the palette; nothing for most.
+pub(crate) fn arguments(action: Action) -> &'static str {
+    match action {
+        Action::Launch => "launch · launch TYPE · launch image NAME",
+        Action::Drain => "terminate · terminate VM",
+        Action::Kill => "kill · kill VM",
+        Action::Pause => "pause · pause VM",
+        Action::Resume => "resume · resume VM",
+        Action::Protect => "protect · protect VM",
+        Action::Image => "image VM NAME",
+        Action::Refresh => "refresh · refresh 50% of the fleet at a time",
+        Action::SetDesired => "set-desired VMS",
+        Action::Limits => "limits FEWEST MOST",
+        Action::Balancing => {
+            "balancing RULE: least-in-flight, least-work, power-of-two, round-robin, weighted, \
+             join-idle-queue, by-file or fill-first"
         }
-        rebound.check()?;
-        Ok(rebound)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        for screen in Screen::ALL {
-            let here = || BINDINGS.iter().filter(|binding| binding.applies(screen));
-            for (at, binding) in here().enumerate() {
-                let twice =
-                    |key: &&KeyCode| here().skip(at + 1).any(|b| self.keys(b).contains(key));
-                if let Some(key) = self.keys(binding).iter().find(twice) {
-                    return Err(format!(
-                        "screen.keys: {} would mean two things on the screen {}, one is {}",
-                        shown(*key),
-                        screen.name(),
-                        binding.name
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The keys of an action.
-    pub(crate) fn keys(&self, binding: &'static Binding) -> &[KeyCode] {
-        let own = self.0.iter().rev().find(|(action, _)| *action == binding.action);
-        own.map_or(binding.keys, |(_, key)| std::slice::from_ref(key))
-    }
-
-    /// The key of an action as it is shown.
-    pub(crate) fn shown(&self, binding: &'static Binding) -> String {
-        self.keys(binding).first().map(|key| shown(*key)).unwrap_or_default()
-    }
-
-    /// What a key asks for on a screen. Ctrl-C leaves, as `q`; no other Ctrl combination does
-    /// anything: they lie too close to the keys that move.
-    pub(crate) fn action(&self, key: KeyEvent, screen: Screen) -> Option<Action> {
-        if key.modifiers.contains(KeyModifiers::CONTROL) {
-            return (key.code == Char('c')).then_some(Action::Leave);
-        }
-        if key.modifiers.contains(KeyModifiers::ALT) {
-            return None;
-        }
-        BINDINGS
-            .iter()
-            .find(|binding| binding.applies(screen) && self.keys(binding).contains(&key.code))
-            .map(|binding| binding.action)
-    }
-}
-
-/// A key by its name.
-fn key_of(name: &str) -> Option<KeyCode> {
-    let mut signs = name.chars();
-    if let (Some(sign), None) = (signs.next(), signs.next()) {
-        return (!sign.is_control()).then_some(Char(sign));
-    }
-    match name.to_ascii_lowercase().as_str() {
-        "space" => Some(Char(' ')),
-        "tab" => Some(KeyCode::Tab),
-        "enter" => Some(KeyCode::Enter),
-        "del" => Some(KeyCode::Delete),
-        other => {
-            let number = other.strip_prefix('f')?.parse().ok()?;
-            (1..=12).contains(&number).then_some(KeyCode::F(number))
-        }
+        Action::Policy => "policy · policy NAME KEY=VALUE …",
+        Action::Fire | Action::FireMany => "fire · fire blur|enhance|raytrace MANY AT-A-TIME",
+        _ => "",
     }
 }
 
 /// The row of an action.
 pub(crate) fn binding(action: Action) -> Option<&'static Binding> {
     BINDINGS.iter().find(|binding| binding.action == action)
-}
-
-fn shown(key: KeyCode) -> String {
-    match key {
-        Char(' ') => "Space".to_owned(),
-        Char(c) => c.to_string(),
-        KeyCode::Up => "↑".to_owned(),
-        KeyCode::Down => "↓".to_owned(),
-        KeyCode::BackTab => "S-Tab".to_owned(),
-        KeyCode::PageUp => "PgUp".to_owned(),
-        KeyCode::PageDown => "PgDn".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn no_key_means_two_things_on_one_screen_and_no_action_stands_twice() {
-        for screen in Screen::ALL {
-            let here = BINDINGS.iter().filter(|binding| binding.applies(screen));
-            let keys: Vec<_> = here.flat_map(|binding| binding.keys).collect();
-            let distinct: HashSet<_> = keys.iter().collect();
-            assert_eq!(distinct.len(), keys.len(), "{screen:?}");
-        }
-        let actions: HashSet<_> = BINDINGS.iter().map(|binding| binding.action).collect();
-        assert_eq!(actions.len(), BINDINGS.len());
-    }
-
-    #[test]
-    fn no_dangerous_key_lies_beside_a_plain_letter_that_moves() {
-        let ctrl = |c| KeyEvent::new(Char(c), KeyModifiers::CONTROL);
-        for c in ('a'..='z').filter(|c| *c != 'c') {
-            assert_eq!(Rebound::default().action(ctrl(c), Screen::Instances), None, "Ctrl-{c}");
-        }
-        let leaves = Rebound::default().action(ctrl('c'), Screen::Instances);
-        assert_eq!(leaves, Some(Action::Leave));
-    }
-
-    #[test]
-    fn a_key_of_ones_own_takes_the_place_of_the_other_and_never_means_two_things() {
-        let plain = |c| KeyEvent::new(c, KeyModifiers::NONE);
-        let own = Rebound::read("launch=L freeze=F5").unwrap();
-        assert_eq!(own.action(plain(Char('L')), Screen::Cost), Some(Action::Launch));
-        assert_eq!(own.action(plain(Char('n')), Screen::Cost), None);
-        assert_eq!(own.action(plain(KeyCode::F(5)), Screen::Cost), Some(Action::Freeze));
-        assert_eq!(own.shown(binding(Action::Launch).unwrap()), "L");
-        let problem = |text| Rebound::read(text).unwrap_err();
-        assert!(problem("launch=q").contains("two things"), "{}", problem("launch=q"));
-        assert!(problem("lunch=L").contains("nothing is called `lunch`"));
-        assert!(problem("launch").contains("is not NAME=KEY"));
-        assert!(problem("launch=Ctrl-L").contains("is no key"));
-    }
 }

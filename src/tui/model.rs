@@ -15,6 +15,7 @@ use super::theme::Theme;
 use crate::domain::cost::Kind;
 use crate::domain::vm::VmId;
 use crate::operator::{Fault, Volley};
+use crate::units::Share;
 
 /// The screens, in the order of their number keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,15 +119,19 @@ pub(crate) struct Target {
 }
 
 /// A wish that is asked about before it is granted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Wish {
     Drain(Target),
     Inflict(Target, Fault),
+    /// Replace every VM, so much of the fleet at a time.
+    Refresh(Share),
+    /// Have fewer VMs than now.
+    Shrink(u32),
     StopCluster,
 }
 
 /// What lies over the screen and takes the keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Dialog {
     Help {
         top: usize,
@@ -189,6 +194,8 @@ pub(crate) struct Places {
     pub(crate) event: Option<usize>,
     /// The number of the last request that is shown; none follows the newest.
     pub(crate) request: Option<usize>,
+    /// How many VMs of the bill stand above the first that is shown.
+    pub(crate) cost: usize,
 }
 
 /// Everything that a frame is drawn from.
@@ -254,7 +261,14 @@ impl Model {
             holds: true,
             window: None,
             opened: false,
-            places: Places { vm: None, vm_index: 0, act: None, event: None, request: None },
+            places: Places {
+                vm: None,
+                vm_index: 0,
+                act: None,
+                event: None,
+                request: None,
+                cost: 0,
+            },
             stale_seen: false,
             dialog: None,
             notice: None,

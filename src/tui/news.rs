@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::state::as_state::AsStateFile;
 use crate::state::cluster_file::ClusterFile;
 use crate::state::events::Event;
+use crate::state::function_state::FunctionStateFile;
 use crate::state::lb_state::LbStateFile;
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
@@ -62,6 +63,8 @@ pub(crate) struct News {
     pub(crate) as_state: Option<Word<AsStateFile>>,
     /// LBState.xml.
     pub(crate) lb_state: Option<Word<LbStateFile>>,
+    /// FunctionState.xml.
+    pub(crate) functions: Option<Word<FunctionStateFile>>,
     /// cluster.toml.
     pub(crate) cluster: Option<ClusterWord>,
     /// Processes of VMs that are gone although VMState.xml still has them.
@@ -90,6 +93,7 @@ impl News {
             vm_state: self.vm_state.as_ref().map(RecordedWord::of),
             as_state: self.as_state.as_ref().map(RecordedWord::of),
             lb_state: self.lb_state.as_ref().map(RecordedWord::of),
+            functions: self.functions.as_ref().map(RecordedWord::of),
             cluster: self.cluster.clone(),
             gone: self.gone.clone(),
             samples: texts(&self.samples),
@@ -109,6 +113,7 @@ impl News {
             vm_state: recorded.vm_state.map(RecordedWord::read).transpose()?,
             as_state: recorded.as_state.map(RecordedWord::read).transpose()?,
             lb_state: recorded.lb_state.map(RecordedWord::read).transpose()?,
+            functions: recorded.functions.map(RecordedWord::read).transpose()?,
             cluster: recorded.cluster,
             gone: recorded.gone,
             samples: lines(&recorded.samples)?,
@@ -128,6 +133,8 @@ struct Recorded {
     as_state: Option<RecordedWord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lb_state: Option<RecordedWord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    functions: Option<RecordedWord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cluster: Option<ClusterWord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,7 +194,7 @@ mod tests {
         let news = scaling();
         let again = News::from_json(&news.to_json().unwrap()).unwrap();
         assert_eq!(again.as_state, news.as_state);
-        assert_eq!(again.vm_state, news.vm_state);
+        assert_eq!((&again.vm_state, &again.functions), (&news.vm_state, &news.functions));
         assert_eq!((again.events.len(), again.cluster), (news.events.len(), news.cluster));
         assert_eq!((again.samples.len(), again.metrics), (news.samples.len(), news.metrics));
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -43,8 +44,7 @@ impl Shot {
 /// # Errors
 /// If a file of lines cannot be read.
 pub fn of_cluster(settings: &Settings, folder: &StateFolder, shot: Shot) -> anyhow::Result<String> {
-    let now = Timestamp::now();
-    drawn(model(settings, now), vec![source::read_once(folder, now)?], shot)
+    Stage::of_cluster(settings, folder, shot)?.svg()
 }
 
 /// A recording as it ends, as SVG.
@@ -54,19 +54,64 @@ pub fn of_cluster(settings: &Settings, folder: &StateFolder, shot: Shot) -> anyh
 pub fn of_recording(settings: &Settings, file: &Path, shot: Shot) -> anyhow::Result<String> {
     let recording = read_recording(file)?;
     let begin = recording.first().map_or(Timestamp::UNIX_EPOCH, |news| news.at);
-    drawn(model(settings, begin), recording, shot)
+    Stage::new(model(settings, begin), recording, shot)?.svg()
 }
 
-fn drawn(mut model: Model, news: Vec<News>, shot: Shot) -> anyhow::Result<String> {
-    for news in news {
-        update(&mut model, Message::News(Box::new(news)));
+/// The screen without a terminal: it takes keys and draws frames that nobody sees.
+pub struct Stage {
+    model: Model,
+    terminal: Terminal<TestBackend>,
+}
+
+impl Stage {
+    /// The screen of a cluster as it is now.
+    ///
+    /// # Errors
+    /// If a file of lines cannot be read.
+    pub fn of_cluster(
+        settings: &Settings,
+        folder: &StateFolder,
+        shot: Shot,
+    ) -> anyhow::Result<Self> {
+        let now = Timestamp::now();
+        Self::new(model(settings, now), vec![source::read_once(folder, now)?], shot)
     }
-    let (width, height) = shot.size;
-    update(&mut model, Message::Resize(width, height));
-    model.screen = shot.screen;
-    let mut terminal = Terminal::new(TestBackend::new(width, height))?;
-    let frame = terminal.draw(|frame| view::draw(&model, frame))?;
-    Ok(svg::svg(frame.buffer))
+
+    fn new(mut model: Model, news: Vec<News>, shot: Shot) -> anyhow::Result<Self> {
+        for news in news {
+            update(&mut model, Message::News(Box::new(news)));
+        }
+        let (width, height) = shot.size;
+        update(&mut model, Message::Resize(width, height));
+        model.screen = shot.screen;
+        Ok(Self { model, terminal: Terminal::new(TestBackend::new(width, height))? })
+    }
+
+    /// Takes a key; what it asks of the world is not done.
+    pub fn press(&mut self, key: char) {
+        let key = KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE);
+        update(&mut self.model, Message::Key(key));
+    }
+
+    /// Draws a frame.
+    ///
+    /// # Errors
+    /// None that can be met: nothing is written anywhere.
+    pub fn draw(&mut self) -> anyhow::Result<()> {
+        self.terminal.draw(|frame| view::draw(&self.model, frame))?;
+        Ok(())
+    }
+
+    fn svg(&mut self) -> anyhow::Result<String> {
+        let frame = self.terminal.draw(|frame| view::draw(&self.model, frame))?;
+        Ok(svg::svg(frame.buffer))
+    }
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stage")
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +122,7 @@ mod tests {
     #[test]
     fn a_picture_shows_the_screen_that_was_asked_for() {
         let shot = Shot::of("autoscaler", (120, 40)).unwrap();
-        let svg = drawn(model(scaling()), Vec::new(), shot).unwrap();
+        let svg = Stage::new(model(scaling()), Vec::new(), shot).unwrap().svg().unwrap();
         assert!(svg.contains("Decisions") && svg.contains("SCALING"), "{svg}");
         assert!(Shot::of("chart", (120, 40)).unwrap_err().contains("overview, instances"));
         assert!(Shot::of("cost", (1, 1)).is_err());

@@ -218,6 +218,9 @@ fn note(data: &Data, row: &Row<'_>) -> String {
         (Status::Running, _, _, Some(target)) if !target.in_rotation => {
             format!("out of rotation: {}", target.reason)
         }
+        (Status::Running | Status::Booting, _, Some(order), _) if order.protected => {
+            "protected".to_owned()
+        }
         _ => String::new(),
     }
 }

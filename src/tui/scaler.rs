@@ -103,12 +103,12 @@ pub(crate) fn next(data: &Data) -> String {
         if time.is_zero() { "now".to_owned() } else { format!("in {}", duration(ceil(time))) }
     };
     let out = if wanted >= document.maximum {
-        format!("may not grow, {wanted} is the maximum")
+        format!("may not grow above {wanted}")
     } else {
         format!("may grow {}", said(out))
     };
     let into = if wanted <= document.minimum {
-        format!("may not shrink, {wanted} is the minimum")
+        format!("may not shrink below {wanted}")
     } else {
         held_by_the_past(data).unwrap_or_else(|| format!("may shrink {}", said(into)))
     };
@@ -131,7 +131,12 @@ pub(crate) fn bounds(data: &Data) -> String {
     };
     let state = if document.paused { "PAUSED" } else { "on" };
     let marks = marks_text(&marks(data)).map(|text| format!(" {text}")).unwrap_or_default();
-    format!("{state} · {policy}{marks} · {} to {most}", document.minimum)
+    let refresh = document
+        .refresh
+        .as_ref()
+        .map(|refresh| format!(" · refresh, {} at a time", percent(refresh.share.get())));
+    let refresh = refresh.unwrap_or_default();
+    format!("{state} · {policy}{marks} · {} to {most}{refresh}", document.minimum)
 }
 
 #[cfg(test)]

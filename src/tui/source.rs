@@ -11,6 +11,7 @@ use crate::process;
 use crate::state::as_state::AsStateFile;
 use crate::state::events::Event;
 use crate::state::follow::Follow;
+use crate::state::function_state::FunctionStateFile;
 use crate::state::lb_state::LbStateFile;
 use crate::state::metrics::Metric;
 use crate::state::samples::Sample;
@@ -37,6 +38,7 @@ pub(crate) fn read_once(folder: &StateFolder, now: Timestamp) -> Result<News, Er
         vm_state: Some(vm_state),
         as_state: Some(word::<AsStateFile>(folder)),
         lb_state: Some(word::<LbStateFile>(folder)),
+        functions: Some(word::<FunctionStateFile>(folder)),
         cluster: Some(cluster(folder)),
         samples: Follow::<Sample>::from_last(folder, SAMPLES_BYTES).look()?,
         events: Follow::<Event>::from_last(folder, EVENTS_BYTES).look()?,
@@ -69,6 +71,7 @@ pub(crate) struct Source {
     vm_state: Receiver<View<VmStateFile>>,
     as_state: Receiver<View<AsStateFile>>,
     lb_state: Receiver<View<LbStateFile>>,
+    functions: Receiver<View<FunctionStateFile>>,
     samples: Follow<Sample>,
     events: Follow<Event>,
     metrics: Follow<Metric>,
@@ -92,6 +95,7 @@ impl Source {
             vm_state: watcher.follow(),
             as_state: watcher.follow(),
             lb_state: watcher.follow(),
+            functions: watcher.follow(),
             samples: Follow::from_last(folder, SAMPLES_BYTES),
             events: Follow::from_last(folder, EVENTS_BYTES),
             metrics: Follow::from_last(folder, METRICS_BYTES),
@@ -102,6 +106,7 @@ impl Source {
         source.vm_state.mark_changed();
         source.as_state.mark_changed();
         source.lb_state.mark_changed();
+        source.functions.mark_changed();
         Ok(source)
     }
 
@@ -111,6 +116,7 @@ impl Source {
             _ = self.vm_state.changed() => self.vm_state.mark_changed(),
             _ = self.as_state.changed() => self.as_state.mark_changed(),
             _ = self.lb_state.changed() => self.lb_state.mark_changed(),
+            _ = self.functions.changed() => self.functions.mark_changed(),
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
@@ -125,6 +131,7 @@ impl Source {
             vm_state,
             as_state: fresh(&mut self.as_state),
             lb_state: fresh(&mut self.lb_state),
+            functions: fresh(&mut self.functions),
             cluster: differs(&mut self.cluster, cluster),
             gone: differs(&mut self.gone, gone),
             samples: lines(&mut self.samples),

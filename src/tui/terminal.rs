@@ -1,7 +1,10 @@
 //! The live screen: waits for keys and news, updates the model, draws it, does the effects.
 
+mod held;
+
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,8 +21,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::held::{Panic, fall_silent, give_back, take_over};
 use super::data::Known;
-use super::fire::Fire;
+use super::fire::{Fire, MakeImage};
 use super::format::since;
 use super::keys::Rebound;
 use super::model::{Model, Options};
@@ -56,6 +60,8 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// How requests are fired at the cluster.
     pub fire: Fire,
+    /// How an image is made of a VM.
+    pub make_image: MakeImage,
 }
 
 /// How the screen was left.
@@ -86,7 +92,7 @@ pub async fn run(
     sender.try_send(first).context("the first look was not taken in")?;
     tasks.spawn(watch(source, sender));
     let feed = Feed { news, clock: true, record };
-    let reach = Reach { folder, fire: settings.fire };
+    let reach = Reach { folder, fire: settings.fire, make_image: settings.make_image };
     Screen::open(feed, Some(reach))?.show(&mut model, &stop).await
 }
 
@@ -186,11 +192,14 @@ impl Feed {
 struct Reach {
     folder: StateFolder,
     fire: Fire,
+    make_image: MakeImage,
 }
 
 /// A terminal that is taken over, and given back when this is dropped.
 struct Screen {
-    terminal: DefaultTerminal,
+    /// Never dropped: what it does then is done by [`give_back`], which bears a terminal that is
+    /// gone. It would print that it cannot show the cursor, and panic where nobody reads stderr.
+    terminal: ManuallyDrop<DefaultTerminal>,
     panic: Panic,
     keys: EventStream,
     feed: Feed,
@@ -202,12 +211,9 @@ struct Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // The mouse may be ours or not: giving it back twice does no harm.
-        let _given_back = crossterm::execute!(io::stdout(), DisableMouseCapture);
-        // After a panic the rest has been given back, and doing it again would put the cursor on
-        // the message.
-        if !self.panic.begun.is_cancelled() {
-            ratatui::restore();
+        self.panic.give_back_once();
+        if !io::stdin().is_terminal() {
+            fall_silent();
         }
     }
 }
@@ -215,8 +221,8 @@ impl Drop for Screen {
 impl Screen {
     fn open(feed: Feed, reach: Option<Reach>) -> anyhow::Result<Self> {
         let panic = Panic::watch();
-        // Also sets a panic hook that gives the terminal back.
-        let terminal = ratatui::try_init().context("cannot take over the terminal")?;
+        let terminal = take_over().inspect_err(|_| give_back());
+        let terminal = ManuallyDrop::new(terminal.context("cannot take over the terminal")?);
         let (keys, done) = (EventStream::new(), mpsc::unbounded_channel());
         let volleys = JoinSet::new();
         Ok(Self { terminal, panic, keys, feed, reach, volleys, done })
@@ -241,7 +247,7 @@ impl Screen {
             let wait = if stale { FRAME.saturating_sub(drawn.elapsed()) } else { TICK };
             let message = tokio::select! {
                 biased;
-                () = panic.begun.cancelled() => {
+                () = panic.over.cancelled() => {
                     panic.told.cancelled().await;
                     anyhow::bail!("a part of the program panicked: see above");
                 }
@@ -329,34 +335,17 @@ impl Screen {
     fn operate(&self, effect: Effect) {
         let Some(reach) = &self.reach else { return };
         let (folder, sender) = (reach.folder.clone(), self.done.0.clone());
+        let make_image = reach.make_image.clone();
         tokio::task::spawn_blocking(move || {
-            if let Some(result) = effects::operate(&folder, &effect) {
+            let done = match &effect {
+                Effect::MakeImage(name, target) => Some(make_image.make(name, &target.id)),
+                effect => effects::operate(&folder, effect),
+            };
+            if let Some(result) = done {
                 // Without a screen there is nobody to tell; it is in the log of events.
                 let _told = sender.send(Message::Done(result));
             }
         });
-    }
-}
-
-/// Tells of a panic anywhere in the process. It gives the terminal back so that its message can be
-/// read; a screen that went on drawing over it would hide it.
-#[derive(Debug, Clone, Default)]
-struct Panic {
-    begun: CancellationToken,
-    /// Its message has been printed.
-    told: CancellationToken,
-}
-
-impl Panic {
-    fn watch() -> Self {
-        let panic = Self::default();
-        let (watched, before) = (panic.clone(), std::panic::take_hook());
-        std::panic::set_hook(Box::new(move |info| {
-            watched.begun.cancel();
-            before(info);
-            watched.told.cancel();
-        }));
-        panic
     }
 }
 

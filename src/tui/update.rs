@@ -4,6 +4,7 @@
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
+use super::cost;
 use super::dialogs;
 use super::events_list;
 use super::format::since;
@@ -13,7 +14,12 @@ use super::news::News;
 use super::rows::{Row, Status};
 use super::steer::{self, Steering};
 use super::verdict::{Condition, judge};
+use crate::domain::balancing;
+use crate::domain::vm::VmId;
 use crate::operator::{Fault, Volley};
+use crate::state::as_state::Refresh;
+use crate::state::image::ImageName;
+use crate::units::Share;
 
 /// How long a notice stays.
 const NOTICE_FOR: std::time::Duration = std::time::Duration::from_secs(8);
@@ -34,10 +40,26 @@ pub(crate) enum Message {
 }
 
 /// What is asked of the world: the only way by which keys touch it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
     /// Launch a VM of this type, or of the default one.
     Launch(Option<String>),
+    /// Launch a VM from an image.
+    LaunchFrom(ImageName),
+    /// Make an image of a VM.
+    MakeImage(ImageName, Target),
+    /// Protect a VM from scale-in and refresh, or no longer.
+    Protect(VmId, bool),
+    /// Replace every VM, so much of the fleet at a time.
+    Refresh(Share),
+    /// Replace no more.
+    StopRefresh,
+    /// Ask for so many VMs.
+    SetDesired(u32),
+    /// Choose VMs by another rule.
+    BalanceBy(balancing::Policy),
+    /// Have another balancer take over.
+    RestartBalancer,
     /// Drain and end a VM.
     Drain(Target),
     /// Do something to a VM's process.
@@ -176,13 +198,19 @@ fn operate(model: &mut Model, action: Action) -> Option<Effect> {
                 model.dialog = Some(Dialog::Menu { target, index: 0 });
             }
         }
-        Action::Drain | Action::Kill | Action::Pause | Action::Resume => {
+        Action::Drain | Action::Kill | Action::Pause | Action::Resume | Action::Protect => {
             let Some((target, status)) = chosen(model) else {
                 refuse(model, "there is no VM here to act on");
                 return None;
             };
             return act_on(model, action, target, status);
         }
+        Action::Refresh => return refresh(model, Share::saturating(Refresh::SHARE)),
+        Action::SetDesired | Action::Limits | Action::Balancing | Action::Image => {
+            let target = chosen(model).map(|(target, _)| target);
+            dialogs::begin(model, action, target.as_ref());
+        }
+        Action::RestartBalancer => return Some(Effect::RestartBalancer),
         Action::Fire => ask_what_to_fire(model, 1, 1),
         Action::FireMany => ask_what_to_fire(model, 20, 4),
         Action::Policy => match steer::in_force(&model.live) {
@@ -202,6 +230,15 @@ fn operate(model: &mut Model, action: Action) -> Option<Effect> {
     None
 }
 
+/// Asks before every VM is replaced; one that goes on is stopped without a question.
+pub(crate) fn refresh(model: &mut Model, share: Share) -> Option<Effect> {
+    if model.live.as_state.document.as_ref().is_some_and(|file| file.refresh.is_some()) {
+        return Some(Effect::StopRefresh);
+    }
+    model.dialog = Some(Dialog::Confirm(Wish::Refresh(share)));
+    None
+}
+
 fn ask_what_to_fire(model: &mut Model, count: u32, at_once: u32) {
     let volley = Volley::of(model.fired, count, at_once);
     model.dialog = Some(Dialog::Fire { volley, field: 0 });
@@ -214,6 +251,12 @@ pub(crate) fn act_on(
     target: Target,
     status: Status,
 ) -> Option<Effect> {
+    if action == Action::Protect {
+        let file = model.live.as_state.document.as_ref();
+        let order = file.and_then(|file| file.order(&target.id));
+        let protected = order.is_some_and(|order| order.protected);
+        return Some(Effect::Protect(target.id, !protected));
+    }
     if action != Action::Drain && !status.has_process() {
         refuse(model, &format!("{} is {status} and has no process to act on", target.id));
         return None;
@@ -297,7 +340,10 @@ fn step(model: &mut Model, by: isize) {
         }
         Screen::Events => model.places.event = events_list::step_events(model, by),
         Screen::Requests => model.places.request = events_list::step_requests(model, by),
-        Screen::Cost => {}
+        Screen::Cost => {
+            let all = cost::bill(model.shown()).items.len();
+            model.places.cost = moved(model.places.cost, by, all);
+        }
     }
 }
 

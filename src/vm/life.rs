@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hook::Hooks;
 use crate::domain::decision::Action;
-use crate::domain::vm::{Life, VmEvent, VmId};
+use crate::domain::vm::{Failing, Life, VmEvent, VmId};
 use crate::process::shell;
 use crate::state::StateFolder;
 use crate::state::as_state::{AsStateFile, VmOrder};
@@ -51,7 +51,11 @@ impl Surroundings {
         tokio::time::sleep(self.boot).await;
         match &self.hooks.launch {
             None => Ok(()),
-            Some(command) => self.run_hook("launch", command).await,
+            Some(command) => match (self.run_hook("launch", command).await, self.hooks.failing) {
+                (Err(failure), Failing::Abandon) => Err(failure),
+                // That it failed is told.
+                _ => Ok(()),
+            },
         }
     }
 
@@ -184,6 +188,30 @@ mod tests {
         assert_eq!(warm, [VmEvent::Held, VmEvent::Restored]);
         let deleted = events_of(Some(&order(Action::Delete, false)));
         assert_eq!(deleted, [VmEvent::Released, VmEvent::Deleted]);
+    }
+
+    #[tokio::test]
+    async fn a_failing_launch_hook_ends_the_vm_or_not_as_is_said() {
+        let state = tempfile::tempdir().unwrap();
+        let around = |command: &str, failing| Surroundings {
+            id: VmId::numbered(1),
+            boot: Duration::ZERO,
+            hooks: Hooks {
+                launch: Some(command.to_owned()),
+                terminate: None,
+                timeout: Duration::from_millis(300),
+                failing,
+            },
+            variables: Vec::new(),
+            folder: StateFolder::open(state.path()).unwrap(),
+        };
+        for bad in ["exit 7", "sleep 600"] {
+            let ended = around(bad, Failing::Abandon).boot().await;
+            assert!(ended.unwrap_err().starts_with("the launch hook"), "{bad}");
+            assert_eq!(around(bad, Failing::Continue).boot().await, Ok(()), "{bad}");
+        }
+        let told = std::fs::read_to_string(state.path().join("events.log")).unwrap();
+        assert_eq!(told.matches("the launch hook").count(), 4, "{told}");
     }
 
     #[test]

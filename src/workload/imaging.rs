@@ -21,6 +21,7 @@ mod grey;
 mod header;
 mod jpeg;
 mod other_files;
+mod paced;
 mod pipeline;
 mod png_files;
 mod rows;
@@ -36,7 +37,8 @@ pub use header::{PictureHeader, probe_channels, probe_header};
 pub use jpeg::{jpeg_description, jpeg_is_exact};
 pub use rows::Channels;
 
-use crate::workload::{Error, FullSpeed, Instructions, Limits, Run, Usage};
+use crate::workload::{Error, FullSpeed, Instructions, Limits, Pacer, Run, Usage};
+use paced::PacedFile;
 use rows::{Decoded, Gather, Layout, RowSink, RowSource};
 use std::time::Duration;
 use ticker::{Ticker, thread_cpu_time};
@@ -149,7 +151,7 @@ pub fn apply_with(
     if output_format == Format::Wbmp {
         return Ok(refuse(processed, Refusal::TwoLevels, start));
     }
-    let source = open(input, header)?;
+    let source = open(input, header, run.pacer)?;
     let layout = source.layout();
     processed.usage.work =
         nominal_work(filter, header.pixels(), layout.channels, header.format, Some(output_format));
@@ -202,7 +204,7 @@ pub struct Colors {
 /// As for [`apply`], with the limit on textures.
 pub fn decode_colors(input: &[u8], run: &Run) -> Result<Colors, Error> {
     let header = read_header(input, run.limits.texture_pixels, "texture_pixels")?;
-    let mut source = open(input, header)?;
+    let mut source = open(input, header, run.pacer)?;
     let Layout { width, height, channels } = source.layout();
     let is_linear = source.is_linear_grey();
     let level = |grey: u8| if is_linear { grey::SRGB_OF_LINEAR[usize::from(grey)] } else { grey };
@@ -232,7 +234,7 @@ pub fn decode_colors(input: &[u8], run: &Run) -> Result<Colors, Error> {
 /// As for [`apply`], with the limit on textures.
 pub fn decode(input: &[u8], limits: &Limits) -> Result<Picture, Error> {
     let header = read_header(input, limits.texture_pixels, "texture_pixels")?;
-    let mut source = open(input, header)?;
+    let mut source = open(input, header, &FullSpeed)?;
     let layout = source.layout();
     let mut samples = vec![0; layout.stride() * layout.height];
     source.read(&mut samples, &mut Ticker::new(&FullSpeed))?;
@@ -304,15 +306,16 @@ fn read_header(input: &[u8], pixels: u64, limit: &'static str) -> Result<Picture
     Ok(header)
 }
 
-fn open(input: &[u8], header: PictureHeader) -> Result<Box<dyn RowSource + '_>, Error> {
-    let decoded = match header.format {
-        Format::Jpeg => jpeg::open(input)?,
-        Format::Png => png_files::open(input, header.pixels())?,
-        Format::Gif => Box::new(gif_files::decode(input, header.pixels())?),
-        Format::Bmp => Box::new(other_files::decode_bmp(input)?),
-        Format::Tiff => Box::new(other_files::decode_tiff(input, header.pixels())?),
-        Format::Wbmp => Box::new(wbmp_files::open(input, header)?),
-    };
+fn open<'a>(
+    input: &'a [u8],
+    header: PictureHeader,
+    pacer: &'a dyn Pacer,
+) -> Result<Box<dyn RowSource + 'a>, Error> {
+    let decoded = decoder(input, header, pacer).or_else(|error| {
+        // Decoders call it an error of the file if reading on was refused.
+        pacer.checkpoint()?;
+        Err(error)
+    })?;
     let Layout { width, height, .. } = decoded.layout();
     if (width, height) != (header.width as usize, header.height as usize) {
         // Two readers of one header disagree, so the check against the limit means nothing.
@@ -326,14 +329,28 @@ fn open(input: &[u8], header: PictureHeader) -> Result<Box<dyn RowSource + '_>, 
     Ok(decoded)
 }
 
+fn decoder<'a>(
+    input: &'a [u8],
+    header: PictureHeader,
+    pacer: &'a dyn Pacer,
+) -> Result<Box<dyn RowSource + 'a>, Error> {
+    let file = PacedFile::new(input, pacer);
+    Ok(match header.format {
+        Format::Jpeg => jpeg::open(input)?,
+        Format::Png => png_files::open(file, header.pixels())?,
+        Format::Gif => Box::new(gif_files::decode(file, header.pixels())?),
+        Format::Bmp => Box::new(other_files::decode_bmp(file)?),
+        Format::Tiff => Box::new(other_files::decode_tiff(file, header.pixels())?),
+        Format::Wbmp => Box::new(wbmp_files::open(input, header)?),
+    })
+}
+
 fn create(format: Format, layout: Layout) -> Result<Box<dyn RowSink>, Error> {
     match format {
         Format::Jpeg => jpeg::create(layout),
         Format::Png => png_files::create(layout),
         Format::Bmp => bmp_files::create(layout),
-        Format::Gif => {
-            Ok(Box::new(Gather::new(layout, |layout, samples| gif_files::encode(layout, samples))))
-        }
+        Format::Gif => Ok(Box::new(Gather::new(layout, gif_files::encode))),
         Format::Tiff => Ok(Box::new(Gather::new(layout, |layout, samples| {
             other_files::encode_tiff(layout, samples)
         }))),

@@ -8,10 +8,10 @@ use std::str::FromStr;
 pub enum Instructions {
     /// Those that every processor of this architecture has.
     Portable,
-    /// Vectors of 256 bits: AVX2 of x86-64.
+    /// Vectors of 256 bits: AVX2 and FMA of x86-64.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Vectors of 512 bits: AVX-512 F, BW, DQ and VL of x86-64.
+    /// Vectors of 512 bits: AVX-512 F, BW, DQ and VL, and FMA, of x86-64.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -38,13 +38,14 @@ impl Instructions {
         match self {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("fma")
             }
         }
     }

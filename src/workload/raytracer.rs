@@ -23,6 +23,8 @@ mod bmp;
 mod bvh;
 mod camera;
 mod foretell;
+mod glance;
+mod hits;
 mod index;
 mod list;
 mod meter;

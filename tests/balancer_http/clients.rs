@@ -149,6 +149,53 @@ async fn a_trailer_never_becomes_a_header() {
     cluster.stop().await;
 }
 
+const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+    Transfer-Encoding: chunked\r\n\r\n6\r\ndata 1\r\n";
+
+#[tokio::test]
+async fn a_client_that_leaves_amid_its_body_is_missed_though_its_answer_has_begun() {
+    let vm = FakeVm::start_with("vm-1", |_| Act::RawAtHead(EVENTS.to_vec())).await;
+    let cluster = Cluster::start(&[&vm]).await;
+    for framing in ["Content-Length: 100\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n64\r\nabc"]
+    {
+        let mut client = Client::open(cluster.address).await;
+        client.write(format!("POST /e HTTP/1.1\r\nHost: a\r\n{framing}").as_bytes()).await;
+        assert!(client.first_bytes_contain("data 1").await);
+        drop(client);
+        cluster.until("/metrics", |a| a.text().contains("cumulet_in_flight{vm=\"vm-1\"} 0")).await;
+    }
+    let lines = || cluster.file("log/access.log").matches("status=499").count();
+    eventually(|| async { lines() == 2 }).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn the_head_of_a_stream_of_events_is_a_whole_answer() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let vm = FakeVm::start_with("vm-1", |_| Act::Raw(head.to_vec())).await;
+    let cluster = Cluster::start(&[&vm]).await;
+    let mut client = Client::open(cluster.address).await;
+    for _ in 0..2 {
+        client.write(b"HEAD /e HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(client.answer_to("HEAD").await.status(), 200);
+    }
+    assert_eq!(vm.connections(), 1);
+    let lines = || cluster.file("log/access.log").matches("end=whole").count();
+    eventually(|| async { lines() == 2 }).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_no_more_gets_the_answers_before_its_last() {
+    let vm = FakeVm::start_with("vm-1", |_| Act::Halves).await;
+    let cluster = Cluster::start(&[&vm]).await;
+    let mut client = Client::open(cluster.address).await;
+    client.write(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut client = client.half_close().await.unwrap();
+    assert_eq!(client.answer().await.status(), 200);
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn many_empty_lines_and_tiny_chunks_are_borne() {
     let vm = FakeVm::start("vm-1").await;

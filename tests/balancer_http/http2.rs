@@ -99,6 +99,32 @@ async fn is_cut_off(cluster: &Cluster, mut flood: impl FnMut(u32) -> Vec<u8>) ->
 /// `POST / http` with an authority, in HPACK's static table and one literal.
 const HEADERS: &[u8] = &[0x83, 0x84, 0x86, 0x41, 0x01, b'a'];
 
+/// `content-length: 100` after those.
+const A_HUNDRED: &[u8] = &[0x5c, 3, b'1', b'0', b'0'];
+
+#[tokio::test]
+async fn a_body_that_is_broken_off_as_if_all_were_well_never_passes_for_a_whole_one() {
+    let vm = FakeVm::start("vm-1").await;
+    let cluster = Cluster::start(&[&vm]).await;
+    let mut stream = TcpStream::connect(cluster.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(4, 0, 0, b"")).await.unwrap();
+    for (stream_id, headers) in [(1, [HEADERS, A_HUNDRED].concat()), (3, HEADERS.to_vec())] {
+        let begun = [frame(1, 0x4, stream_id, &headers), frame(0, 0, stream_id, b"0123456789")];
+        stream.write_all(&begun.concat()).await.unwrap();
+        eventually(|| async { vm.open_connections() > 0 }).await;
+        stream.write_all(&frame(3, 0, stream_id, &[0; 4])).await.unwrap();
+        let lines = (stream_id as usize).div_ceil(2);
+        eventually(|| async { cluster.file("log/access.log").lines().count() == lines }).await;
+        eventually(|| async { vm.open_connections() == 0 }).await;
+    }
+    let answer = cluster.post("/next", b"whole").await;
+    assert_eq!(answer.text(), "vm-1 whole");
+    let whole = vm.seen().iter().filter(|request| request.whole).count();
+    assert_eq!(whole, 1, "{:?}", vm.seen());
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn floods_are_cut_off() {
     let vm = FakeVm::start_with("vm-1", |_| Act::Wait).await;

@@ -3,6 +3,11 @@
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use cumulet::process;
+use cumulet::state::StateFolder;
+use cumulet::state::function_state::FunctionStateFile;
+use cumulet::state::vm_state::VmStateFile;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
@@ -89,7 +94,7 @@ impl Drop for Terminal {
 
 #[test]
 fn a_person_looks_fires_kills_resizes_and_leaves_the_terminal_as_it_was() {
-    let cluster = Cluster::start(2, &[]);
+    let cluster = Cluster::start(2, &["--set", "autoscaler.minimum=2"]);
     let Some(terminal) = Terminal::open(120, 40) else { return };
     let program = env!("CARGO_BIN_EXE_cumulet");
     let state = cluster.path();
@@ -183,6 +188,118 @@ fn a_policy_is_tried_on_the_load_that_was_before_it_is_put_in_force() {
     assert_eq!((orders.policy.as_str(), orders.maximum), ("threshold", 3));
     assert_eq!(orders.parameters, [("high".to_owned(), "0.5".to_owned())]);
     terminal.type_text("q");
+}
+
+#[test]
+fn what_the_command_line_can_the_screen_can() {
+    let cluster = Cluster::start(2, &["--set", "autoscaler.minimum=2"]);
+    let Some(terminal) = Terminal::open(120, 40) else { return };
+    let program = env!("CARGO_BIN_EXE_cumulet");
+    terminal.type_text(&format!("{program} --state {} top", cluster.path().display()));
+    terminal.press("Enter");
+    terminal.until_shown("2 running");
+
+    terminal.type_text("2o");
+    terminal.until_shown("no scale-in and no refresh takes vm-1 away");
+    assert!(cluster.orders().vms.iter().any(|order| order.protected));
+
+    terminal.type_text(":balancing round-robin");
+    terminal.press("Enter");
+    terminal.until_shown("VMs are chosen by round-robin");
+
+    terminal.type_text(":image vm-1 web");
+    terminal.press("Enter");
+    terminal.until_shown("image web made of vm-1");
+    terminal.type_text(":launch image web");
+    terminal.press("Enter");
+    terminal.until_shown("vm-3 will be launched from image web");
+
+    terminal.type_text(":limits 2 7");
+    terminal.press("Enter");
+    terminal.until_shown("nothing changes until Enter");
+    terminal.press("Enter");
+    terminal.until_shown("2 to 7 VMs");
+    assert_eq!(cluster.orders().maximum, 7);
+
+    // A refresh replaces all but the protected one, after a yes.
+    let before = cluster.vm("vm-2").unwrap().pid;
+    terminal.type_text("R");
+    terminal.until_shown("Replace every VM?");
+    terminal.press("Enter");
+    until("the question is gone", || {
+        (!terminal.shown().contains("Replace every VM?")).then_some(())
+    });
+    assert_eq!(cluster.orders().refresh, None);
+    terminal.type_text("R");
+    terminal.until_shown("Replace every VM?");
+    terminal.type_text("y");
+    terminal.until_shown("will be replaced");
+    until("vm-2 is replaced and vm-1 is not", || {
+        let running = cluster.running();
+        let gone = running.iter().all(|vm| vm.pid != before);
+        (gone && running.iter().any(|vm| vm.id.as_str() == "vm-1")).then_some(())
+    });
+    terminal.type_text("q");
+}
+
+#[test]
+fn a_signal_ends_the_screen_and_gives_the_terminal_back() {
+    let cluster = Cluster::start(1, &[]);
+    for signal in [Signal::TERM, Signal::HUP] {
+        let Some(terminal) = Terminal::open(80, 24) else { return };
+        let program = env!("CARGO_BIN_EXE_cumulet");
+        terminal.type_text(&format!(
+            "stty -g > before; sh -c 'echo $$ > pid; exec {program} --state {} top'; \
+             echo \"left $?.\"; stty -g > after",
+            cluster.path().display()
+        ));
+        terminal.press("Enter");
+        terminal.until_shown("1 running");
+        let pid = terminal.file("pid").trim().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        terminal.until_shown("left 0.");
+        until("the shell goes on", || (!terminal.file("after").is_empty()).then_some(()));
+        assert_eq!(terminal.file("before"), terminal.file("after"), "the terminal's modes");
+        assert_eq!((terminal.flag("alternate_on"), terminal.flag("cursor_flag")), one("0", "1"));
+    }
+}
+
+/// A terminal that goes away, and a wish to stop in the same moment: what is written to it fails, and
+/// none of that may end the cluster before it has stopped its processes.
+#[test]
+fn a_cluster_whose_terminal_goes_away_stops_whole() {
+    for told_too in [false, true] {
+        let Some(terminal) = Terminal::open(120, 40) else { return };
+        let state = terminal.folder.path().join("state");
+        let program = env!("CARGO_BIN_EXE_cumulet");
+        terminal.type_text(&format!(
+            "{program} --state {} up --vms 2 --port 0 --admin-port 0 --report-every 200ms \
+             --set instance_type=local",
+            state.display()
+        ));
+        terminal.press("Enter");
+        terminal.until_shown("2 running");
+        let folder = StateFolder::existing(&state).unwrap();
+        let functions = until("the functions' service says where it is", || {
+            folder.read::<FunctionStateFile>().ok().flatten()
+        });
+        let file = folder.read_cluster_file().unwrap().unwrap();
+        let vms = folder.read::<VmStateFile>().unwrap().unwrap().vms;
+        let mut pids = vms.iter().map(|vm| vm.pid).collect::<Vec<_>>();
+        pids.extend([file.pid, functions.pid]);
+        pids.extend([file.balancer_pid, file.autoscaler_pid].into_iter().flatten());
+        assert_eq!(pids.len(), 6, "two VMs, the cluster and its three roles");
+        if told_too {
+            let cluster = Pid::from_raw(i32::try_from(file.pid).unwrap()).unwrap();
+            kill_process(cluster, Signal::TERM).unwrap();
+        }
+        terminal.tmux(&["kill-server"]);
+        until("every process is gone", || {
+            pids.iter().all(|pid| !process::is_alive(*pid)).then_some(())
+        });
+        let events = std::fs::read_to_string(state.join("events.log")).unwrap();
+        assert!(events.trim_end().ends_with("detail=stopped"), "{events}");
+    }
 }
 
 #[test]

@@ -54,6 +54,24 @@ fn shares_are_averaged_over_the_window() {
 }
 
 #[test]
+fn a_vm_without_credits_counts_for_its_baseline_and_is_busy_at_it() {
+    let mut story = Story::new();
+    let mut throttled = report("vm-1", VmState::Running, 0.1, 0);
+    throttled.instance_type = "t2.micro".to_owned();
+    throttled.load.cpu_credits = Some(0.0);
+    let mut file = VmStateFile { vms: vec![throttled], ..VmStateFile::default() };
+    story.fleet.observe(&file, story.start, story.wall);
+    let member = |story: &Story| story.fleet.member(&story.orders.vms[0], story.start);
+    assert!((member(&story).vcpus - 0.1).abs() < 1e-9, "its baseline");
+    assert!(member(&story).cpu.unwrap().get() > 0.99, "all that it may use is in use");
+    file.vms[0].load.cpu_credits = Some(30.0);
+    file.vms[0].reported_at += jiff::SignedDuration::from_secs(5);
+    story.fleet.observe(&file, story.start, story.wall);
+    assert!((member(&story).vcpus - 1.0).abs() < 1e-9);
+    assert!((member(&story).cpu.unwrap().get() - 0.1).abs() < 1e-9);
+}
+
+#[test]
 fn a_report_that_does_not_change_grows_old_by_the_readers_clock() {
     let mut story = Story::new();
     story.sees(0, 0, 1.0);
@@ -119,4 +137,56 @@ fn an_unknown_policy_holds_and_names_the_one_there_is() {
     assert_eq!(verdict.direction, Direction::Hold);
     let reason = "there is no policy called `magic`; there is staffing, target-tracking, ";
     assert!(verdict.reason.starts_with(reason), "{}", verdict.reason);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// VMs that lie, under a wall clock that jumps: what they say, when, and whether at all.
+    #[test]
+    fn no_lie_makes_the_orders_run_away(
+        policy in proptest::sample::select(&[
+            "staffing", "target-tracking", "threshold", "step", "kubernetes-hpa", "knative",
+            "queue-depth",
+        ][..]),
+        lies in proptest::collection::vec(
+            (0.0..=1.0_f64, proptest::num::u32::ANY, -1_000_000_i32..1_000_000, 0_u8..4),
+            1..120,
+        ),
+    ) {
+        let mut story = Story::new();
+        story.orders.policy = policy.to_owned();
+        let (mut before, mut turns, mut way) = (1, 0, Direction::Hold);
+        for (tick, (cpu, many, jump, state)) in (1_u32..).zip(lies) {
+            let wall = story.wall + jiff::SignedDuration::from_secs(jump.into());
+            let state =
+                [VmState::Booting, VmState::Running, VmState::Running, VmState::Draining]
+                    [usize::from(state)];
+            let said = story.orders.vms.iter().map(|order| {
+                let mut vm = report(order.id.as_str(), state, cpu, jump);
+                (vm.load.in_flight, vm.load.queued) = (many, many);
+                vm.load.cpu_credits = Some(f64::from(jump) * 1e300);
+                vm.running_since = Some(wall);
+                vm
+            });
+            let file = VmStateFile { vms: said.collect(), ..VmStateFile::default() };
+            let now = story.start + 5 * tick * SECOND;
+            story.fleet.observe(&file, now, wall);
+            let (verdict, seen) = story.fleet.judge(&story.orders, now, wall);
+            crate::autoscaler::orders::apply(&mut story.orders, &file, &verdict, wall);
+            story.fleet.past.note(&verdict, seen, wall);
+            // The cluster ends what is to be deleted.
+            story.orders.vms.retain(|order| order.action != Action::Delete);
+            let wanted = story.orders.wanted();
+            proptest::prop_assert!((1..=20).contains(&wanted), "{policy}: {wanted}");
+            proptest::prop_assert_eq!(wanted, verdict.to);
+            if wanted != before {
+                turns += u32::from(way != Direction::Hold && way != verdict.direction);
+                way = verdict.direction;
+            }
+            before = wanted;
+        }
+        // Ten minutes at most.
+        proptest::prop_assert!(turns <= 16, "{policy}: {turns} turns");
+    }
 }

@@ -10,16 +10,20 @@ use hyper::{Response, StatusCode, Version};
 use memchr::memmem;
 use tokio::net::TcpStream;
 
-use super::{Connection, Exchange};
+use super::{AskError, Connection, Exchange};
+use crate::balancer::buffers;
 use crate::balancer::headers::says_close;
 use crate::balancer::strict::{Chunks, Piece};
+use crate::balancer::tape::Fault;
 
 /// The longest head of an answer, in bytes.
 const LONGEST_HEAD: usize = 64 << 10;
+/// What is no answer at all is known as such within so many bytes.
+const KNOWN_BY: usize = 1 << 10;
 /// And the most header lines in it.
 const MOST_HEADERS: usize = 128;
-/// So much of a long body is read at once.
-const READ: u64 = 256 << 10;
+/// So much of a body still to come is worth a buffer of its own.
+const WORTH_A_BUFFER: u64 = 16 << 10;
 
 /// How the body of an answer ends.
 #[derive(Debug)]
@@ -57,6 +61,15 @@ pub(in crate::balancer) enum AnswerError {
     /// It does not follow HTTP.
     #[error("{0}")]
     Garbled(String),
+    /// The rest of the request cannot be had, and the VM waits for it.
+    #[error("{0}")]
+    Request(Fault),
+}
+
+impl AnswerError {
+    fn early() -> Self {
+        Self::Cut("the connection ended before the answer did".to_owned())
+    }
 }
 
 /// Whether this answer only tells of progress and another one follows.
@@ -100,7 +113,14 @@ pub(super) fn head(buffer: &mut BytesMut, is_head: bool) -> Result<Option<(Parts
         };
     }
     let framing = framing(&head, is_head)?;
-    let keep = head.version == Version::HTTP_11
+    // An answer without a body that announces one: the two sides may not agree where it ends.
+    let declares = head.status == StatusCode::NO_CONTENT
+        && [CONTENT_LENGTH, TRANSFER_ENCODING]
+            .iter()
+            .filter_map(|name| head.headers.remove(name))
+            .any(|value| value != "0");
+    let keep = !declares
+        && head.version == Version::HTTP_11
         && !says_close(&head.headers)
         && !matches!(framing, Framing::UntilClose)
         && !head.headers.contains_key(UPGRADE);
@@ -111,6 +131,9 @@ pub(super) fn head(buffer: &mut BytesMut, is_head: bool) -> Result<Option<(Parts
 fn still_to_come(begun: &[u8]) -> Result<(), String> {
     if begun.len() > LONGEST_HEAD {
         return Err(too_long());
+    }
+    if begun.len() > KNOWN_BY {
+        return Ok(());
     }
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     match httparse::Response::new(&mut headers).parse(begun) {
@@ -203,9 +226,11 @@ impl Body {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        // A VM may answer while it still reads. That a client's body ends early is no fault of the
-        // answer.
-        let _ = self.exchange.poll_send(cx);
+        // A VM may answer while it still reads.
+        let fault = match self.exchange.poll_send(cx) {
+            Poll::Ready(Err(AskError::Body(fault))) => Some(fault),
+            _ => None,
+        };
         let connection = &mut self.exchange.connection;
         loop {
             match &mut self.rest.framing {
@@ -239,24 +264,44 @@ impl Body {
                 }
                 Framing::Length(_) | Framing::UntilClose => {}
             }
-            let wanted = match self.rest.framing {
-                Framing::Length(left) => usize::try_from(left.min(READ)).unwrap_or_default(),
-                _ => 0,
-            };
-            match ready!(connection.poll_fill(cx, wanted)) {
-                Ok(0) if matches!(self.rest.framing, Framing::UntilClose) => {
+            if let Framing::Length(left @ WORTH_A_BUFFER..) = &mut self.rest.framing {
+                let read = buffers::poll_read(&mut connection.stream, cx, *left);
+                let part = match ready!(or_fault(read, fault)) {
+                    Err(fault) => Err(AnswerError::Request(fault)),
+                    Ok(Ok(data)) if data.is_empty() => Err(AnswerError::early()),
+                    Ok(Ok(data)) => {
+                        *left -= data.len() as u64;
+                        Ok(Frame::data(data))
+                    }
+                    Ok(Err(error)) => Err(AnswerError::Cut(error.to_string())),
+                };
+                if matches!(self.rest.framing, Framing::Length(0)) {
                     self.rest.framing = Framing::Over;
                 }
-                Ok(0) => {
-                    let why = "the connection ended before the answer did".to_owned();
-                    return Poll::Ready(Some(Err(AnswerError::Cut(why))));
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    return Poll::Ready(Some(Err(AnswerError::Cut(error.to_string()))));
-                }
+                return Poll::Ready(Some(part));
             }
+            let read = or_fault(connection.poll_fill(cx), fault.clone());
+            let error = match ready!(read) {
+                Ok(Ok(1..)) => continue,
+                Ok(Ok(0)) if matches!(self.rest.framing, Framing::UntilClose) => {
+                    self.rest.framing = Framing::Over;
+                    continue;
+                }
+                Ok(Ok(_)) => AnswerError::early(),
+                Ok(Err(error)) => AnswerError::Cut(error.to_string()),
+                Err(fault) => AnswerError::Request(fault),
+            };
+            return Poll::Ready(Some(Err(error)));
         }
+    }
+}
+
+/// What was read, or the fault that nothing more is to be waited for with.
+fn or_fault<T>(read: Poll<T>, fault: Option<Fault>) -> Poll<Result<T, Fault>> {
+    match (read, fault) {
+        (Poll::Ready(read), _) => Poll::Ready(Ok(read)),
+        (Poll::Pending, Some(fault)) => Poll::Ready(Err(fault)),
+        (Poll::Pending, None) => Poll::Pending,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
 use hyper::StatusCode;
+use hyper::header::CONTENT_LENGTH;
 use hyper::http::response::Parts;
 
 use crate::balancer::headers;
@@ -23,6 +24,8 @@ impl Interim {
             return;
         }
         headers::towards_client(&mut head.headers, false);
+        // It has no body, and so no length (RFC 9110, section 8.6).
+        head.headers.remove(CONTENT_LENGTH);
         let reason = head.status.canonical_reason().unwrap_or_default();
         let line = format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str());
         bytes.extend_from_slice(line.as_bytes());

@@ -100,6 +100,16 @@ impl History {
         now.max(before).max(advised.unwrap_or(0))
     }
 
+    /// Whether more VMs are wanted than `window` ago, and more than were advised since: a person has
+    /// asked for them. So it is, too, while the history does not reach back so far.
+    pub fn is_asked_for(&self, now: &Observation, window: Duration) -> bool {
+        let begins = self.0.front().map_or(now.at, |first| first.at);
+        let is_young = now.at.saturating_sub(begins) < window;
+        let fewer = || self.window(now, window).any(|past| past.wanted < now.wanted);
+        let advised = self.window(now, window).filter_map(|past| past.advice).max();
+        (is_young || fewer()) && advised.unwrap_or(0) < now.wanted
+    }
+
     /// The smallest advice within `window`, `now` included.
     pub fn lowest_advice(&self, now: u32, at: &Observation, window: Duration) -> u32 {
         self.window(at, window).filter_map(|past| past.advice).min().map_or(now, |l| l.min(now))
@@ -172,5 +182,38 @@ impl FromStr for Metric {
             .into_iter()
             .find(|metric| metric.as_str() == text)
             .ok_or_else(|| UnknownWord::new(text, "cpu, in-flight, requests or memory"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// A history of one observation in five seconds: VMs wanted and advised.
+    fn history(seen: impl IntoIterator<Item = (u32, u32)>) -> (History, Observation) {
+        let mut history = History::default();
+        let mut now = Observation::default();
+        for (number, (wanted, advice)) in (0..).zip(seen) {
+            let at = Duration::from_secs(5 * number);
+            now = Observation { at, wanted, advice: Some(advice), ..Observation::default() };
+            history.push(now);
+        }
+        (history, now)
+    }
+
+    #[test]
+    fn what_a_person_has_just_asked_for_is_told_from_what_the_load_asked_for() {
+        let asked = |seen: &[(usize, (u32, u32))]| {
+            let all = seen.iter().flat_map(|(times, what)| vec![*what; *times]);
+            let (history, now) = history(all);
+            history.is_asked_for(&now, MINUTE)
+        };
+        assert!(asked(&[(5, (3, 1))]), "a cluster that was just started with three");
+        assert!(!asked(&[(20, (3, 1))]), "long ago");
+        assert!(asked(&[(20, (1, 1)), (5, (2, 1))]), "one was launched");
+        assert!(!asked(&[(20, (1, 1)), (20, (2, 1))]), "and that is long ago");
+        assert!(!asked(&[(20, (1, 1)), (1, (1, 3)), (5, (3, 1))]), "a burst wanted three");
     }
 }

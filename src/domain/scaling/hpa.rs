@@ -226,26 +226,44 @@ mod tests {
     /// there are, the target, and how many there should be.
     type Case = (&'static str, &'static [f64], (u32, u32), u32, f64, u32);
 
-    /// The cases of `replica_calculator_test.go`, by their names there, with CPU as a share of what
-    /// was requested.
+    /// The recorded cases of Kubernetes itself that are about CPU, by their names in
+    /// <https://github.com/kubernetes/kubernetes/blob/00067268967ec95a40035bd666374a1caf48dd1a/pkg/controller/podautoscaler/replica_calculator_test.go>,
+    /// with CPU as a share of what was requested. A pod whose CPU is "hot" counts as not ready, and
+    /// pods that failed or are being deleted do not count, as here.
+    #[rustfmt::skip]
+    const CASES: [Case; 22] = [
+        ("ScaleUp", &[0.3, 0.5, 0.7], (0, 0), 3, 0.3, 5),
+        ("ScaleUpUnreadyLessScale", &[0.5, 0.7], (1, 0), 3, 0.3, 4),
+        ("ScaleUpHotCpuLessScale", &[0.5, 0.7], (1, 0), 3, 0.3, 4),
+        ("ScaleUpUnreadyNoScale", &[0.4], (2, 0), 3, 0.3, 3),
+        ("ScaleHotCpuNoScale", &[0.4], (2, 0), 3, 0.3, 3),
+        ("ScaleUpIgnoresFailedPods", &[0.5, 0.7], (0, 0), 2, 0.3, 4),
+        ("ScaleUpIgnoresDeletionPods", &[0.5, 0.7], (0, 0), 2, 0.3, 4),
+        ("ScaleDown", &[0.1, 0.3, 0.5, 0.25, 0.25], (0, 0), 5, 0.5, 3),
+        ("ScaleDownIncludeUnreadyPods", &[0.1, 0.3, 0.5], (2, 0), 5, 0.5, 2),
+        ("ScaleDownExcludeUnscheduledPods", &[0.1], (4, 0), 5, 0.5, 1),
+        ("ScaleDownIgnoreHotCpuPods", &[0.1, 0.3, 0.5], (2, 0), 5, 0.5, 2),
+        ("Tolerance", &[1.02, 1.02, 1.02], (0, 0), 3, 1.0, 3),
+        ("SuperfluousMetrics", &[4.0, 9.5, 3.0, 7.0], (0, 0), 4, 1.0, 24),
+        ("MissingMetrics", &[0.4, 0.095], (0, 2), 4, 1.0, 3),
+        ("MissingMetricsNoChangeEq", &[1.0], (0, 1), 2, 1.0, 2),
+        ("MissingMetricsNoChangeGt", &[1.9], (0, 1), 2, 1.0, 2),
+        ("MissingMetricsNoChangeLt", &[0.6], (0, 1), 2, 1.0, 2),
+        ("MissingMetricsUnreadyChange", &[0.45], (1, 1), 3, 0.5, 3),
+        ("MissingMetricsUnreadyScaleUp", &[2.0], (1, 1), 3, 0.5, 4),
+        ("MissingMetricsUnreadyScaleDown", &[0.1, 0.1], (1, 1), 4, 0.5, 3),
+        ("ComputedToleranceAlgImplementation, a little beyond", &[0.5; 10], (0, 0), 10, 0.56, 9),
+        ("ComputedToleranceAlgImplementation, a little within", &[0.5; 10], (0, 0), 10, 0.55, 10),
+    ];
+
     #[test]
     fn replicas_are_those_of_the_published_algorithm() {
-        let cases: [Case; 9] = [
-            ("ScaleUp", &[0.3, 0.5, 0.7], (0, 0), 3, 0.3, 5),
-            ("ScaleUpUnreadyLessScale", &[0.5, 0.7], (1, 0), 3, 0.3, 4),
-            ("ScaleUpHotCpuLessScale", &[0.4], (2, 0), 3, 0.3, 3),
-            ("ScaleDown", &[0.1, 0.3, 0.5, 0.25, 0.25], (0, 0), 5, 0.5, 3),
-            ("Tolerance", &[1.01, 1.03, 1.02], (0, 0), 3, 1.0, 3),
-            ("MissingMetricsNoChangeEq", &[1.0], (0, 1), 2, 1.0, 2),
-            ("MissingMetricsNoChangeGt", &[1.9], (0, 1), 2, 1.0, 2),
-            ("MissingMetricsNoChangeLt", &[0.6], (0, 1), 2, 1.0, 2),
-            ("ScaleDownIgnoresUnreadyPods", &[0.1, 0.3, 0.5], (2, 0), 5, 0.5, 2),
-        ];
-        for (name, ready, (unready, missing), current, target, expected) in cases {
+        for (name, ready, (unready, missing), current, target, expected) in CASES {
             let pods = Pods { ready: ready.to_vec(), unready, missing };
             let (replicas, ratio) = pods.replicas(current, target, 0.1).unwrap();
             assert_eq!(replicas, expected, "{name}: ratio {ratio}");
         }
-        assert_eq!(Pods::default().replicas(3, 0.5, 0.1), None);
+        // EmptyMetrics.
+        assert_eq!(Pods::default().replicas(4, 1.0, 0.1), None);
     }
 }

@@ -95,6 +95,19 @@ impl<'a> Parameters<'a> {
         self.read((name, help), format!("{}s", default.as_secs_f64()), needed, duration)
     }
 
+    /// A length of time, or nothing where the value is `word`, the default.
+    pub(super) fn time_or(
+        &mut self,
+        name: &'static str,
+        word: &'static str,
+        help: &'static str,
+    ) -> Result<Option<Duration>, BadPolicy> {
+        let needed = format!("a time from 0s to 1h, for example 90s, or {word}");
+        self.read((name, help), word, &needed, |text| {
+            if text == word { Some(None) } else { duration(text).map(Some) }
+        })
+    }
+
     /// One of a few words.
     pub(super) fn word<T: FromStr>(
         &mut self,

@@ -120,7 +120,7 @@ impl Policy {
     /// How long it waits before a scale-in.
     pub(super) fn patience(&self) -> Duration {
         match self {
-            Self::Staffing(policy) => policy.hold,
+            Self::Staffing(policy) => policy.patience(),
             Self::TargetTracking(policy) => policy.scale_in_cooldown,
             Self::Threshold(policy) => policy.cooldown,
             Self::Step(policy) => policy.cooldown,

@@ -47,6 +47,7 @@ pub(super) fn sample_columns(sample: Sample) -> Columns {
         requests,
         failures,
         cpu_credits,
+        ..
     } = sample
     else {
         return Vec::new();

@@ -99,12 +99,65 @@ fn every_letter_is_a_letter_while_something_is_typed() {
 fn the_palette_does_what_the_command_line_does_and_asks_as_the_keys_do() {
     let mut model = model(scaling());
     assert_eq!(press(&mut model, ":launch c5.large⏎"), [Effect::Launch(Some("c5.large".into()))]);
+    let web = Effect::LaunchFrom("web".parse().unwrap());
+    assert_eq!(press(&mut model, ":launch image web⏎"), [web]);
     assert_eq!(press(&mut model, ":launch c5.huge⏎"), []);
     assert!(model.notice.as_ref().unwrap().text.contains("t3.micro"));
     assert_eq!(press(&mut model, ":kill vm-2⏎"), []);
     assert_eq!(press(&mut model, "y"), [Effect::Inflict(vm(2), Fault::Kill)]);
     assert_eq!(press(&mut model, ":terminate vm-6⏎y"), [Effect::Drain(vm(6))]);
     assert_eq!(press(&mut model, ":kill vm-99⏎y"), []);
+}
+
+#[test]
+fn what_the_command_line_can_the_keys_and_the_palette_can() {
+    let mut model = model(scaling());
+    assert_eq!(press(&mut model, "↓o"), [Effect::Protect(VmId::numbered(2), true)]);
+    let protect = Effect::Protect(VmId::numbered(6), true);
+    assert_eq!(press(&mut model, ":protect vm-6⏎"), [protect]);
+    // What is in force stands there already: 5.
+    assert_eq!(press(&mut model, "D0⏎"), [Effect::SetDesired(50)]);
+    assert_eq!(press(&mut model, ":set-desired 5⏎"), [Effect::SetDesired(5)]);
+    assert_eq!(press(&mut model, ":set-desired many⏎"), []);
+    assert!(model.notice.as_ref().unwrap().text.contains("set-desired 5"));
+    let by_turns = Effect::BalanceBy(crate::domain::balancing::Policy::RoundRobin);
+    assert_eq!(press(&mut model, "3Bround-robin⏎"), [by_turns]);
+    assert_eq!(press(&mut model, ":balancing by-luck⏎"), []);
+    assert!(model.notice.as_ref().unwrap().text.contains("round-robin"));
+    assert_eq!(press(&mut model, ":restart-balancer⏎"), [Effect::RestartBalancer]);
+    let image = |vm_number| Effect::MakeImage("web".parse().unwrap(), vm(vm_number));
+    assert_eq!(press(&mut model, "2Iweb⏎"), [image(2)]);
+    assert_eq!(press(&mut model, ":image vm-4 web⏎"), [image(4)]);
+    assert_eq!(press(&mut model, ":image vm-4 a/b⏎"), []);
+    let effects = press(&mut model, ":limits 1 6⏎⏎");
+    let [Effect::Steer(steering)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((steering.policy.as_str(), steering.limits), ("target-tracking", Some((1, 6))));
+}
+
+#[test]
+fn a_wish_that_ends_vms_is_asked_about_and_one_that_only_stops_a_wish_is_not() {
+    let mut model = model(scaling());
+    let refresh = |share| Effect::Refresh(Share::saturating(share));
+    assert_eq!(press(&mut model, "R⏎"), []);
+    assert_eq!(press(&mut model, "Ry"), [refresh(0.25)]);
+    assert_eq!(press(&mut model, ":refresh 50%⏎"), []);
+    assert_eq!(press(&mut model, "y"), [refresh(0.5)]);
+    assert_eq!(press(&mut model, ":refresh 0⏎y"), []);
+    assert_eq!(press(&mut model, ":set-desired 3⏎⏎"), []);
+    assert_eq!(press(&mut model, ":set-desired 3⏎y"), [Effect::SetDesired(3)]);
+    let mut file = (**model.live.as_state.document.as_ref().unwrap()).clone();
+    file.refresh = Some(Refresh { before: now(), share: Share::saturating(0.25) });
+    model.live.as_state.document = Some(std::sync::Arc::new(file));
+    assert_eq!(press(&mut model, "R"), [Effect::StopRefresh]);
+}
+
+#[test]
+fn the_bill_of_a_large_fleet_is_scrolled() {
+    let mut model = model(many(50));
+    press(&mut model, "6↓↓↑");
+    assert_eq!(model.places.cost, 1);
+    press(&mut model, "gG");
+    assert!(model.places.cost >= 49);
 }
 
 #[test]
@@ -150,6 +203,13 @@ fn read_only_reaches_nothing() {
         "a⏎y",
         ":launch⏎",
         ":kill vm-1⏎y",
+        "o",
+        "Ry",
+        "D1⏎y",
+        ":limits 1 2⏎⏎",
+        "2I⏎",
+        ":balancing round-robin⏎",
+        ":restart-balancer⏎",
     ] {
         assert_eq!(press(&mut model, keys), [], "{keys}");
         press(&mut model, "⎋⎋⎋");
@@ -246,7 +306,7 @@ fn asked(model: &Model) -> Option<Wish> {
 
 fn any_key() -> impl Strategy<Value = KeyEvent> {
     // Those that matter come more often than they would by chance.
-    let telling = proptest::sample::select("yKdzQqa".chars().collect::<Vec<_>>());
+    let telling = proptest::sample::select("yKdzQqaRD".chars().collect::<Vec<_>>());
     let others = proptest::sample::select(vec![
         KeyCode::Enter,
         KeyCode::Esc,
@@ -289,6 +349,14 @@ proptest! {
                 Some(Effect::Drain(target)) => {
                     prop_assert!(yes);
                     prop_assert_eq!(asked, Some(Wish::Drain(target)));
+                }
+                Some(Effect::Refresh(share)) => {
+                    prop_assert!(yes);
+                    prop_assert_eq!(asked, Some(Wish::Refresh(share)));
+                }
+                Some(Effect::SetDesired(number)) if number < 5 => {
+                    prop_assert!(yes);
+                    prop_assert_eq!(asked, Some(Wish::Shrink(number)));
                 }
                 Some(Effect::Leave { stop: true }) => {
                     prop_assert!(yes && in_up);

@@ -143,11 +143,9 @@ impl Scene<'_> {
         if let Some(act) = acts.iter().find(|act| matches!(act, Act::Decision { .. })) {
             let moved = acts.iter().find(|act| act.moved() && matches!(act, Act::Decision { .. }));
             lines.push(self.did(act));
-            lines.push(Line::from(vec![
-                self.span("because  ", Role::Faint),
-                self.span(format::cut(reason(act), width.saturating_sub(9)), Role::Text),
-            ]));
-            if let Some(moved) = moved.filter(|moved| moved.at() != act.at()) {
+            let moved = moved.filter(|moved| moved.at() != act.at());
+            lines.extend(self.because(reason(act), width, if moved.is_some() { 1 } else { 2 }));
+            if let Some(moved) = moved {
                 let ago = duration(since(self.data.now, moved.at()));
                 let text = format!("{} {} ago: {}", did_words(moved), ago, reason(moved));
                 lines.push(self.labelled(
@@ -162,6 +160,19 @@ impl Scene<'_> {
         lines.push(self.gauge(width));
         lines.push(self.labelled("next", scaler::next(self.data), Role::Text));
         show_lines(frame, inner, lines);
+    }
+
+    /// A reason in so many lines, the last of them cut.
+    fn because(&self, reason: &str, width: usize, most: usize) -> Vec<Line<'static>> {
+        let room = width.saturating_sub(9).max(1);
+        let mut words = format::wrap(reason, room);
+        if words.len() > most {
+            let last = words.split_off(most - 1).join(" ");
+            words.push(format::cut(&last, room));
+        }
+        let labels = std::iter::once("because").chain(std::iter::repeat(""));
+        let lines = labels.zip(words);
+        lines.map(|(label, words)| self.labelled(label, words, Role::Text)).collect()
     }
 
     fn did(&self, act: &Act<'_>) -> Line<'static> {
@@ -288,20 +299,9 @@ impl Scene<'_> {
     }
 
     pub(super) fn wrapped(&self, text: &str, width: usize) -> Vec<Line<'static>> {
-        let mut lines = vec![String::new()];
-        for word in text.split_whitespace() {
-            let used = lines.last().map_or(0, |line| format::columns(line));
-            if used > 0 && used + format::columns(word) + 1 > width.saturating_sub(2) {
-                lines.push(String::new());
-            }
-            if let Some(line) = lines.last_mut() {
-                line.push(' ');
-                line.push_str(word);
-            }
-        }
-        lines
+        format::wrap(text, width.saturating_sub(2))
             .into_iter()
-            .map(|line| Line::from(self.span(format!(" {line}"), Role::Text)))
+            .map(|line| Line::from(self.span(format!("  {line}"), Role::Text)))
             .collect()
     }
 
@@ -325,10 +325,10 @@ impl Scene<'_> {
             seen.running, seen.booting, seen.draining
         );
         if let Some(load) = seen.offered_load {
-            text = format!("{text}; work for {load:.2} vCPUs arriving");
+            text = format!("{text}; work for {load:.2} vCPUs arrives");
         }
         if let Some(queue) = seen.queue_seconds {
-            text = format!("{text}, {queue:.1}s of it waiting");
+            text = format!("{text}, {queue:.1} s wait");
         }
         Line::from(self.span(text, Role::Faint))
     }

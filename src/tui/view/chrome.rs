@@ -37,6 +37,7 @@ impl Scene<'_> {
             .saturating_sub(format::columns(&left) + format::columns(&right) + 2);
         let reason = format::cut(&self.verdict.reason, room);
         let census_fits = self.model.vm_filter.is_empty()
+            && !self.rows.is_empty()
             && format::columns(&reason) + format::columns(&census) <= room;
         let mut line = vec![
             self.span(" ▶ ", Role::Faint),

@@ -8,11 +8,14 @@ use ratatui::text::{Line, Span};
 use super::Scene;
 use super::widgets::show_lines;
 use crate::operator::Fault;
+use crate::state::as_state::VmOrder;
 use crate::tui::dialogs::{MENU, named, offers};
-use crate::tui::keys::{BINDINGS, Group, Reach, binding};
+use crate::tui::format;
+use crate::tui::keys::{BINDINGS, Group, Reach, arguments, binding};
 use crate::tui::model::{Dialog, Target, Wish};
 use crate::tui::rows::{Row, Status, rows};
 use crate::tui::theme::{Role, of_status};
+use crate::units::Share;
 
 impl Scene<'_> {
     pub(super) fn dialog(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -31,49 +34,7 @@ impl Scene<'_> {
     fn help(&self, frame: &mut Frame<'_>, area: Rect, top: usize) {
         let inner =
             self.window(frame, area, (96, 36), "Help", "what works on this screen is bright");
-        let groups = [
-            (Group::Act, "Act"),
-            (Group::Look, "Look"),
-            (Group::Move, "Move"),
-            (Group::Leave, "Leave"),
-        ];
-        let mut lines = Vec::new();
-        for (group, title) in groups {
-            lines.push(Line::from(self.span(title, Role::Strong)));
-            for binding in BINDINGS.iter().filter(|binding| binding.group == group) {
-                let refused = self.model.options.read_only && binding.reach != Reach::Screen;
-                let here = binding.applies(self.model.screen) && !refused;
-                let asks = if binding.reach == Reach::Danger { " (asks)" } else { "" };
-                let (key_role, role) =
-                    if here { (Role::Accent, Role::Text) } else { (Role::Faint, Role::Faint) };
-                lines.push(Line::from(vec![
-                    self.span(format!("  {:<6}", self.model.rebound.shown(binding)), key_role),
-                    self.span(format!("{}{asks}", binding.help), role),
-                ]));
-            }
-        }
-        lines.push(Line::from(self.span("Signs", Role::Strong)));
-        let states = [
-            Status::Running,
-            Status::Booting,
-            Status::Wanted,
-            Status::Draining,
-            Status::Silent,
-            Status::Dead,
-        ];
-        let mut signs = vec![Span::raw("  ")];
-        signs.extend(
-            states.map(|status| {
-                self.span(format!("{} {status}   ", status.glyph()), of_status(status))
-            }),
-        );
-        lines.push(Line::from(signs));
-        lines.push(Line::from(
-            self.span(
-                "  ▲ more VMs   ▼ fewer   ◆ you   ✖ a VM was lost   · held still",
-                Role::Text,
-            ),
-        ));
+        let mut lines = self.keys_and_signs();
         // Two columns where there is room for both.
         if inner.width >= 84 {
             let half = lines.len().div_ceil(2);
@@ -90,20 +51,73 @@ impl Scene<'_> {
         }
     }
 
+    /// Every key and what it does, and what the signs stand for.
+    fn keys_and_signs(&self) -> Vec<Line<'static>> {
+        let groups = [
+            (Group::Act, "Act"),
+            (Group::Look, "Look"),
+            (Group::Move, "Move"),
+            (Group::Leave, "Leave"),
+        ];
+        let mut lines = Vec::new();
+        for (group, title) in groups {
+            lines.push(Line::from(self.span(title, Role::Strong)));
+            for binding in BINDINGS.iter().filter(|binding| binding.group == group) {
+                let refused = self.model.options.read_only && binding.reach != Reach::Screen;
+                let here = binding.applies(self.model.screen) && !refused;
+                let asks = if binding.reach == Reach::Danger { " (asks)" } else { "" };
+                let (key_role, role) =
+                    if here { (Role::Accent, Role::Text) } else { (Role::Faint, Role::Faint) };
+                let key = match self.model.rebound.shown(binding) {
+                    key if key.is_empty() => format!("  :{} ", binding.name),
+                    key => format!("  {key:<6}"),
+                };
+                lines.push(Line::from(vec![
+                    self.span(key, key_role),
+                    self.span(format!("{}{asks}", binding.help), role),
+                ]));
+            }
+        }
+        lines.push(Line::from(self.span("Signs", Role::Strong)));
+        let states = [
+            Status::Running,
+            Status::Booting,
+            Status::Wanted,
+            Status::Draining,
+            Status::Silent,
+            Status::Dead,
+        ];
+        let signs = states.chunks(3).map(|states| {
+            let sign = |status: &Status| {
+                self.span(format!("{} {status}   ", status.glyph()), of_status(*status))
+            };
+            std::iter::once(Span::raw("  ")).chain(states.iter().map(sign)).collect()
+        });
+        lines.extend(signs);
+        for text in ["  ▲ more VMs   ▼ fewer   · held still", "  ◆ you   ✖ a VM was lost"]
+        {
+            lines.push(Line::from(self.span(text, Role::Text)));
+        }
+        lines
+    }
+
     fn palette(&self, frame: &mut Frame<'_>, area: Rect, input: &str, index: usize) {
-        let note = "an action, then a VM or a type";
-        let inner = self.window(frame, area, (70, 16), "Command", note);
+        let note = "an action, then what it is about";
+        let inner = self.window(frame, area, (76, 16), "Command", note);
         let mut lines = vec![Line::from(vec![
             self.span("› ", Role::Accent),
             self.span(input.to_owned(), Role::Text),
             Span::styled(" ", Style::new().reversed()),
         ])];
         let offers = offers(self.model, input);
-        let height = usize::from(inner.height).saturating_sub(1).max(1);
+        let usage = offers.get(index).map_or("", |binding| arguments(binding.action));
+        let usage = self.wrapped(usage, usize::from(inner.width));
+        let taken = 2 + u16::try_from(usage.len()).unwrap_or(0);
+        let height = usize::from(inner.height.saturating_sub(taken)).max(1);
         let first = (index + 1).saturating_sub(height);
         for (at, binding) in offers.iter().enumerate().skip(first).take(height) {
             let line = Line::from(vec![
-                self.span(format!("{:<14}", binding.name), Role::Strong),
+                self.span(format!("{:<17}", binding.name), Role::Strong),
                 self.span(format!("{:<6}", self.model.rebound.shown(binding)), Role::Accent),
                 self.span(binding.help, Role::Faint),
             ]);
@@ -112,6 +126,9 @@ impl Scene<'_> {
         }
         if offers.is_empty() {
             lines.push(Line::from(self.span("no action is called that", Role::Warn)));
+        } else {
+            lines.push(Line::default());
+            lines.extend(usage.into_iter().map(|line| line.style(self.theme.style(Role::Faint))));
         }
         show_lines(frame, inner, lines);
     }
@@ -148,8 +165,10 @@ impl Scene<'_> {
             Wish::Inflict(target, Fault::Resume) => {
                 ("Let it go on (SIGCONT)", Some(target), String::new())
             }
+            Wish::Refresh(share) => ("Replace every VM?", None, self.refresh_means(*share)),
+            Wish::Shrink(number) => ("Fewer VMs?", None, self.shrink_means(*number)),
             Wish::StopCluster => (
-                "Stop the cluster",
+                "Stop the cluster?",
                 None,
                 "Every VM finishes what it has and ends; then this command ends.".to_owned(),
             ),
@@ -197,6 +216,28 @@ impl Scene<'_> {
             Some(1) => "It is gone at once; 1 request is lost or tried elsewhere.".to_owned(),
             Some(left) => {
                 format!("It is gone at once; {left} requests are lost or tried elsewhere.")
+            }
+        }
+    }
+
+    fn refresh_means(&self, share: Share) -> String {
+        let file = self.model.live.as_state.document.as_ref();
+        let replaced = |order: &&VmOrder| order.counts() && !order.protected;
+        let count = file.map_or(0, |file| file.vms.iter().filter(replaced).count());
+        format!(
+            "{} that no protection keeps, {} of the fleet at a time: each ends once its \
+             successor serves.",
+            format::count(count, "VM"),
+            format::percent(share.get())
+        )
+    }
+
+    fn shrink_means(&self, number: u32) -> String {
+        let wanted = self.model.live.as_state.document.as_ref().map_or(0, |file| file.wanted());
+        match wanted.saturating_sub(number) {
+            1 => format!("{number} instead of {wanted}: 1 VM finishes what it has and ends."),
+            ends => {
+                format!("{number} instead of {wanted}: {ends} VMs finish what they have and end.")
             }
         }
     }

@@ -1,15 +1,19 @@
 //! What happened, in one stream. It follows its end unless the reader has gone back.
 
+use std::time::Duration;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::Scene;
 use super::widgets::show_lines;
+use super::{Scene, WIDE};
 use crate::state::events::{Event, EventKind};
 use crate::tui::acts::{Level, level};
 use crate::tui::events_list;
 use crate::tui::format::{self, clock, clock_exact};
+use crate::tui::functions;
+use crate::tui::stats::by_workload;
 use crate::tui::theme::Role;
 
 impl Scene<'_> {
@@ -33,7 +37,9 @@ impl Scene<'_> {
             (events_list::shown_events(model).take(usize::from(area.height)).collect(), note)
         } else {
             let last = self.data.events.iter().rev().take(usize::from(area.height)).collect();
-            (last, String::new())
+            // Where there is no room for a panel of requests, they stand here in a line.
+            let narrow = area.width < WIDE.0;
+            (last, if narrow { self.requests_in_a_line() } else { String::new() })
         };
         let inner = self.panel(frame, area, "Events", &note);
         let mut lines = events
@@ -52,6 +58,21 @@ impl Scene<'_> {
         show_lines(frame, inner, lines);
     }
 
+    /// `15.9 req/s · p95 940ms · 1 failed`, of the last minute.
+    fn requests_in_a_line(&self) -> String {
+        let (all, _) = by_workload(self.data, Duration::from_mins(1));
+        let functions = functions::overflow_share(self.data).filter(|share| *share > 0.0);
+        let functions =
+            functions.map(|share| format!(" · {} to functions", format::percent(share)));
+        format!(
+            "last minute: {} req/s · p95 {} · {} failed{}",
+            format::rate(all.rate),
+            format::milliseconds(all.p95),
+            all.failures,
+            functions.unwrap_or_default()
+        )
+    }
+
     pub(super) fn event_line(&self, event: &Event, width: usize) -> Line<'static> {
         let zone = &self.data.known.zone;
         let roomy = width >= 100;
@@ -62,10 +83,14 @@ impl Scene<'_> {
             (_, Level::Note) => ("NOTE", Role::Accent),
             (_, Level::All) => ("INFO", Role::Faint),
         };
-        let who = if roomy { event.role.clone() } else { short_role(&event.role).to_owned() };
-        let who_width = if roomy { 10 } else { 3 };
+        // Where there is little room, as beside a VM's figures, what happened matters most.
+        let who = if width >= 60 {
+            format!("{:<10} ", format::cut(&event.role, 10))
+        } else {
+            String::new()
+        };
         let vm = event.vm.as_ref().map(|vm| format!("{vm} ")).unwrap_or_default();
-        let head = at.len() + 6 + who_width + 1;
+        let head = at.len() + 6 + format::columns(&who);
         let text = format!("{vm}{}", event.detail);
         // A sentence that does not say what happened gets the word for it.
         let said = event.detail.to_lowercase().contains(event.kind.as_str());
@@ -76,19 +101,8 @@ impl Scene<'_> {
         Line::from(vec![
             self.span(format!("{at} "), Role::Faint),
             self.span(format!("{word} "), role),
-            self.span(format!("{:<who_width$} ", format::cut(&who, who_width)), Role::Faint),
+            self.span(who, Role::Faint),
             self.span(format::cut(&text, width.saturating_sub(head)), text_role),
         ])
-    }
-}
-
-/// Three letters for a role, where there is little room.
-fn short_role(role: &str) -> &str {
-    match role {
-        "cluster" => "up",
-        "balancer" => "lb",
-        "autoscaler" => "as",
-        "operator" => "you",
-        other => other,
     }
 }

@@ -35,21 +35,24 @@ impl Scene<'_> {
     fn detail(&self, frame: &mut Frame<'_>, area: Rect, row: &Row<'_>) {
         let note = if self.model.opened { "Esc goes back" } else { "Enter opens it full size" };
         let inner = self.panel(frame, area, row.id.as_str(), note);
-        let [left, right] =
-            Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)])
-                .spacing(1)
-                .areas(inner);
-        let mut lines = self.curves(row, left.width);
-        lines.extend(self.words(row, usize::from(left.width)));
-        let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-        show_lines(frame, left, lines);
+        let halves = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(1);
+        // Full size in a narrow window: the words get all of its width.
+        let words_above = self.model.opened && inner.width < 100;
+        let [beside, _] = halves.areas(inner);
+        let width = if words_above { inner.width } else { beside.width };
+        let mut lines = self.curves(row, width);
+        lines.extend(self.words(row, usize::from(width)));
+        let used = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(1);
+        show_lines(frame, Rect { width, ..inner }, lines);
         let below = Rect {
-            y: left.y.saturating_add(used + 1),
-            height: left.height.saturating_sub(used + 1),
-            ..left
+            y: inner.y.saturating_add(used),
+            height: inner.height.saturating_sub(used),
+            ..inner
         };
-        self.cpu_chart(frame, below, row);
-        self.what_happened(frame, right, row);
+        let [chart, beside_chart] = halves.areas(below);
+        self.cpu_chart(frame, chart, row);
+        let [_, right] = halves.areas(inner);
+        self.what_happened(frame, if words_above { beside_chart } else { right }, row);
     }
 
     /// CPU, memory and requests of the last minute.
@@ -174,7 +177,11 @@ impl Scene<'_> {
         let own = |event: &&crate::state::events::Event| event.vm.as_ref() == Some(row.id);
         let events = self.data.events.iter().rev().filter(own).take(half.saturating_sub(1));
         lines.extend(events.map(|event| self.event_line(event, width)));
+        if lines.len() == 1 {
+            lines.push(Line::from(self.span("nothing that is known here", Role::Faint)));
+        }
         lines.push(Line::from(self.span("What it answered", Role::Strong)));
+        let before = lines.len();
         let answered = self.data.requests.iter().rev().filter(|m| m.vm.as_ref() == Some(row.id));
         lines.extend(answered.take(half).map(|metric| {
             let at = format::clock(metric.at, &self.data.known.zone);
@@ -187,6 +194,9 @@ impl Scene<'_> {
                 self.span(text, if metric.status >= 500 { Role::Bad } else { Role::Text }),
             ])
         }));
+        if lines.len() == before {
+            lines.push(Line::from(self.span("nothing yet", Role::Faint)));
+        }
         show_lines(frame, area, lines);
     }
 }

@@ -11,9 +11,11 @@ use super::Scene;
 use super::autoscaler::minutes;
 use super::widgets::{show_lines, sparkline};
 use crate::domain::vm::VmId;
+use crate::state::lb_state::LbStateFile;
 use crate::state::metrics::Metric;
 use crate::tui::events_list::shown_requests;
 use crate::tui::format::{self, UNKNOWN, clock, duration};
+use crate::tui::functions;
 use crate::tui::stats::{self, BANDS, Stats, by_workload, heat};
 use crate::tui::theme::{Role, of_status};
 
@@ -29,8 +31,10 @@ impl Scene<'_> {
             self.request_detail(frame, detail);
             return;
         }
-        let targets = u16::try_from(self.data.balancer().map_or(1, |b| b.vms.len())).unwrap_or(20);
-        let flow = (targets + 3).clamp(4, (area.height / 2).max(4));
+        let targets = self.data.balancer().map_or(1, |balancer| balancer.vms.len());
+        let functions = usize::from(functions::sum(self.data).is_some());
+        let flow = u16::try_from(targets + functions + 3).unwrap_or(u16::MAX);
+        let flow = flow.clamp(4, (area.height / 2).max(4));
         let heat = if area.height >= 28 && area.width >= 100 { 10 } else { 0 };
         let [flow, middle, latest] = Layout::vertical([
             Constraint::Length(flow),
@@ -72,32 +76,62 @@ impl Scene<'_> {
             self.span("─▶ ", Role::Faint),
             self.span(format!("{ready} in rotation"), Role::Strong),
         ])];
+        lines.extend(self.shares(balancer, inner.width));
+        // What does not fit is said rather than left out.
+        let height = usize::from(inner.height);
+        if lines.len() > height && height > 1 {
+            let more = lines.len() + 1 - height;
+            lines.truncate(height - 1);
+            lines.push(Line::from(self.span(format!("  and {more} more"), Role::Faint)));
+        }
+        show_lines(frame, inner, lines);
+    }
+
+    /// Each VM, and the functions, with what share of the last minute's requests they answered.
+    fn shares(&self, balancer: &LbStateFile, width: u16) -> Vec<Line<'static>> {
         let mut counts: BTreeMap<&VmId, usize> = BTreeMap::new();
         let mut all = 0_usize;
         for vm in self.data.recent(LAST_MINUTE).filter_map(|metric| metric.vm.as_ref()) {
             *counts.entry(vm).or_default() += 1;
             all += 1;
         }
-        let bar = usize::from(inner.width).saturating_sub(62).clamp(6, 40);
-        for target in &balancer.vms {
-            let count = counts.get(&target.id).copied().unwrap_or(0);
-            let share = count as f64 / all.max(1) as f64;
-            let status = self.rows.iter().find(|row| row.id == &target.id).map(|row| row.status);
-            let (glyph, role) =
-                status.map_or(("·", Role::Faint), |status| (status.glyph(), of_status(status)));
+        let bar = usize::from(width).saturating_sub(64).clamp(6, 40);
+        let line = |(glyph, role): (&str, Role),
+                    name: &str,
+                    share: f64,
+                    in_flight: u32,
+                    (reason, why): (String, Role)| {
             let known = if all == 0 { UNKNOWN.to_owned() } else { format::percent(share) };
             let mut spans = vec![
                 self.span(format!("  {glyph} "), role),
-                self.span(format!("{:<7} ", target.id), Role::Text),
+                self.span(format!("{name:<9} "), Role::Text),
             ];
             spans.extend(self.bar(share, bar, Role::Accent));
-            let load = format!(" {known:>4}  {:>3} in flight  ", target.in_flight);
+            let load = format!(" {known:>4}  {in_flight:>3} in flight  ");
             spans.push(self.span(load, Role::Text));
-            let role = if target.in_rotation { Role::Faint } else { Role::Warn };
-            spans.push(self.span(target.reason.clone(), role));
-            lines.push(Line::from(spans));
+            // The sign, the name, the bar and the figures stand before it.
+            let room = usize::from(width).saturating_sub(36 + bar);
+            spans.push(self.span(format::cut(&reason, room), why));
+            Line::from(spans)
+        };
+        let statuses: BTreeMap<_, _> = self.rows.iter().map(|row| (row.id, row.status)).collect();
+        let mut lines = Vec::new();
+        for target in &balancer.vms {
+            let share = counts.get(&target.id).copied().unwrap_or(0) as f64 / all.max(1) as f64;
+            let status = statuses.get(&target.id);
+            let sign =
+                status.map_or(("·", Role::Faint), |status| (status.glyph(), of_status(*status)));
+            let why = if target.in_rotation { Role::Faint } else { Role::Warn };
+            let reason = (target.reason.clone(), why);
+            lines.push(line(sign, target.id.as_str(), share, target.in_flight, reason));
         }
-        show_lines(frame, inner, lines);
+        if let Some(sum) = functions::sum(self.data) {
+            let share = functions::overflow_share(self.data).unwrap_or(0.0);
+            let sign = if sum.running > 0 { ("●", Role::Good) } else { ("○", Role::Faint) };
+            let reason = (format!("{} warm, take the overflow", sum.warm), Role::Faint);
+            lines.push(line(sign, "functions", share, sum.running, reason));
+        }
+        lines
     }
 
     /// How many requests took how long, over time.
@@ -157,6 +191,15 @@ impl Scene<'_> {
             )),
         ];
         lines.extend(kinds.iter().map(|(kind, stats)| self.kind_line(kind, stats)));
+        if let Some((functions, bill)) =
+            functions::summary(self.data).zip(functions::bill(self.data))
+        {
+            let text = format!("functions {functions}");
+            let with_bill = format!("{text}, {bill}");
+            let width = usize::from(inner.width);
+            let text = if format::columns(&with_bill) <= width { with_bill } else { text };
+            lines.insert(2, Line::from(self.span(format::cut(&text, width), Role::Text)));
+        }
         if kinds.is_empty() {
             lines.push(Line::from(self.span("no request was finished", Role::Faint)));
         }
@@ -189,16 +232,28 @@ impl Scene<'_> {
         };
         let inner = self.panel(frame, area, "Latest", &note);
         let height = usize::from(inner.height);
-        // What stands before the reason, and between them.
-        let room = usize::from(inner.width).saturating_sub(66 + 2);
+        // What stands before the reason; the size of the picture gives way to it.
+        let sized = inner.width >= 100;
+        let wide = if sized { 12 } else { 0 };
+        let room = usize::from(inner.width).saturating_sub(56 + wide + 2);
         let heading = format!(
-            "{:<10}{:<10}{:>11} {:<7}{:>6}{:>8}{:>8}{:>6}  why this VM",
-            "at", "kind", "size", "to", "code", "queue", "took", "tries"
+            "{:<10}{:<10}{:>wide$}{:<9}{:>5}{:>8}{:>8}{:>6}  why there",
+            "at",
+            "kind",
+            if sized { "size " } else { "" },
+            "to",
+            "code",
+            "queue",
+            "took",
+            "tries"
         );
         let mut lines = vec![Line::from(self.span(heading, Role::Faint))];
         for metric in shown_requests(self.model).take(height.saturating_sub(1)) {
             let size = metric.width.zip(metric.height).map(|(w, h)| format!("{w}x{h}"));
-            let vm = metric.vm.as_ref().map_or(UNKNOWN, |vm| vm.as_str());
+            let size = size.unwrap_or_else(|| UNKNOWN.to_owned());
+            let size = if sized { format!("{size:>11} ") } else { String::new() };
+            let vm = metric.vm.as_ref();
+            let vm = vm.map_or(UNKNOWN, |vm| vm.function().map_or(vm.as_str(), |_| "function"));
             let queue = metric.queue_us.map(|us| format::milliseconds(us as f64 / 1000.0));
             let role = match metric.status {
                 500.. => Role::Bad,
@@ -208,12 +263,9 @@ impl Scene<'_> {
             lines.push(Line::from(vec![
                 self.span(format!("{:<10}", clock(metric.at, &self.data.known.zone)), Role::Faint),
                 self.span(format!("{:<10}", format::cut(&metric.workload, 9)), Role::Text),
-                self.span(
-                    format!("{:>11} ", size.unwrap_or_else(|| UNKNOWN.to_owned())),
-                    Role::Faint,
-                ),
-                self.span(format!("{vm:<7}"), Role::Text),
-                self.span(format!("{:>6}", metric.status), role),
+                self.span(size, Role::Faint),
+                self.span(format!("{vm:<9}"), Role::Text),
+                self.span(format!("{:>5}", metric.status), role),
                 self.span(
                     format!("{:>8}", queue.unwrap_or_else(|| UNKNOWN.to_owned())),
                     Role::Faint,

@@ -42,7 +42,6 @@ impl Scene<'_> {
             ),
         ];
         let condition = self.verdict.condition;
-        let inner = self.window(frame, area, (72, 13), condition.as_str(), "");
         let mut lines = vec![
             Line::from(self.span(self.verdict.reason.clone(), of_condition(condition))),
             Line::default(),
@@ -71,6 +70,8 @@ impl Scene<'_> {
         if !data.events.is_empty() {
             lines.push(Line::from(self.span("5 shows what happened before.", Role::Faint)));
         }
+        let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+        let inner = self.window(frame, area, (72, height), condition.as_str(), "");
         show_lines(frame, inner, lines);
     }
 

@@ -46,7 +46,8 @@ impl Scene<'_> {
         lines.push(Line::from(self.span(format::cut(&cpus, width), Role::Faint)));
         if let Some(event) = self.data.events.back() {
             let at = clock(event.at, &self.data.known.zone);
-            let text = format::cut(&format!("{at} {}", event.detail), width);
+            let vm = event.vm.as_ref().map(|vm| format!("{vm} ")).unwrap_or_default();
+            let text = format::cut(&format!("{at} {vm}{}", event.detail), width);
             lines.push(Line::from(self.span(text, Role::Faint)));
         }
         lines.truncate(usize::from(area.height).saturating_sub(1).max(1));

@@ -13,9 +13,12 @@
 //! differ from its window in two rows, and comparing their pixels is cheaper than a histogram.
 #![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
+mod histogram;
+
 use super::simd::{Kernel, run_with};
 use super::ticker::Ticker;
 use crate::workload::{Cancelled, Instructions};
+use histogram::{Column, Window, below_changes};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -24,12 +27,6 @@ const RADIUS: usize = 50;
 
 /// Side of the window.
 const SIDE: usize = 2 * RADIUS + 1;
-
-/// Levels that are counted exactly inside one segment.
-const SEGMENT: usize = 16;
-
-/// Segments of the range of levels.
-const SEGMENTS: usize = 256 / SEGMENT;
 
 /// Columns that are worked on together: their histograms fit the second-level cache.
 const TILE: usize = 1024;
@@ -124,72 +121,6 @@ struct Row<'a> {
     target: &'a mut [u8],
 }
 
-/// How often each level occurs in one column of the window: at most [`SIDE`] times.
-#[derive(Clone)]
-#[repr(align(32))]
-struct Column {
-    levels: [u8; 256],
-    /// Pixels whose level is below each segment.
-    below: [u8; SEGMENTS],
-}
-
-/// How often each level occurs in the window: at most [`SIDE`]² times.
-#[derive(Clone)]
-#[repr(align(64))]
-struct Window {
-    levels: [u16; 256],
-    /// Pixels whose level is below each segment.
-    below: [u16; SEGMENTS],
-}
-
-impl Window {
-    const EMPTY: Self = Self { levels: [0; 256], below: [0; SEGMENTS] };
-
-    /// Moves along the row by one column.
-    #[inline(always)]
-    fn exchange(&mut self, entering: &Column, leaving: &Column) {
-        // Counts of a column are at most SIDE, so their differences fit eight bits with sign.
-        let change =
-            |entering: u8, leaving: u8| i16::from(entering.wrapping_sub(leaving).cast_signed());
-        for level in 0..256 {
-            let change = change(entering.levels[level], leaving.levels[level]);
-            self.levels[level] = self.levels[level].wrapping_add_signed(change);
-        }
-        for segment in 0..SEGMENTS {
-            let change = change(entering.below[segment], leaving.below[segment]);
-            self.below[segment] = self.below[segment].wrapping_add_signed(change);
-        }
-    }
-
-    /// Pixels that are not brighter than `level`.
-    #[inline(always)]
-    fn rank(&self, level: u8) -> u16 {
-        let (segments, _) = self.levels.as_chunks::<SEGMENT>();
-        let segment = usize::from(level) / SEGMENT;
-        let mask = &UP_TO[usize::from(level) % SEGMENT];
-        let mut sum = 0;
-        for index in 0..SEGMENT {
-            sum += segments[segment][index] & mask[index];
-        }
-        self.below[segment] + sum
-    }
-}
-
-/// For each place in a segment, all bits for the levels up to it.
-static UP_TO: [[u16; SEGMENT]; SEGMENT] = {
-    let mut masks = [[0; SEGMENT]; SEGMENT];
-    let mut place = 0;
-    while place < SEGMENT {
-        let mut level = 0;
-        while level <= place {
-            masks[place][level] = u16::MAX;
-            level += 1;
-        }
-        place += 1;
-    }
-    masks
-};
-
 /// The histograms of some neighbouring columns.
 struct Tile<'a> {
     /// Columns of the picture whose results this tile gives.
@@ -211,9 +142,8 @@ impl<'a> Tile<'a> {
     fn new(results: Range<usize>, size: Size, source: &'a [&'a [u8]], offset: usize) -> Self {
         let columns =
             window(results.start, size.width).start..window(results.end - 1, size.width).end;
-        let empty = Column { levels: [0; 256], below: [0; SEGMENTS] };
         Self {
-            histograms: vec![empty; columns.len()],
+            histograms: vec![Column::EMPTY; columns.len()],
             first: Window::EMPTY,
             counted: offset..offset,
             results,
@@ -280,20 +210,10 @@ impl<'a> Tile<'a> {
         }
         self.counted = wanted;
         for histogram in &mut self.histograms {
-            let (segments, _) = histogram.levels.as_chunks::<SEGMENT>();
-            let mut below = 0;
-            for (segment, count) in segments.iter().zip(&mut histogram.below) {
-                *count = below;
-                below += segment.iter().sum::<u8>();
-            }
+            histogram.count_below();
         }
         for histogram in &self.histograms[..SIDE.min(self.size.width)] {
-            for (count, add) in self.first.levels.iter_mut().zip(&histogram.levels) {
-                *count += u16::from(*add);
-            }
-            for (count, add) in self.first.below.iter_mut().zip(&histogram.below) {
-                *count += u16::from(*add);
-            }
+            self.first.add(histogram);
         }
     }
 }
@@ -329,34 +249,6 @@ impl Kernel for MoveDown<'_, '_> {
         }
     }
 }
-
-/// What is added to the counts below each segment when one level takes another's place, as a
-/// number with sign in eight bits.
-#[inline(always)]
-fn below_changes(leaving: u8, entering: u8) -> [u8; SEGMENTS] {
-    let entered = &BELOW[usize::from(entering) / SEGMENT];
-    let left = &BELOW[usize::from(leaving) / SEGMENT];
-    let mut changes = [0; SEGMENTS];
-    for segment in 0..SEGMENTS {
-        changes[segment] = entered[segment].wrapping_sub(left[segment]);
-    }
-    changes
-}
-
-/// For a level of each segment, 1 for the segments that it is below.
-static BELOW: [[u8; SEGMENTS]; SEGMENTS] = {
-    let mut below = [[0; SEGMENTS]; SEGMENTS];
-    let mut own = 0;
-    while own < SEGMENTS {
-        let mut segment = own + 1;
-        while segment < SEGMENTS {
-            below[own][segment] = 1;
-            segment += 1;
-        }
-        own += 1;
-    }
-    below
-};
 
 /// A row whose window is the one counted but for two rows.
 struct Neighbour<'a> {

@@ -1,12 +1,13 @@
 //! GIF: the first frame, without the canvas around it.
 
+use super::paced::PacedFile;
 use super::rows::{Channels, Layout, RowSource};
 use super::ticker::Ticker;
 use crate::workload::Error;
 use std::num::NonZeroU64;
 
 /// Decodes the first frame; its size has been checked against the limits.
-pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Indexed, Error> {
+pub(super) fn decode(input: PacedFile, pixels: u64) -> Result<Indexed, Error> {
     let malformed = |reason: &dyn std::fmt::Display| {
         Error::Malformed(format!("the GIF picture cannot be read: {reason}"))
     };
@@ -14,10 +15,10 @@ pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Indexed, Error> {
     options.set_color_output(gif::ColorOutput::Indexed);
     let bytes = NonZeroU64::new(pixels.max(1)).unwrap_or(NonZeroU64::MIN);
     options.set_memory_limit(gif::MemoryLimit::Bytes(bytes));
-    let mut decoder = options.read_info(input).map_err(|error| malformed(&error))?;
+    let decoder = options.read_info(input).map_err(|error| malformed(&error))?;
     let everywhere = decoder.global_palette().map(<[u8]>::to_vec);
-    let frame = decoder.read_next_frame().map_err(|error| malformed(&error))?;
-    let frame = frame.ok_or_else(|| malformed(&"it has no frame"))?;
+    let frame = decoder.into_iter().next().ok_or_else(|| malformed(&"it has no frame"))?;
+    let frame = frame.map_err(|error| malformed(&error))?;
     let palette = frame.palette.as_ref().or(everywhere.as_ref());
     let palette = palette.ok_or_else(|| malformed(&"it has no palette"))?;
     let (known, _) = palette.as_chunks::<3>();
@@ -27,7 +28,7 @@ pub(super) fn decode(input: &[u8], pixels: u64) -> Result<Indexed, Error> {
         channels: Channels::Rgb,
     };
     let colors = std::array::from_fn(|index| known.get(index).copied().unwrap_or_default());
-    Ok(Indexed { layout, colors, indices: frame.buffer.to_vec(), given: 0 })
+    Ok(Indexed { layout, colors, indices: frame.buffer.into_owned(), given: 0 })
 }
 
 /// A decoded frame: a byte a pixel, and what they mean.
@@ -56,7 +57,9 @@ impl RowSource for Indexed {
 }
 
 /// Encodes a picture: grey exactly, colours through a palette of 256 chosen for it.
-pub(super) fn encode(layout: Layout, samples: &mut [u8]) -> Result<Vec<u8>, Error> {
+///
+/// Takes the samples: a picture, the same with alpha, and its palette's indices at once are much.
+pub(super) fn encode(layout: Layout, samples: &mut Vec<u8>) -> Result<Vec<u8>, Error> {
     /// How coarsely colours are sampled to choose the palette, from 1 (all) to 30.
     const SPEED: i32 = 10;
     let refused = |reason: &dyn std::fmt::Display| {
@@ -69,15 +72,41 @@ pub(super) fn encode(layout: Layout, samples: &mut [u8]) -> Result<Vec<u8>, Erro
     let frame = match layout.channels {
         Channels::Grey => {
             let greys: Vec<u8> = (0..=255).flat_map(|level| [level; 3]).collect();
-            gif::Frame::from_palette_pixels(width, height, &*samples, greys, None)
+            gif::Frame::from_palette_pixels(width, height, std::mem::take(samples), greys, None)
         }
-        Channels::Rgb => gif::Frame::from_rgb_speed(width, height, samples, SPEED),
+        Channels::Rgb => {
+            add_alpha(samples);
+            gif::Frame::from_rgba_speed(width, height, samples, SPEED)
+        }
         Channels::Rgba => gif::Frame::from_rgba_speed(width, height, samples, SPEED),
     };
+    *samples = Vec::new();
     let mut file = Vec::new();
     let mut encoder =
         gif::Encoder::new(&mut file, width, height, &[]).map_err(|error| refused(&error))?;
     encoder.write_frame(&frame).map_err(|error| refused(&error))?;
     drop(encoder);
     Ok(file)
+}
+
+/// Makes red, green, blue into red, green, blue and full alpha, where they stand.
+fn add_alpha(samples: &mut Vec<u8>) {
+    let pixels = samples.len() / 3;
+    samples.resize(4 * pixels, u8::MAX);
+    for pixel in (0..pixels).rev() {
+        samples.copy_within(3 * pixel..3 * pixel + 3, 4 * pixel);
+        samples[4 * pixel + 3] = u8::MAX;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alpha_is_added_in_place() {
+        let mut samples: Vec<u8> = (0..12).collect();
+        add_alpha(&mut samples);
+        assert_eq!(samples, [0, 1, 2, 255, 3, 4, 5, 255, 6, 7, 8, 255, 9, 10, 11, 255]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::Format;
 use super::grey::SRGB_OF_LINEAR;
+use super::paced::PacedFile;
 use super::rows::{Channels, Decoded, Layout};
 use super::samples::{high_bytes, nearest_bytes, repeat_grey};
 use crate::workload::Error;
@@ -13,16 +14,16 @@ use image::{ColorType, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError
 use std::io::Cursor;
 
 /// Decodes a BMP picture; its size has been checked against the limits.
-pub(super) fn decode_bmp(input: &[u8]) -> Result<Decoded, Error> {
-    let decoder =
-        BmpDecoder::new(Cursor::new(input)).map_err(|error| explain(Format::Bmp, &error))?;
+pub(super) fn decode_bmp(input: PacedFile) -> Result<Decoded, Error> {
+    let decoder = BmpDecoder::new(input);
+    let decoder = decoder.map_err(|error| explain(Format::Bmp, &error))?;
     decode(decoder, Format::Bmp)
 }
 
 /// Decodes a TIFF picture whose size is at most `pixels`.
-pub(super) fn decode_tiff(input: &[u8], pixels: u64) -> Result<Decoded, Error> {
+pub(super) fn decode_tiff(input: PacedFile, pixels: u64) -> Result<Decoded, Error> {
     let explain = |error: ImageError| explain(Format::Tiff, &error);
-    let mut decoder = TiffDecoder::new(Cursor::new(input)).map_err(explain)?;
+    let mut decoder = TiffDecoder::new(input).map_err(explain)?;
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(pixels.saturating_mul(8).saturating_add(16 << 20));
     decoder.set_limits(limits).map_err(explain)?;

@@ -1,29 +1,30 @@
 //! PNG.
 
 use super::grey::SRGB_OF_LINEAR;
+use super::paced::PacedFile;
 use super::rows::{Channels, Decoded, Layout, RowSink, RowSource};
 use super::samples::{high_bytes, nearest_bytes, repeat_grey};
 use super::ticker::Ticker;
 use crate::workload::Error;
 use png::{BitDepth, ColorType, Transformations};
 use std::borrow::Cow;
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A file being decoded.
 struct Decoder<'a> {
-    reader: png::Reader<Cursor<&'a [u8]>>,
+    reader: png::Reader<PacedFile<'a>>,
     layout: Layout,
     /// An interlaced picture, which can only be decoded whole.
     whole: Option<Decoded>,
 }
 
 /// Starts to read a PNG file whose size, `pixels`, has been checked against the limits.
-pub(super) fn open(input: &[u8], pixels: u64) -> Result<Box<dyn RowSource + '_>, Error> {
+pub(super) fn open(input: PacedFile<'_>, pixels: u64) -> Result<Box<dyn RowSource + '_>, Error> {
     // Room for 16-bit RGBA, and for what stands beside the pixels.
     let bytes = usize::try_from(pixels).unwrap_or(usize::MAX).saturating_mul(8);
     let limits = png::Limits { bytes: bytes.saturating_add(16 << 20) };
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(input), limits);
+    let mut decoder = png::Decoder::new_with_limits(input, limits);
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
@@ -67,9 +68,17 @@ impl RowSource for Decoder<'_> {
         let size = self.reader.output_line_size(self.reader.info().width).unwrap_or_default();
         let mut samples = vec![0; size];
         for row in rows.chunks_exact_mut(self.layout.stride()) {
-            self.reader.read_row(&mut samples).map_err(|error| malformed(&error))?.ok_or_else(
-                || Error::Malformed("the PNG picture cannot be read: it lacks rows".to_owned()),
-            )?;
+            match self.reader.read_row(&mut samples) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    let why = "the PNG picture cannot be read: it lacks rows";
+                    return Err(Error::Malformed(why.to_owned()));
+                }
+                Err(error) => {
+                    ticker.look()?;
+                    return Err(malformed(&error));
+                }
+            }
             row.copy_from_slice(&arrange(&self.reader, &samples).1);
             ticker.spend(3 * row.len() as u64)?;
         }
@@ -95,7 +104,7 @@ fn reason(error: &png::DecodingError) -> String {
 /// 8-bit grey as it is; 16-bit grey and grey with alpha through the sRGB curve; palettes and grey
 /// of fewer bits as colours without alpha.
 fn arrange<'s>(
-    reader: &png::Reader<Cursor<&[u8]>>,
+    reader: &png::Reader<PacedFile<'_>>,
     samples: &'s [u8],
 ) -> (Channels, Cow<'s, [u8]>) {
     let (stored, depth) = (reader.info().color_type, reader.info().bit_depth);

@@ -23,6 +23,11 @@ impl<'a> Ticker<'a> {
         if self.since < Self::PERIOD {
             return Ok(());
         }
+        self.look()
+    }
+
+    /// Lets the pacer have a say at once.
+    pub(super) fn look(&mut self) -> Result<(), Cancelled> {
         self.since = 0;
         self.pacer.checkpoint()
     }

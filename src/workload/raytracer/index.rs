@@ -21,6 +21,25 @@ pub(super) const LEAST: usize = 128;
 pub(super) struct Effort {
     pub(super) counters: Counters,
     stack: Stack,
+    /// Tests at the last look at the clock.
+    looked: u64,
+}
+
+impl Effort {
+    /// Whether it is time for a look at the clock: one ray or light may take a test against each
+    /// of a million shapes.
+    #[inline(always)]
+    pub(super) fn is_due(&mut self) -> bool {
+        /// About a millisecond's.
+        const TESTS_A_LOOK: u64 = 1 << 20;
+        let Counters { tests, sifted, visits, .. } = self.counters;
+        let tests = tests + sifted + LANES as u64 * visits;
+        let is_due = tests - self.looked >= TESTS_A_LOOK;
+        if is_due {
+            self.looked = tests;
+        }
+        is_due
+    }
 }
 
 /// All shapes that can be hit.
@@ -54,7 +73,7 @@ impl Index {
         let others = (0..)
             .zip(shapes)
             .filter(|(_, shape)| !is_arranged(&shape.geometry))
-            .map(|(number, shape)| Numbered { number, geometry: shape.geometry })
+            .map(|(number, shape)| Numbered::new(number, shape.geometry))
             .collect();
         let others = List::new(others);
         Ok(Self { spheres, triangles, others })
@@ -78,7 +97,8 @@ impl Index {
         active: u32,
         effort: &mut Effort,
     ) -> Nearest<S> {
-        effort.counters.tests += u64::from(active.count_ones()) * self.others.len() as u64;
+        *self.others.counter(&mut effort.counters) +=
+            u64::from(active.count_ones()) * self.others.len() as u64;
         let best = self.others.nearest(simd, rays, active);
         if self.is_list() { best } else { self.descend(simd, rays, active, &best, effort) }
     }
@@ -99,7 +119,7 @@ impl Index {
         for lane in set_bits(active) {
             let ray = lanes.ray(lane);
             let mut found = Found { distance: distance[lane], root: root[lane], code: code[lane] };
-            let Effort { stack, counters } = &mut *effort;
+            let Effort { stack, counters, .. } = &mut *effort;
             if let Some(spheres) = &self.spheres {
                 spheres.nearest(simd, &ray, &mut found, stack, counters);
             }
@@ -122,7 +142,8 @@ impl Index {
         effort: &mut Effort,
     ) -> u32 {
         effort.counters.shadow += u64::from(wanted.count_ones());
-        let mut shut = self.others.blocked(simd, rays, limit, wanted, &mut effort.counters.tests);
+        let tests = self.others.counter(&mut effort.counters);
+        let mut shut = self.others.blocked(simd, rays, limit, wanted, tests);
         if self.is_list() || shut == wanted {
             return shut;
         }
@@ -138,7 +159,7 @@ impl Index {
     /// Whether a ray meets a shape of a hierarchy nearer than `limit`.
     #[inline(always)]
     fn shuts<S: Simd>(&self, simd: S, ray: &Ray, limit: f64, effort: &mut Effort) -> bool {
-        let Effort { stack, counters } = effort;
+        let Effort { stack, counters, .. } = effort;
         if let Some(spheres) = &self.spheres
             && spheres.blocks(simd, ray, limit, stack, counters)
         {

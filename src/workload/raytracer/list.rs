@@ -11,7 +11,9 @@
 //! [`MARGIN`] of the largest coordinate involved, for the reasons given in [`super::bvh`].
 
 use super::bvh::{Block, SphereBlock, TriangleBlock};
-use super::packet::{Nearest, Rays, dot, meet};
+use super::glance::{Glance, Outline};
+use super::packet::{Meeting, Nearest, Rays, dot, meet};
+use super::render::Counters;
 use super::scene::Geometry;
 use super::simd::{ALL, Doubles, LANES, Mask, Simd, Singles, each};
 use super::wave::set_bits;
@@ -31,8 +33,37 @@ const LEAST: usize = 24;
 /// A shape and its number in file order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbered {
-    pub(super) number: u32,
-    pub(super) geometry: Geometry,
+    number: u32,
+    geometry: Geometry,
+    /// Of a sphere.
+    outline: Option<Outline>,
+}
+
+impl Numbered {
+    pub(super) fn new(number: u32, geometry: Geometry) -> Self {
+        let outline = match &geometry {
+            Geometry::Sphere(sphere) => Some(Outline::of(sphere)),
+            Geometry::Plane(_) | Geometry::Triangle(_) => None,
+        };
+        Self { number, geometry, outline }
+    }
+
+    /// As [`meet`], after a glance at spheres.
+    #[inline(always)]
+    fn meet<S: Simd>(
+        &self,
+        simd: S,
+        rays: &Rays<S>,
+        glance: Option<&Glance<S>>,
+        wanted: u32,
+    ) -> Option<Meeting<S>> {
+        if let (Some(outline), Some(glance)) = (&self.outline, glance)
+            && wanted & !glance.passes(simd, outline) == 0
+        {
+            return None;
+        }
+        meet(simd, rays, &self.geometry, wanted)
+    }
 }
 
 /// Shapes in file order.
@@ -43,6 +74,9 @@ pub(super) struct List {
     outlines: Vec<Outlines>,
     /// The largest coordinate of any bounding sphere.
     reach: f32,
+    /// The largest [`Outline::reach`] of any sphere, if there are at least two: a glance at one
+    /// does not pay.
+    glance: Option<f32>,
 }
 
 /// Bounding spheres of eight shapes, infinite for those that have none.
@@ -68,20 +102,27 @@ struct Beam<S: Simd> {
 
 impl List {
     pub(super) fn new(shapes: Vec<Numbered>) -> Self {
+        let reaches = || shapes.iter().filter_map(|shape| Some(shape.outline?.reach()));
+        let glance = (reaches().count() > 1).then(|| reaches().fold(0.0, f32::max));
         let spheres: Vec<_> = shapes.iter().map(|shape| bounding_sphere(&shape.geometry)).collect();
         if spheres.iter().flatten().count() < LEAST {
-            return Self { shapes, outlines: Vec::new(), reach: 0.0 };
+            return Self { shapes, outlines: Vec::new(), reach: 0.0, glance };
         }
         let sides = spheres.iter().flatten().flat_map(|(center, radius)| {
             center.iter().map(move |coordinate| coordinate.abs() + radius)
         });
         let reach = sides.fold(0.0, f32::max);
         let outlines = spheres.chunks(LANES).map(Outlines::new).collect();
-        Self { shapes, outlines, reach }
+        Self { shapes, outlines, reach, glance }
     }
 
     pub(super) const fn len(&self) -> usize {
         self.shapes.len()
+    }
+
+    /// What tests of its shapes are counted as.
+    pub(super) const fn counter<'c>(&self, counters: &'c mut Counters) -> &'c mut u64 {
+        if self.outlines.is_empty() { &mut counters.tests } else { &mut counters.sifted }
     }
 
     /// The nearest shape of each of eight rays, of which those in `active` count. Of equally near
@@ -89,16 +130,18 @@ impl List {
     #[inline(always)]
     pub(super) fn nearest<S: Simd>(&self, simd: S, rays: &Rays<S>, active: u32) -> Nearest<S> {
         let mut best = Nearest::nothing(simd);
+        let glance = self.glance(simd, rays);
+        let rays = (rays, glance.as_ref());
         if self.outlines.is_empty() {
             for shape in &self.shapes {
-                improve(simd, rays, shape, &mut best);
+                improve(simd, rays, active, shape, &mut best);
             }
             return best;
         }
-        let beam = Beam::new(simd, rays, active, simd.splat(f64::INFINITY), self.reach);
+        let beam = Beam::new(simd, rays.0, active, simd.splat(f64::INFINITY), self.reach);
         for (block, shapes) in self.shapes.chunks(LANES).enumerate() {
             for lane in set_bits(self.candidates(simd, beam.as_ref(), block, shapes.len())) {
-                improve(simd, rays, &shapes[lane], &mut best);
+                improve(simd, rays, active, &shapes[lane], &mut best);
             }
         }
         best
@@ -116,6 +159,8 @@ impl List {
         tests: &mut u64,
     ) -> u32 {
         let mut open = Open { lanes: wanted, passed: 0, tests };
+        let glance = self.glance(simd, rays);
+        let rays = (rays, glance.as_ref());
         if self.outlines.is_empty() {
             for (place, shape) in self.shapes.iter().enumerate() {
                 open.shut(simd, rays, limit, shape, place);
@@ -124,7 +169,7 @@ impl List {
                 }
             }
         } else {
-            let beam = Beam::new(simd, rays, wanted, limit, self.reach);
+            let beam = Beam::new(simd, rays.0, wanted, limit, self.reach);
             'blocks: for (block, shapes) in self.shapes.chunks(LANES).enumerate() {
                 for lane in set_bits(self.candidates(simd, beam.as_ref(), block, shapes.len())) {
                     open.shut(simd, rays, limit, &shapes[lane], block * LANES + lane);
@@ -136,6 +181,13 @@ impl List {
         }
         open.pass(self.shapes.len());
         wanted & !open.lanes
+    }
+
+    /// A glance at the spheres, where it pays.
+    #[inline(always)]
+    fn glance<S: Simd>(&self, simd: S, rays: &Rays<S>) -> Option<Glance<S>> {
+        let reach = self.glance.filter(|_| S::GLANCES)?;
+        Some(Glance::new(simd, rays, reach))
     }
 
     /// Shapes of a block, which has so many, that the beam may meet.
@@ -157,8 +209,14 @@ impl List {
 
 /// Takes a shape for those rays to which it is nearer than the nearest so far.
 #[inline(always)]
-fn improve<S: Simd>(simd: S, rays: &Rays<S>, shape: &Numbered, best: &mut Nearest<S>) {
-    let Some(meeting) = meet(simd, rays, &shape.geometry) else { return };
+fn improve<S: Simd>(
+    simd: S,
+    (rays, glance): (&Rays<S>, Option<&Glance<S>>),
+    active: u32,
+    shape: &Numbered,
+    best: &mut Nearest<S>,
+) {
+    let Some(meeting) = shape.meet(simd, rays, glance, active) else { return };
     let nearer = meeting.hit & meeting.distance.less(best.distance);
     let code = 2.0 * f64::from(shape.number);
     let outside = simd.splat(code);
@@ -185,12 +243,12 @@ impl Open<'_> {
     fn shut<S: Simd>(
         &mut self,
         simd: S,
-        rays: &Rays<S>,
+        (rays, glance): (&Rays<S>, Option<&Glance<S>>),
         limit: S::D,
         shape: &Numbered,
         place: usize,
     ) {
-        let Some(meeting) = meet(simd, rays, &shape.geometry) else { return };
+        let Some(meeting) = shape.meet(simd, rays, glance, self.lanes) else { return };
         let shut = (meeting.hit & meeting.distance.less(limit)).bits() & self.lanes;
         if shut != 0 {
             self.pass(place + 1);

@@ -6,22 +6,8 @@
 
 use super::camera::OFFSET;
 use super::scene::{Geometry, Plane, Sphere, Triangle};
-use super::simd::{Doubles, LANES, Mask, Simd, each};
+use super::simd::{Doubles, Mask, Simd, each};
 use super::vector::Vector;
-
-/// Eight rays as they lie in memory: x, y and z of eight origins, and of eight directions.
-#[derive(Debug, Clone)]
-#[repr(align(64))]
-pub(super) struct Packet {
-    pub(super) origin: [[f64; LANES]; 3],
-    pub(super) direction: [[f64; LANES]; 3],
-}
-
-impl Packet {
-    /// Rays that hit nothing.
-    pub(super) const EMPTY: Self =
-        Self { origin: [[f64::NAN; LANES]; 3], direction: [[f64::NAN; LANES]; 3] };
-}
 
 /// Eight points or directions.
 pub(super) type Vectors<S> = [<S as Simd>::D; 3];
@@ -47,22 +33,6 @@ impl<S: Simd> Rays<S> {
         let offset = simd.splat(OFFSET);
         let origin = each!(axis => point[axis] + direction[axis] * offset);
         Self { origin, direction }
-    }
-
-    #[inline(always)]
-    pub(super) fn load(simd: S, packet: &Packet) -> Self {
-        Self {
-            origin: each!(axis => simd.load(&packet.origin[axis])),
-            direction: each!(axis => simd.load(&packet.direction[axis])),
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn store(&self) -> Packet {
-        Packet {
-            origin: each!(axis => self.origin[axis].to_array()),
-            direction: each!(axis => self.direction[axis].to_array()),
-        }
     }
 
     /// The points that so many times the direction lead to.
@@ -98,6 +68,10 @@ pub(super) fn unit<S: Simd>(simd: S, v: Vectors<S>) -> Vectors<S> {
     scale(v, simd.splat(1.0) / dot(v, v).sqrt())
 }
 
+/// A ray that leaves a sphere has a 4c of at least this share of b²: enough that b² − 4c is less
+/// than b² however it is rounded, and little for a ray that starts 0.001 off a sphere.
+const LEAVING: f64 = 1e-12;
+
 /// Where eight rays meet a shape. Where a ray does not, the numbers mean nothing.
 pub(super) struct Meeting<S: Simd> {
     pub(super) hit: S::M,
@@ -107,38 +81,56 @@ pub(super) struct Meeting<S: Simd> {
     pub(super) inside: Option<S::M>,
 }
 
-/// Where eight rays meet a shape, or none if none of them can.
+/// Where eight rays, of which those `wanted` count, meet a shape, or none if none of them can.
 #[inline(always)]
-pub(super) fn meet<S: Simd>(simd: S, rays: &Rays<S>, geometry: &Geometry) -> Option<Meeting<S>> {
+pub(super) fn meet<S: Simd>(
+    simd: S,
+    rays: &Rays<S>,
+    geometry: &Geometry,
+    wanted: u32,
+) -> Option<Meeting<S>> {
     match geometry {
-        Geometry::Sphere(sphere) => meet_sphere(simd, rays, sphere),
-        Geometry::Plane(plane) => meet_plane(simd, rays, plane),
-        Geometry::Triangle(triangle) => meet_triangle(simd, rays, triangle),
+        Geometry::Sphere(sphere) => meet_sphere(simd, rays, sphere, wanted),
+        Geometry::Plane(plane) => meet_plane(simd, rays, plane, wanted),
+        Geometry::Triangle(triangle) => meet_triangle(simd, rays, triangle, wanted),
     }
 }
 
 #[inline(always)]
-fn meet_sphere<S: Simd>(simd: S, rays: &Rays<S>, sphere: &Sphere) -> Option<Meeting<S>> {
+fn meet_sphere<S: Simd>(
+    simd: S,
+    rays: &Rays<S>,
+    sphere: &Sphere,
+    wanted: u32,
+) -> Option<Meeting<S>> {
     let center = splat(simd, sphere.center);
-    sphere_roots(simd, rays, center, simd.splat(sphere.radius_squared))
+    sphere_roots(simd, rays, center, simd.splat(sphere.radius_squared), wanted)
 }
 
-/// Where rays meet spheres, lane by lane.
+/// Where rays, of which those `wanted` count, meet spheres, lane by lane.
 #[inline(always)]
 pub(super) fn sphere_roots<S: Simd>(
     simd: S,
     rays: &Rays<S>,
     center: Vectors<S>,
     radius_squared: S::D,
+    wanted: u32,
 ) -> Option<Meeting<S>> {
     let zero = simd.splat(0.0);
     let v = subtract(rays.origin, center);
     let b = simd.splat(2.0) * dot(v, rays.direction);
     let c = dot(v, v) - radius_squared;
-    let discriminant = b * b - simd.splat(4.0) * c;
+    let square = b * b;
+    let discriminant = square - simd.splat(4.0) * c;
     // NaN would not be a miss here, but its distance would be NaN too and never the smallest.
     let real = zero.at_most(discriminant);
-    if real.bits() == 0 {
+    if real.bits() & wanted == 0 {
+        return None;
+    }
+    // From outside (c > 0) and away (b > 0), both roots are negative: the discriminant's root is
+    // less than b by more than any rounding. So it is for each ray that a sphere sends off.
+    let leaving = zero.less(b) & (square * simd.splat(LEAVING)).less(c);
+    if (real & !leaving).bits() & wanted == 0 {
         return None;
     }
     let root = discriminant.sqrt();
@@ -154,9 +146,9 @@ pub(super) fn sphere_roots<S: Simd>(
 }
 
 #[inline(always)]
-fn meet_plane<S: Simd>(simd: S, rays: &Rays<S>, plane: &Plane) -> Option<Meeting<S>> {
+fn meet_plane<S: Simd>(simd: S, rays: &Rays<S>, plane: &Plane, wanted: u32) -> Option<Meeting<S>> {
     let coefficients = splat(simd, plane.coefficients);
-    plane_roots(simd, rays, coefficients, simd.splat(plane.constant))
+    plane_roots(simd, rays, coefficients, simd.splat(plane.constant), wanted)
 }
 
 /// Where rays meet planes, lane by lane.
@@ -166,16 +158,28 @@ fn plane_roots<S: Simd>(
     rays: &Rays<S>,
     coefficients: Vectors<S>,
     constant: S::D,
+    wanted: u32,
 ) -> Option<Meeting<S>> {
     // Parallel rays give infinities or NaN, which are never nearer than anything.
     let denominator = dot(coefficients, rays.direction);
-    let root = -(dot(coefficients, rays.origin) + constant) / denominator;
+    let height = dot(coefficients, rays.origin) + constant;
+    // Away from the plane: the root is negative, and not so small that it is rounded to -0.
+    let least = denominator * denominator * simd.splat(f64::MIN_POSITIVE);
+    if least.less(height * denominator).bits() & wanted == wanted {
+        return None;
+    }
+    let root = -height / denominator;
     let hit = simd.splat(0.0).at_most(root);
-    (hit.bits() != 0).then_some(Meeting { hit, distance: root, root, inside: None })
+    (hit.bits() & wanted != 0).then_some(Meeting { hit, distance: root, root, inside: None })
 }
 
 #[inline(always)]
-fn meet_triangle<S: Simd>(simd: S, rays: &Rays<S>, triangle: &Triangle) -> Option<Meeting<S>> {
+fn meet_triangle<S: Simd>(
+    simd: S,
+    rays: &Rays<S>,
+    triangle: &Triangle,
+    wanted: u32,
+) -> Option<Meeting<S>> {
     let triangles = Triangles {
         coefficients: splat(simd, triangle.plane.coefficients),
         constant: simd.splat(triangle.plane.constant),
@@ -184,7 +188,7 @@ fn meet_triangle<S: Simd>(simd: S, rays: &Rays<S>, triangle: &Triangle) -> Optio
         products: each!(product => simd.splat(triangle.products[product])),
         denominator: simd.splat(triangle.denominator),
     };
-    triangle_roots(simd, rays, &triangles)
+    triangle_roots(simd, rays, &triangles, wanted)
 }
 
 /// Eight triangles, as in [`Triangle`].
@@ -203,8 +207,9 @@ pub(super) fn triangle_roots<S: Simd>(
     simd: S,
     rays: &Rays<S>,
     triangles: &Triangles<S>,
+    wanted: u32,
 ) -> Option<Meeting<S>> {
-    let plane = plane_roots(simd, rays, triangles.coefficients, triangles.constant)?;
+    let plane = plane_roots(simd, rays, triangles.coefficients, triangles.constant, wanted)?;
     let point = rays.at(plane.root);
     let from_corner = subtract(point, triangles.corner);
     let [uu, uw, ww] = triangles.products;
@@ -215,7 +220,7 @@ pub(super) fn triangle_roots<S: Simd>(
     // NaN, which very thin triangles yield, is not outside.
     let outside = s.less(zero) | one.less(s) | t.less(zero) | one.less(s + t);
     let hit = plane.hit & !outside;
-    if hit.bits() == 0 {
+    if hit.bits() & wanted == 0 {
         return None;
     }
     let path = subtract(point, rays.origin);

@@ -1,89 +1,24 @@
 //! The colour of eight hits: light, shadow, highlights, and the rays that go on from there.
 
-use super::packet::{Nearest, Rays, Vectors, dot, scale, splat, subtract, unit};
+use super::hits::Hits;
+use super::packet::{Rays, Vectors, dot, scale, splat, subtract, unit};
 use super::power::powers;
-use super::scene::{Light, Pigment, Rgb};
+use super::scene::Light;
 use super::simd::{ALL, Doubles, LANES, Mask, Simd, Singles, Task, each};
 use super::wave::{Sink, set_bits};
-use super::world::World;
+use super::world::{Look, World};
 use crate::workload::Error;
 
-/// Up to eight hits.
-#[derive(Debug, Clone, Default)]
-#[repr(align(64))]
-pub(super) struct Hits {
-    point: [[f64; LANES]; 3],
-    /// Of the ray that hit.
-    direction: [[f64; LANES]; 3],
-    /// As in [`Nearest`].
-    code: [u32; LANES],
-    /// The node whose colour this is.
-    node: [u32; LANES],
-    length: usize,
-}
-
-impl Hits {
-    /// Eight hits of rays whose nodes follow each other.
-    #[inline(always)]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "codes are small whole numbers; of a ray that misses the code is not used"
-    )]
-    pub(super) fn new<S: Simd>(rays: &Rays<S>, nearest: &Nearest<S>, node: usize) -> Self {
-        Self {
-            point: Self::lanes::<S>(rays.at(nearest.root)),
-            direction: Self::lanes::<S>(rays.direction),
-            code: nearest.code.to_array().map(|code| code as u32),
-            node: std::array::from_fn(|lane| (node + lane) as u32),
-            length: LANES,
-        }
-    }
-
-    #[inline(always)]
-    fn lanes<S: Simd>(vectors: Vectors<S>) -> [[f64; LANES]; 3] {
-        each!(axis => vectors[axis].to_array())
-    }
-
-    pub(super) const fn is_full(&self) -> bool {
-        self.length == LANES
-    }
-
-    pub(super) const fn clear(&mut self) {
-        self.length = 0;
-    }
-
-    /// Adds one of eight other hits; there must be room.
-    pub(super) fn push(&mut self, other: &Self, lane: usize) {
-        if self.length == 0 {
-            // Lanes without a hit of their own stay alike, so that they cost nothing.
-            self.code = [other.code[lane]; LANES];
-        }
-        let place = self.length;
-        for axis in 0..3 {
-            self.point[axis][place] = other.point[axis][lane];
-            self.direction[axis][place] = other.direction[axis][lane];
-        }
-        self.code[place] = other.code[lane];
-        self.node[place] = other.node[lane];
-        self.length += 1;
-    }
-
-    fn active(&self) -> u32 {
-        ALL >> (LANES - self.length)
-    }
-}
-
 /// What eight hits' shapes are like.
-struct Looks {
+struct Looks<S: Simd> {
     /// The centre of a sphere, the normal of anything else.
-    vector: [[f64; LANES]; 3],
+    vector: Vectors<S>,
     /// Hits of spheres, and of those from inside.
     sphere: u32,
     inside: u32,
-    pigment: [[f32; LANES]; 3],
+    pigment: [S::S; 3],
     /// Columns of [`super::world::FinishRow`].
-    finish: [[f32; LANES]; 7],
+    finish: [S::S; 7],
 }
 
 const AMBIENT: usize = 0;
@@ -94,74 +29,65 @@ const REFLECTION: usize = 4;
 const TRANSMISSION: usize = 5;
 const REFRACTIVE_INDEX: usize = 6;
 
-impl Looks {
+impl<S: Simd> Looks<S> {
+    /// All eight hits look alike.
     #[inline(always)]
-    fn of(world: &World, hits: &Hits) -> Self {
-        if hits.code == [hits.code[0]; LANES] {
-            Self::alike(world, hits)
+    fn alike(simd: S, world: &World, hits: &Hits, look: Look, point: Vectors<S>) -> Self {
+        let vector = if hits.code == [hits.code[0]; LANES] {
+            let vector = &world.surface(hits.code[0]).vector;
+            each!(axis => simd.splat(vector[axis]))
         } else {
-            Self::mixed(world, hits)
+            vectors(simd, world, hits)
+        };
+        let finish = &world.finishes[look.finish as usize];
+        Self {
+            vector,
+            sphere: if look.sphere { ALL } else { 0 },
+            inside: if look.inside { ALL } else { 0 },
+            pigment: world.colors(simd, &world.pigments[look.pigment as usize], point),
+            finish: finish.map(|part| simd.splat_single(part)),
         }
     }
 
-    /// All eight hits are of one shape.
     #[inline(always)]
-    fn alike(world: &World, hits: &Hits) -> Self {
-        let surface = &world.surfaces[hits.code[0] as usize / 2];
-        let mut looks = Self {
-            vector: surface.vector.map(|axis| [axis; LANES]),
-            sphere: if surface.sphere { ALL } else { 0 },
-            inside: (hits.code[0] & 1) * ALL,
-            pigment: [[0.0; LANES]; 3],
-            finish: world.finishes[surface.finish as usize].map(|part| [part; LANES]),
-        };
-        match &world.pigments[surface.pigment as usize] {
-            Pigment::Solid(color) => looks.pigment = color.map(|channel| [channel; LANES]),
-            pigment => {
-                for lane in 0..LANES {
-                    looks.set_pigment(
-                        lane,
-                        world.color(pigment, each!(axis => hits.point[axis][lane])),
-                    );
-                }
-            }
-        }
-        looks
-    }
-
-    #[inline(always)]
-    fn mixed(world: &World, hits: &Hits) -> Self {
-        let mut looks = Self {
-            vector: [[0.0; LANES]; 3],
-            sphere: 0,
-            inside: 0,
-            pigment: [[0.0; LANES]; 3],
-            finish: [[0.0; LANES]; 7],
-        };
+    fn mixed(simd: S, world: &World, hits: &Hits) -> Self {
+        let (mut sphere, mut inside) = (0, 0);
+        let (mut pigment, mut finish) = ([[0.0; LANES]; 3], [[0.0; LANES]; 7]);
         for lane in 0..LANES {
-            let code = hits.code[lane];
-            let surface = &world.surfaces[code as usize / 2];
-            for axis in 0..3 {
-                looks.vector[axis][lane] = surface.vector[axis];
-            }
-            looks.sphere |= u32::from(surface.sphere) << lane;
-            looks.inside |= (code & 1) << lane;
-            let finish = &world.finishes[surface.finish as usize];
-            for (part, value) in looks.finish.iter_mut().zip(finish) {
+            let look = world.look(hits.code[lane]);
+            sphere |= u32::from(look.sphere) << lane;
+            inside |= u32::from(look.inside) << lane;
+            for (part, value) in finish.iter_mut().zip(&world.finishes[look.finish as usize]) {
                 part[lane] = *value;
             }
-            let pigment = &world.pigments[surface.pigment as usize];
-            looks.set_pigment(lane, world.color(pigment, each!(axis => hits.point[axis][lane])));
+            let color = world.color(
+                &world.pigments[look.pigment as usize],
+                each!(axis => hits.point[axis][lane]),
+            );
+            for (row, channel) in pigment.iter_mut().zip(color) {
+                row[lane] = channel;
+            }
         }
-        looks
+        Self {
+            vector: vectors(simd, world, hits),
+            sphere,
+            inside,
+            pigment: each!(channel => simd.load_single(&pigment[channel])),
+            finish: finish.map(|part| simd.load_single(&part)),
+        }
     }
+}
 
-    #[inline(always)]
-    fn set_pigment(&mut self, lane: usize, color: Rgb) {
-        for (row, channel) in self.pigment.iter_mut().zip(color) {
-            row[lane] = channel;
+/// The hits' own vectors.
+#[inline(always)]
+fn vectors<S: Simd>(simd: S, world: &World, hits: &Hits) -> Vectors<S> {
+    let mut vectors = [[0.0; LANES]; 3];
+    for (lane, code) in hits.code.iter().enumerate() {
+        for (row, coordinate) in vectors.iter_mut().zip(&world.surface(*code).vector) {
+            row[lane] = *coordinate;
         }
     }
+    each!(axis => simd.load(&vectors[axis]))
 }
 
 /// Eight hits in registers.
@@ -178,33 +104,30 @@ struct Shading<S: Simd> {
     active: u32,
 }
 
-/// Colours some hits and sends their reflected and refracted rays into the next wave.
+/// Colours some hits, of one look or of several, and sends their reflected and refracted rays into
+/// the next wave.
 #[inline(always)]
 pub(super) fn shade<S: Simd>(
     simd: S,
     world: &World,
     hits: &Hits,
+    look: Option<Look>,
     sink: &mut Sink<'_>,
 ) -> Result<(), Error> {
-    if hits.length == 0 {
-        return Ok(());
-    }
     let Some((ambient, lights)) = world.lights.split_first() else {
         return Err(Error::Unprocessable(
             "Index 0 out of bounds for length 0: the scene has no light.".to_owned(),
         ));
     };
-    simd.run(Shade { simd, world, hits, ambient, lights, sink })
+    simd.run(Shade { simd, world, hits, look, ambient, lights, sink })
 }
 
-/// Lights between two looks at the clock: each may take a test against every shape.
-const LIGHTS_A_LOOK: usize = 8;
-
-/// Arguments of [`shade_lit`].
+/// What [`shade`] does.
 struct Shade<'a, 'b, S> {
     simd: S,
     world: &'a World,
     hits: &'a Hits,
+    look: Option<Look>,
     ambient: &'a Light,
     lights: &'a [Light],
     sink: &'a mut Sink<'b>,
@@ -215,61 +138,57 @@ impl<S: Simd> Task for Shade<'_, '_, S> {
 
     #[inline(always)]
     fn work(self) -> Result<(), Error> {
-        let Self { simd, world, hits, ambient, lights, sink } = self;
-        shade_lit(simd, world, hits, ambient, lights, sink)
+        let point = each!(axis => self.simd.load(&self.hits.point[axis]));
+        let looks = match self.look {
+            Some(look) => Looks::alike(self.simd, self.world, self.hits, look, point),
+            None => Looks::mixed(self.simd, self.world, self.hits),
+        };
+        self.lit(point, &looks)
     }
 }
 
-#[inline(always)]
-fn shade_lit<S: Simd>(
-    simd: S,
-    world: &World,
-    hits: &Hits,
-    ambient: &Light,
-    lights: &[Light],
-    sink: &mut Sink<'_>,
-) -> Result<(), Error> {
-    let looks = Looks::of(world, hits);
-    let point = each!(axis => simd.load(&hits.point[axis]));
-    let zero = simd.splat_single(0.0);
-    let specular = simd.load_single(&looks.finish[SPECULAR]);
-    let shading = Shading {
-        point,
-        direction: each!(axis => simd.load(&hits.direction[axis])),
-        normal: normals(simd, point, &looks),
-        pigment: each!(channel => simd.load_single(&looks.pigment[channel])),
-        diffuse: simd.load_single(&looks.finish[DIFFUSE]),
-        specular,
-        shininess: simd.load(&looks.finish[SHININESS].map(f64::from)),
-        glossy: zero.less(specular).bits(),
-        active: hits.active(),
-    };
-    let glow = simd.load_single(&looks.finish[AMBIENT]);
-    let glows = zero.less(glow);
-    let mut color = each!(channel => {
-        let light = simd.splat_single(ambient.color[channel]) * glow.clamp();
-        S::S::select(glows, (zero + shading.pigment[channel] * light).clamp(), zero)
-    });
-    for (number, light) in lights.iter().enumerate() {
-        if number % LIGHTS_A_LOOK == LIGHTS_A_LOOK - 1 {
-            (sink.pause)(&sink.effort.counters)?;
+impl<S: Simd> Shade<'_, '_, S> {
+    #[inline(always)]
+    fn lit(self, point: Vectors<S>, looks: &Looks<S>) -> Result<(), Error> {
+        let Self { simd, world, hits, ambient, lights, sink, .. } = self;
+        let zero = simd.splat_single(0.0);
+        let specular = looks.finish[SPECULAR];
+        let shading = Shading {
+            point,
+            direction: each!(axis => simd.load(&hits.direction[axis])),
+            normal: normals(simd, point, looks),
+            pigment: looks.pigment,
+            diffuse: looks.finish[DIFFUSE],
+            specular,
+            shininess: looks.finish[SHININESS].to_doubles(),
+            glossy: zero.less(specular).bits(),
+            active: hits.active(),
+        };
+        let glow = looks.finish[AMBIENT];
+        let glows = zero.less(glow);
+        let mut color = each!(channel => {
+            let light = simd.splat_single(ambient.color[channel]) * glow.clamp();
+            S::S::select(glows, (zero + shading.pigment[channel] * light).clamp(), zero)
+        });
+        for light in lights {
+            sink.look()?;
+            add_light(simd, world, &shading, light, &mut color, sink);
         }
-        add_light(simd, world, &shading, light, &mut color, sink);
+        let color = each!(channel => color[channel].to_array());
+        for lane in set_bits(shading.active) {
+            sink.set_color(hits.node[lane], each!(channel => color[channel][lane]));
+        }
+        if sink.next.is_some() {
+            reflect(simd, &shading, hits, looks, sink);
+            refract(simd, &shading, hits, looks, sink);
+        }
+        Ok(())
     }
-    let color = each!(channel => color[channel].to_array());
-    for lane in set_bits(shading.active) {
-        sink.set_color(hits.node[lane], each!(channel => color[channel][lane]));
-    }
-    if sink.next.is_some() {
-        reflect(simd, &shading, hits, &looks, sink);
-        refract(simd, &shading, hits, &looks, sink);
-    }
-    Ok(())
 }
 
 #[inline(always)]
-fn normals<S: Simd>(simd: S, point: Vectors<S>, looks: &Looks) -> Vectors<S> {
-    let vector = each!(axis => simd.load(&looks.vector[axis]));
+fn normals<S: Simd>(simd: S, point: Vectors<S>, looks: &Looks<S>) -> Vectors<S> {
+    let vector = looks.vector;
     if looks.sphere == 0 {
         return vector;
     }
@@ -307,9 +226,8 @@ fn add_light<S: Simd>(
     let zero = simd.splat_single(0.0);
     let cosine = dot(hit.normal, direction).positive().to_singles();
     let diffuse = S::S::select(zero.less(hit.diffuse), hit.diffuse * cosine, zero);
-    let half = unit(simd, subtract(direction, hit.direction));
-    let gleam = dot(hit.normal, half).positive();
-    let glossy = hit.glossy & !without_highlight(simd, hit, gleam);
+    let half = subtract(direction, hit.direction);
+    let glossy = hit.glossy & !without_highlight(simd, hit, half);
     // As if there were no highlights.
     let mut term = each!(channel => {
         (gain[channel] * (hit.pigment[channel] * diffuse + zero)).clamp()
@@ -326,6 +244,7 @@ fn add_light<S: Simd>(
     }
     if lit & glossy != 0 {
         sink.effort.counters.highlights += u64::from((lit & glossy).count_ones());
+        let gleam = dot(hit.normal, unit(simd, half)).positive();
         let power = powers(simd, gleam, hit.shininess, lit & glossy);
         let glossy = simd.mask(glossy).narrow();
         let specular = S::S::select(glossy, hit.specular * power, zero);
@@ -340,12 +259,15 @@ fn add_light<S: Simd>(
     }
 }
 
-/// Lanes whose highlight is zero without computing a power: 0 to a positive number.
+/// Lanes whose highlight is zero without computing a power: 0 to a positive number. `half` is of
+/// any length; where its angle to the normal is about a right one, the power decides.
 #[inline(always)]
-fn without_highlight<S: Simd>(simd: S, hit: &Shading<S>, gleam: S::D) -> u32 {
-    let zero = simd.splat(0.0);
+fn without_highlight<S: Simd>(simd: S, hit: &Shading<S>, half: Vectors<S>) -> u32 {
+    /// More than the rounding of a product of two vectors as long as 1 and at most 2.
+    const OBTUSE: f64 = -1e-12;
     let finite = hit.specular.less(simd.splat_single(f32::INFINITY)).bits();
-    (gleam.at_most(zero) & zero.less(hit.shininess)).bits() & finite
+    let averted = dot(hit.normal, half).less(simd.splat(OBTUSE));
+    (averted & simd.splat(0.0).less(hit.shininess)).bits() & finite
 }
 
 /// How much of a light arrives: the reciprocal of its attenuation.
@@ -365,32 +287,32 @@ fn falloff<S: Simd>(simd: S, light: &Light, shadow: &Rays<S>, limit: S::D) -> S:
 }
 
 #[inline(always)]
-fn reflect<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks, sink: &mut Sink<'_>) {
-    let gains = &looks.finish[REFLECTION];
-    let lanes = simd.splat_single(0.0).less(simd.load_single(gains)).bits() & hit.active;
+fn reflect<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks<S>, sink: &mut Sink<'_>) {
+    let gains = looks.finish[REFLECTION];
+    let lanes = simd.splat_single(0.0).less(gains).bits() & hit.active;
     if lanes == 0 {
         return;
     }
     let twice = simd.splat(2.0) * dot(hit.direction, hit.normal);
     let direction = subtract(hit.direction, scale(hit.normal, twice));
     let rays = Rays::new(simd, hit.point, direction);
-    sink.spawn(0, &rays, lanes, &hits.node, gains);
+    sink.spawn(0, &rays, lanes, &hits.node, &gains.to_array());
 }
 
 #[inline(always)]
-fn refract<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks, sink: &mut Sink<'_>) {
-    let gains = &looks.finish[TRANSMISSION];
-    let lanes = simd.splat_single(0.0).less(simd.load_single(gains)).bits() & hit.active;
+fn refract<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks<S>, sink: &mut Sink<'_>) {
+    let gains = looks.finish[TRANSMISSION];
+    let lanes = simd.splat_single(0.0).less(gains).bits() & hit.active;
     if lanes == 0 {
         return;
     }
     let one = simd.splat(1.0);
     let back = each!(axis => -hit.direction[axis]);
     let cosine = dot(back, hit.normal);
-    let index = simd.load(&looks.finish[REFRACTIVE_INDEX].map(f64::from));
+    let index = looks.finish[REFRACTIVE_INDEX].to_doubles();
     let ratio = S::D::select(simd.mask(looks.inside), index, one / index);
     let refracted_cosine = (one - ratio * ratio * (one - cosine * cosine)).sqrt();
     let along_normal = scale(hit.normal, ratio * cosine - refracted_cosine);
     let rays = Rays::new(simd, hit.point, subtract(along_normal, scale(back, ratio)));
-    sink.spawn(1, &rays, lanes, &hits.node, gains);
+    sink.spawn(1, &rays, lanes, &hits.node, &gains.to_array());
 }

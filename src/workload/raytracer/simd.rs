@@ -25,11 +25,16 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// Eight numbers in double precision.
     type D: Doubles<M = Self::M, S = Self::S>;
     /// Eight numbers in single precision.
-    type S: Singles<M = Self::N>;
+    type S: Singles<M = Self::N, D = Self::D>;
     /// Eight truths about doubles.
     type M: Mask<Narrow = Self::N>;
     /// Eight truths about singles.
     type N: Mask;
+
+    /// Whether half the precision takes half the time, so that a glance in it pays before an exact
+    /// test: where eight doubles need two registers, eight singles one, and products are added at
+    /// once.
+    const GLANCES: bool;
 
     /// Does a task compiled for this instruction set.
     fn run<T: Task>(self, task: T) -> T::Output;
@@ -68,6 +73,9 @@ pub(super) trait Doubles: Arithmetic + Neg<Output = Self> {
     fn to_array(self) -> [f64; LANES];
     /// Rounds to single precision.
     fn to_singles(self) -> Self::S;
+    /// This times `factor` plus `addend`, rounded once or twice as is fastest: for what is bounded,
+    /// not promised to the bit.
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self;
     fn sqrt(self) -> Self;
     fn floor(self) -> Self;
     /// The larger of +0 and each number; NaN stays.
@@ -85,9 +93,13 @@ pub(super) trait Doubles: Arithmetic + Neg<Output = Self> {
 
 /// Eight numbers in single precision.
 pub(super) trait Singles: Arithmetic {
+    type D;
     type M;
 
     fn to_array(self) -> [f32; LANES];
+    fn to_doubles(self) -> Self::D;
+    /// As for [`Doubles`].
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self;
     /// The largest number, if none is NaN.
     fn largest(self) -> f32;
     /// Brings each number into 0..=1; NaN stays.

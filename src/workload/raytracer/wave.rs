@@ -6,12 +6,14 @@
 //! ray has a [`Node`] for the colour that it sees. When the last wave is through, the colours are
 //! added up from the last node to the first.
 
+use std::ops::Range;
+
+use super::hits::{Hits, Pending};
 use super::index::Effort;
-use super::packet::{Packet, Rays};
+use super::packet::Rays;
 use super::render::Counters;
 use super::scene::Rgb;
-use super::shade::{Hits, shade};
-use super::simd::{ALL, Doubles, LANES, Mask, Simd, Task};
+use super::simd::{ALL, Doubles, LANES, Mask, Simd, Task, each};
 use super::world::World;
 use crate::workload::Error;
 
@@ -42,10 +44,12 @@ impl Node {
     const MISS: Self = Self { color: BACKGROUND, gains: [0.0; 2], children: [NONE; 2] };
 }
 
-/// Rays, eight to a packet, the last packet filled up with rays that hit nothing.
+/// Rays, their coordinates side by side.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    packets: Vec<Packet>,
+    /// x, y and z of the origins, then of the directions; there is room behind the last ray for
+    /// all lanes of the last push, and of the last packet.
+    columns: [Vec<f64>; 6],
     length: usize,
 }
 
@@ -55,7 +59,6 @@ impl Stream {
     }
 
     pub(super) fn clear(&mut self) {
-        self.packets.clear();
         self.length = 0;
     }
 
@@ -63,26 +66,36 @@ impl Stream {
     #[inline(always)]
     pub(super) fn push<S: Simd>(&mut self, rays: &Rays<S>, lanes: u32) -> usize {
         let first = self.length;
-        let packet = rays.store();
-        if lanes == ALL && first.is_multiple_of(LANES) {
-            self.packets.push(packet);
-            self.length += LANES;
-            return first;
-        }
-        for lane in set_bits(lanes) {
-            let place = self.length % LANES;
-            if place == 0 {
-                self.packets.push(Packet::EMPTY);
+        let room = first + LANES;
+        let coordinates = rays.origin.iter().chain(&rays.direction);
+        // The first lanes, one after the other, are written at once, whatever the others hold.
+        let are_first = lanes & (lanes + 1) == 0;
+        for (column, coordinates) in self.columns.iter_mut().zip(coordinates) {
+            if column.len() < room.next_multiple_of(LANES) {
+                column.resize(2 * room.next_multiple_of(LANES), f64::NAN);
             }
-            if let Some(last) = self.packets.last_mut() {
-                for axis in 0..3 {
-                    last.origin[axis][place] = packet.origin[axis][lane];
-                    last.direction[axis][place] = packet.direction[axis][lane];
+            let place = &mut column[first..room];
+            let coordinates = coordinates.to_array();
+            if are_first {
+                place.copy_from_slice(&coordinates);
+            } else {
+                for (place, lane) in place.iter_mut().zip(set_bits(lanes)) {
+                    *place = coordinates[lane];
                 }
             }
-            self.length += 1;
         }
+        self.length += lanes.count_ones() as usize;
         first
+    }
+
+    /// Eight rays from a place on, if there is one; those behind the last are anything.
+    #[inline(always)]
+    fn load<S: Simd>(&self, simd: S, first: usize) -> Option<Rays<S>> {
+        let column = |number: usize| self.columns[number].get(first..)?.first_chunk::<LANES>();
+        Some(Rays {
+            origin: each!(axis => simd.load(column(axis)?)),
+            direction: each!(axis => simd.load(column(3 + axis)?)),
+        })
     }
 }
 
@@ -113,6 +126,7 @@ pub(super) struct Waves {
     next: [Stream; 2],
     nodes: Vec<Node>,
     levels: Vec<Level>,
+    pending: Pending,
     pub(super) effort: Effort,
 }
 
@@ -130,6 +144,12 @@ pub(super) struct Sink<'a> {
 pub(super) type Pause<'a> = &'a mut dyn FnMut(&Counters) -> Result<(), Error>;
 
 impl Sink<'_> {
+    /// Lets the pacer have a say if much was done since it last had.
+    #[inline(always)]
+    pub(super) fn look(&mut self) -> Result<(), Error> {
+        if self.effort.is_due() { (self.pause)(&self.effort.counters) } else { Ok(()) }
+    }
+
     #[inline(always)]
     pub(super) fn set_color(&mut self, node: u32, color: Rgb) {
         self.nodes[node as usize].color = color;
@@ -193,7 +213,7 @@ impl Waves {
                     effort: &mut self.effort,
                     pause,
                 };
-                trace_stream(simd, world, stream, start, &mut sink)?;
+                trace_stream(simd, world, stream, start, &mut self.pending, &mut sink)?;
             }
             std::mem::swap(&mut self.streams, &mut self.next);
             self.next.iter_mut().for_each(Stream::clear);
@@ -244,28 +264,25 @@ fn trace_stream<S: Simd>(
     world: &World,
     stream: &Stream,
     start: usize,
+    pending: &mut Pending,
     sink: &mut Sink<'_>,
 ) -> Result<(), Error> {
-    let mut pending = Hits::default();
-    for (batch, packets) in stream.packets.chunks(BATCH).enumerate() {
-        let done = batch * BATCH * LANES;
-        let rays = (packets.len() * LANES).min(stream.length - done);
-        let node = start + done;
-        simd.run(Batch { simd, world, packets, rays, node, pending: &mut pending, sink })?;
+    for first in (0..stream.length).step_by(BATCH * LANES) {
+        let rays = first..stream.length.min(first + BATCH * LANES);
+        simd.run(Batch { simd, world, stream, rays, start, pending: &mut *pending, sink })?;
         (sink.pause)(&sink.effort.counters)?;
     }
-    shade(simd, world, &pending, sink)
+    simd.run(Rest { simd, world, pending, sink })
 }
 
-/// Some packets that hold so many rays, whose nodes begin at `node`.
+/// Some rays of a stream whose nodes begin at `start`.
 struct Batch<'a, 'b, S> {
     simd: S,
     world: &'a World,
-    packets: &'a [Packet],
-    rays: usize,
-    node: usize,
-    /// Hits of packets of which not all rays hit: shaded as soon as there are eight.
-    pending: &'a mut Hits,
+    stream: &'a Stream,
+    rays: Range<usize>,
+    start: usize,
+    pending: &'a mut Pending,
     sink: &'a mut Sink<'b>,
 }
 
@@ -274,29 +291,35 @@ impl<S: Simd> Task for Batch<'_, '_, S> {
 
     #[inline(always)]
     fn work(self) -> Result<(), Error> {
-        let Self { simd, world, packets, rays, node, pending, sink } = self;
-        for (number, packet) in packets.iter().enumerate() {
-            let first = number * LANES;
-            let active = ALL >> (LANES - (rays - first).min(LANES));
-            let rays = Rays::load(simd, packet);
+        let Self { simd, world, stream, rays, start, pending, sink } = self;
+        for first in rays.clone().step_by(LANES) {
+            let active = ALL >> (LANES - (rays.end - first).min(LANES));
+            let Some(rays) = stream.load(simd, first) else { break };
             let nearest = world.index.nearest(simd, &rays, active, sink.effort);
             let hit = simd.splat(0.0).at_most(nearest.code).bits() & active;
-            if hit == 0 {
-                continue;
-            }
-            let hits = Hits::new(&rays, &nearest, node + first);
-            if hit == ALL {
-                shade(simd, world, &hits, sink)?;
-            } else {
-                for lane in set_bits(hit) {
-                    if pending.is_full() {
-                        shade(simd, world, pending, sink)?;
-                        pending.clear();
-                    }
-                    pending.push(&hits, lane);
-                }
+            sink.look()?;
+            if hit != 0 {
+                let hits = Hits::new(&rays, &nearest, start + first);
+                pending.add(simd, world, &hits, hit, sink)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Shades what is left when a stream ends.
+struct Rest<'a, 'b, S> {
+    simd: S,
+    world: &'a World,
+    pending: &'a mut Pending,
+    sink: &'a mut Sink<'b>,
+}
+
+impl<S: Simd> Task for Rest<'_, '_, S> {
+    type Output = Result<(), Error>;
+
+    #[inline(always)]
+    fn work(self) -> Result<(), Error> {
+        self.pending.finish(self.simd, self.world, self.sink)
     }
 }

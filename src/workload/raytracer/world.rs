@@ -1,8 +1,9 @@
 //! A scene laid out for tracing.
 
 use super::index::Index;
+use super::packet::Vectors;
 use super::scene::{Finish, Geometry, Light, Pigment, Rgb, Scene, Shape};
-use super::simd::each;
+use super::simd::{Doubles, LANES, Mask, Simd, Singles, each};
 use super::texture::Texture;
 use crate::workload::{Cancelled, Pacer};
 
@@ -23,9 +24,25 @@ pub(super) struct World {
 pub(super) struct Surface {
     /// The centre of a sphere, the normal of anything else.
     pub(super) vector: [f64; 3],
+    look: Look,
+}
+
+/// What hits have in common that are shaded fastest together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Look {
     pub(super) pigment: u32,
     pub(super) finish: u32,
+    /// Whether it is a sphere, and seen from inside.
     pub(super) sphere: bool,
+    pub(super) inside: bool,
+}
+
+impl Look {
+    /// A small number, different for the few looks that most scenes have.
+    pub(super) fn hash(self) -> usize {
+        let marks = usize::from(self.sphere) + 2 * usize::from(self.inside);
+        marks ^ self.finish as usize ^ (self.pigment as usize * 4)
+    }
 }
 
 /// A finish: ambient, diffuse, specular, shininess, reflection, transmission, refractive index.
@@ -61,7 +78,7 @@ impl Surface {
             Geometry::Triangle(triangle) => (triangle.plane.normal, false),
         };
         let (pigment, finish) = (shape.pigment, shape.finish);
-        Self { vector: vector.to_array(), pigment, finish, sphere }
+        Self { vector: vector.to_array(), look: Look { pigment, finish, sphere, inside: false } }
     }
 }
 
@@ -78,6 +95,52 @@ const fn row(finish: &Finish) -> FinishRow {
 }
 
 impl World {
+    /// The surface that was hit, by its code in [`super::packet::Nearest`].
+    #[inline(always)]
+    pub(super) fn surface(&self, code: u32) -> &Surface {
+        &self.surfaces[code as usize / 2]
+    }
+
+    /// How the surface with this code looks from where it was hit.
+    #[inline(always)]
+    pub(super) fn look(&self, code: u32) -> Look {
+        Look { inside: code & 1 != 0, ..self.surface(code).look }
+    }
+
+    /// A pigment's colours at eight points.
+    #[inline(always)]
+    pub(super) fn colors<S: Simd>(
+        &self,
+        simd: S,
+        pigment: &Pigment,
+        point: Vectors<S>,
+    ) -> [S::S; 3] {
+        match pigment {
+            Pigment::Solid(color) => each!(channel => simd.splat_single(color[channel])),
+            Pigment::Checker { even, odd, scale } => {
+                let cells = each!(axis => (point[axis] / simd.splat(*scale)).floor());
+                let odds = each!(axis => odd_cells(simd, cells[axis])).into_iter();
+                let parity = odds.fold(0, |parity, odd| parity ^ odd.bits());
+                let mask = simd.mask(parity).narrow();
+                each!(channel => {
+                    let (odd, even) = (odd[channel], even[channel]);
+                    S::S::select(mask, simd.splat_single(odd), simd.splat_single(even))
+                })
+            }
+            Pigment::Texture { .. } => {
+                let points = each!(axis => point[axis].to_array());
+                let mut colors = [[0.0; LANES]; 3];
+                for lane in 0..LANES {
+                    let color = self.color(pigment, each!(axis => points[axis][lane]));
+                    for (row, channel) in colors.iter_mut().zip(color) {
+                        row[lane] = channel;
+                    }
+                }
+                each!(channel => simd.load_single(&colors[channel]))
+            }
+        }
+    }
+
     /// A pigment's colour at a point.
     #[inline(always)]
     pub(super) fn color(&self, pigment: &Pigment, point: [f64; 3]) -> Rgb {
@@ -112,4 +175,13 @@ fn mapped(mapping: &[f64; 4], [x, y, z]: [f64; 3]) -> f64 {
 #[expect(clippy::cast_possible_truncation, reason = "saturates as it has to, and NaN is 0")]
 fn cell(coordinate: f64) -> i32 {
     coordinate.floor().abs() as i32
+}
+
+/// Which of eight whole numbers, or NaN, [`cell`] makes odd: beyond its range all are.
+#[inline(always)]
+fn odd_cells<S: Simd>(simd: S, whole: S::D) -> S::M {
+    let half = (whole * simd.splat(0.5)).floor();
+    let odd = simd.splat(0.5).less(whole - (half + half));
+    let last = simd.splat(f64::from(i32::MAX));
+    odd | last.at_most(whole) | whole.at_most(-last)
 }

@@ -4,7 +4,7 @@ use super::LARGEST;
 use super::build::Bounds;
 use crate::workload::raytracer::packet::{Meeting, Rays, Triangles, sphere_roots, triangle_roots};
 use crate::workload::raytracer::scene::{Geometry, Sphere, Triangle};
-use crate::workload::raytracer::simd::{LANES, Simd, each};
+use crate::workload::raytracer::simd::{ALL, LANES, Simd, each};
 use crate::workload::raytracer::vector::Vector;
 
 /// The largest ratio `|u|²|w|²/|u × w|²` of a triangle's edges u, w: thinner ones are slivers, whose
@@ -79,7 +79,7 @@ impl Block for SphereBlock {
     #[inline(always)]
     fn meet<S: Simd>(&self, simd: S, rays: &Rays<S>) -> Option<Meeting<S>> {
         let center = each!(axis => simd.load(&self.center[axis]));
-        sphere_roots(simd, rays, center, simd.load(&self.radius_squared))
+        sphere_roots(simd, rays, center, simd.load(&self.radius_squared), ALL)
     }
 }
 
@@ -172,7 +172,7 @@ impl Block for TriangleBlock {
             products: each!(product => simd.load(&self.products[product])),
             denominator: simd.load(&self.denominator),
         };
-        triangle_roots(simd, rays, &triangles)
+        triangle_roots(simd, rays, &triangles, ALL)
     }
 }
 

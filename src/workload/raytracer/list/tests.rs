@@ -1,6 +1,5 @@
 use super::*;
 use crate::workload::Instructions;
-use crate::workload::raytracer::packet::Packet;
 use crate::workload::raytracer::scene::Sphere;
 use crate::workload::raytracer::simd::{Kernel, dispatch};
 use crate::workload::raytracer::vector::Vector;
@@ -10,9 +9,20 @@ fn list(count: u32, random: &mut fastrand::Rng) -> List {
     let sphere = |number| {
         let center = Vector::new(place(), place(), place());
         let geometry = Geometry::Sphere(Sphere::new(center, 0.05 + place().abs() / 10.0));
-        Numbered { number, geometry }
+        Numbered::new(number, geometry)
     };
     List::new((0..count).map(sphere).collect())
+}
+
+/// Eight rays as they lie in memory.
+struct Packet {
+    origin: [[f64; LANES]; 3],
+    direction: [[f64; LANES]; 3],
+}
+
+impl Packet {
+    /// Rays that hit nothing.
+    const EMPTY: Self = Self { origin: [[f64::NAN; LANES]; 3], direction: [[f64::NAN; LANES]; 3] };
 }
 
 /// Rays from near one point in similar directions.
@@ -39,14 +49,17 @@ impl Kernel for Count<'_> {
 
     fn run(self, simd: impl Simd) -> usize {
         let Self(list, packet) = self;
-        let rays = Rays::load(simd, packet);
+        let rays = Rays {
+            origin: each!(axis => simd.load(&packet.origin[axis])),
+            direction: each!(axis => simd.load(&packet.direction[axis])),
+        };
         let beam = Beam::new(simd, &rays, ALL, simd.splat(f64::INFINITY), list.reach);
         let mut candidates = 0;
         for (block, shapes) in list.shapes.chunks(LANES).enumerate() {
             let near = list.candidates(simd, beam.as_ref(), block, shapes.len());
             candidates += near.count_ones() as usize;
             for (lane, shape) in shapes.iter().enumerate() {
-                let met = meet(simd, &rays, &shape.geometry).map_or(0, |m| m.hit.bits());
+                let met = meet(simd, &rays, &shape.geometry, ALL).map_or(0, |m| m.hit.bits());
                 assert!(met == 0 || near >> lane & 1 == 1, "a shape that is met was left out");
             }
         }

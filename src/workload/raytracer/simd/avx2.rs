@@ -1,7 +1,8 @@
 //! Vectors of 256 bits.
 #![expect(unsafe_code, reason = "intrinsics of optional instructions")]
-// SAFETY, for every `unsafe` below: the intrinsics only need AVX2. Each function takes an `Avx2`
-// or a vector that was made from one, and `detect` makes an `Avx2` only where AVX2 was detected.
+// SAFETY, for every `unsafe` below: the intrinsics need AVX2 and FMA. Each function takes an
+// `Avx2` or a vector that was made from one, and `detect` makes an `Avx2` only where both were
+// detected.
 
 #[cfg_attr(
     not(test),
@@ -13,7 +14,7 @@ use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 use super::{Arithmetic, Doubles, LANES, Mask, Simd, Singles, Task};
 use crate::workload::Instructions;
 
-/// Proof that this processor has AVX2.
+/// Proof that this processor has AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Avx2(());
 
@@ -38,7 +39,7 @@ impl Avx2 {
     }
 }
 
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn with_avx2<T: Task>(task: T) -> T::Output {
     task.work()
 }
@@ -48,6 +49,8 @@ impl Simd for Avx2 {
     type S = Wide32;
     type M = Truths64;
     type N = Truths32;
+
+    const GLANCES: bool = true;
 
     #[inline(always)]
     fn run<T: Task>(self, task: T) -> T::Output {
@@ -206,6 +209,16 @@ impl Doubles for Wide64 {
     }
 
     #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        unsafe {
+            Self(
+                _mm256_fmadd_pd(self.0, factor.0, addend.0),
+                _mm256_fmadd_pd(self.1, factor.1, addend.1),
+            )
+        }
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         unsafe { Self(_mm256_sqrt_pd(self.0), _mm256_sqrt_pd(self.1)) }
     }
@@ -289,6 +302,7 @@ impl Doubles for Wide64 {
 }
 
 impl Singles for Wide32 {
+    type D = Wide64;
     type M = Truths32;
 
     #[inline(always)]
@@ -296,6 +310,19 @@ impl Singles for Wide32 {
         let mut array = [0.0; LANES];
         unsafe { _mm256_storeu_ps(array.as_mut_ptr(), self.0) };
         array
+    }
+
+    #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, addend.0) })
+    }
+
+    #[inline(always)]
+    fn to_doubles(self) -> Wide64 {
+        unsafe {
+            let (low, high) = (_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            Wide64(_mm256_cvtps_pd(low), _mm256_cvtps_pd(high))
+        }
     }
 
     #[inline(always)]

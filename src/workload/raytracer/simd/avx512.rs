@@ -1,6 +1,6 @@
 //! Vectors of 512 bits.
 #![expect(unsafe_code, reason = "intrinsics of optional instructions")]
-// SAFETY, for every `unsafe` below: the intrinsics need AVX-512 F, VL and DQ. Each function takes
+// SAFETY, for every `unsafe` below: the intrinsics need AVX-512 F, VL and DQ, and FMA. Each function takes
 // an `Avx512` or a vector that was made from one, and `detect` makes an `Avx512` only where these
 // were detected.
 
@@ -34,7 +34,7 @@ impl Avx512 {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,fma")]
 fn with_avx512<T: Task>(task: T) -> T::Output {
     task.work()
 }
@@ -44,6 +44,8 @@ impl Simd for Avx512 {
     type S = Wide32;
     type M = Truths;
     type N = Truths;
+
+    const GLANCES: bool = false;
 
     #[inline(always)]
     fn run<T: Task>(self, task: T) -> T::Output {
@@ -168,6 +170,11 @@ impl Doubles for Wide64 {
     }
 
     #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        Self(unsafe { _mm512_fmadd_pd(self.0, factor.0, addend.0) })
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(unsafe { _mm512_sqrt_pd(self.0) })
     }
@@ -228,6 +235,7 @@ impl Doubles for Wide64 {
 }
 
 impl Singles for Wide32 {
+    type D = Wide64;
     type M = Truths;
 
     #[inline(always)]
@@ -235,6 +243,16 @@ impl Singles for Wide32 {
         let mut array = [0.0; LANES];
         unsafe { _mm256_storeu_ps(array.as_mut_ptr(), self.0) };
         array
+    }
+
+    #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, addend.0) })
+    }
+
+    #[inline(always)]
+    fn to_doubles(self) -> Wide64 {
+        Wide64(unsafe { _mm512_cvtps_pd(self.0) })
     }
 
     #[inline(always)]

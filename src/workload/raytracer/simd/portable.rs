@@ -22,6 +22,8 @@ impl Simd for Portable {
     type M = Truths;
     type N = Truths;
 
+    const GLANCES: bool = false;
+
     #[inline(always)]
     fn run<T: Task>(self, task: T) -> T::Output {
         task.work()
@@ -146,6 +148,11 @@ impl Doubles for Wide<f64> {
     }
 
     #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        self * factor + addend
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(self.0.map(f64::sqrt))
     }
@@ -196,11 +203,22 @@ impl Doubles for Wide<f64> {
 }
 
 impl Singles for Wide<f32> {
+    type D = Wide<f64>;
     type M = Truths;
 
     #[inline(always)]
     fn to_array(self) -> [f32; LANES] {
         self.0
+    }
+
+    #[inline(always)]
+    fn about_mul_add(self, factor: Self, addend: Self) -> Self {
+        self * factor + addend
+    }
+
+    #[inline(always)]
+    fn to_doubles(self) -> Wide<f64> {
+        Wide(self.0.map(f64::from))
     }
 
     #[inline(always)]

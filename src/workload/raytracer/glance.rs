@@ -1,0 +1,135 @@
+//! Which of eight rays pass a sphere by for certain: a glance in single precision.
+//!
+//! The exact test asks whether h² − v·v + r² ≥ 0, where v leads from the centre to the ray's origin
+//! o and h = v·d. In single precision, with ε = 2⁻²⁴, a centre c, B = |o| + |c| and |d| ≤ 4:
+//! rounding o and c and subtracting moves v by at most 2.1 εB; then v·v is off by at most 8.3 εB²
+//! and h² by at most 14.2 εB²|d|². Together that is less than 256 ε(|o|² + |c|²), the slack here,
+//! beside which the rounding of the exact test is nothing. Whatever is not a number, too large or
+//! so small that squares vanish is never passed by.
+
+use super::packet::Rays;
+use super::scene::Sphere;
+use super::simd::{Doubles, Mask, Simd, Singles, each};
+
+/// The share of |o|² + |c|² by which the test is slack: 256 ε.
+const SLACK: f32 = 1.0 / (1 << 16) as f32;
+
+/// A sphere in single precision.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outline {
+    center: [f32; 3],
+    /// The square of the radius, rounded up.
+    bound: f32,
+}
+
+impl Outline {
+    #[expect(clippy::cast_possible_truncation, reason = "the slack covers the rounding")]
+    pub(super) fn of(sphere: &Sphere) -> Self {
+        Self {
+            center: sphere.center.to_array().map(|axis| axis as f32),
+            bound: (sphere.radius_squared as f32).next_up(),
+        }
+    }
+
+    /// The square of the centre's distance from the origin of coordinates.
+    pub(super) fn reach(&self) -> f32 {
+        self.center.iter().map(|axis| axis * axis).sum()
+    }
+}
+
+/// Eight rays in single precision.
+pub(super) struct Glance<S: Simd> {
+    origin: [S::S; 3],
+    direction: [S::S; 3],
+    slack: S::S,
+}
+
+impl<S: Simd> Glance<S> {
+    /// For spheres with a [`Outline::reach`] of at most `reach`.
+    #[inline(always)]
+    pub(super) fn new(simd: S, rays: &Rays<S>, reach: f32) -> Self {
+        let origin = each!(axis => rays.origin[axis].to_singles());
+        let square = dot(origin, origin);
+        let reach = simd.splat_single(SLACK * reach + f32::MIN_POSITIVE);
+        Self {
+            origin,
+            direction: each!(axis => rays.direction[axis].to_singles()),
+            slack: square.about_mul_add(simd.splat_single(SLACK), reach),
+        }
+    }
+
+    /// One bit for each ray that passes the sphere by.
+    #[inline(always)]
+    pub(super) fn passes(&self, simd: S, outline: &Outline) -> u32 {
+        let v = each!(axis => self.origin[axis] - simd.splat_single(outline.center[axis]));
+        let along = dot(v, self.direction);
+        let bound = along.about_mul_add(along, self.slack + simd.splat_single(outline.bound));
+        bound.less(dot(v, v)).bits()
+    }
+}
+
+#[inline(always)]
+fn dot<V: Singles>(a: [V; 3], b: [V; 3]) -> V {
+    a[0].about_mul_add(b[0], a[1].about_mul_add(b[1], a[2] * b[2]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Instructions;
+    use crate::workload::raytracer::packet::meet;
+    use crate::workload::raytracer::scene::Geometry;
+    use crate::workload::raytracer::simd::{ALL, Kernel, LANES, dispatch};
+    use crate::workload::raytracer::vector::Vector;
+
+    /// Rays against a sphere: which of them meet it, and which are said to pass it by.
+    struct Test([[f64; LANES]; 3], [[f64; LANES]; 3], Sphere);
+
+    impl Kernel for Test {
+        type Output = (u32, u32);
+
+        fn run(self, simd: impl Simd) -> (u32, u32) {
+            let Self(origin, direction, sphere) = self;
+            let rays = Rays {
+                origin: each!(axis => simd.load(&origin[axis])),
+                direction: each!(axis => simd.load(&direction[axis])),
+            };
+            let outline = Outline::of(&sphere);
+            let passes = Glance::new(simd, &rays, outline.reach()).passes(simd, &outline);
+            let meeting = meet(simd, &rays, &Geometry::Sphere(sphere), ALL);
+            (meeting.map_or(0, |meeting| meeting.hit.bits()), passes)
+        }
+    }
+
+    #[test]
+    fn no_ray_that_meets_a_sphere_is_said_to_pass_it_by() {
+        let mut random = fastrand::Rng::with_seed(11);
+        let (mut passing, mut missing) = (0, 0);
+        for scale in [1e-30, 1e-19, 1e-6, 1.0, 1e3, 1e9, 1e19, 1e30, 1e160] {
+            for _ in 0..400 {
+                let mut number = || scale * (random.f64() - 0.5);
+                let mut vector = || Vector::new(number(), number(), number());
+                let (center, from) = (vector() * 10.0, vector() * 30.0);
+                let radius = vector().x;
+                let (mut origin, mut direction) = ([[0.0; LANES]; 3], [[0.0; LANES]; 3]);
+                for lane in 0..LANES {
+                    // At the rim or off it.
+                    let rim = vector().unit() * radius * (1.0 + vector().y.abs() / scale * 0.4);
+                    let along = (center + rim - from).unit().to_array();
+                    for axis in 0..3 {
+                        origin[axis][lane] = from.to_array()[axis];
+                        direction[axis][lane] = along[axis];
+                    }
+                }
+                for set in Instructions::available() {
+                    let sphere = Sphere::new(center, radius);
+                    let (meets, passes) = dispatch(set, Test(origin, direction, sphere));
+                    assert_eq!(meets & passes, 0, "{set}, {scale:e}");
+                    passing += passes.count_ones();
+                    missing += (!meets & ALL).count_ones();
+                }
+            }
+        }
+        assert!(passing > 0 && missing > passing, "{passing} of {missing}");
+    }
+}
