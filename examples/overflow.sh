@@ -23,8 +23,9 @@ run() { # NAME MODE
         sleep 0.2
     done
     echo "== $1 (functions.overflow=$2)"
+    # That some requests fail, where VMs are alone, is a result like any other.
     "$cumulet" load --state "$state" --mix blur=1 --rate 2..40 --duration 45s --seed 7 \
-        --output "$folder/$1.json"
+        --output "$folder/$1.json" || echo "-- some requests failed"
     echo "-- who answered, every 5 s"
     awk '{
         for (i = 1; i <= NF; i++) { split($i, pair, "="); field[pair[1]] = pair[2] }
