@@ -35,11 +35,11 @@ impl fmt::Debug for Fire {
     }
 }
 
+type Make = dyn Fn(&ImageName, &VmId) -> Result<String, String> + Send + Sync;
+
 /// Makes an image of a VM: a sentence on what came of it. Blocks, on files.
 #[derive(Clone)]
-pub struct MakeImage(Arc<ImageMaker>);
-
-type ImageMaker = dyn Fn(&ImageName, &VmId) -> Result<String, String> + Send + Sync;
+pub struct MakeImage(Arc<Make>);
 
 impl MakeImage {
     /// Makes it by way of this function.

@@ -91,7 +91,8 @@ impl Scene<'_> {
             let sign = |status: &Status| {
                 self.span(format!("{} {status}   ", status.glyph()), of_status(*status))
             };
-            std::iter::once(Span::raw("  ")).chain(states.iter().map(sign)).collect()
+            let indent = std::iter::once(Span::raw("  "));
+            indent.chain(states.iter().map(sign)).collect::<Line<'_>>()
         });
         lines.extend(signs);
         for text in ["  ▲ more VMs   ▼ fewer   · held still", "  ◆ you   ✖ a VM was lost"]
