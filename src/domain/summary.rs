@@ -60,7 +60,7 @@ impl Summary {
     }
 
     /// Puts the times in order, so that equal requests make equal summaries.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "database"))]
     pub(crate) fn sort(&mut self) {
         self.wall_us.sort_unstable();
         self.cpu_us.sort_unstable();
