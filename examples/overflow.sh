@@ -15,7 +15,7 @@ trap 'exit 1' INT TERM
 run() { # NAME MODE
     local state=$folder/$1
     "$cumulet" up --no-tui --state "$state" --port 0 --admin-port 0 --vms 1 --report-every 1s \
-        --set instance_type=m5.large --set boot_scale=0.3 --set autoscaler.maximum=3 \
+        --set instance_type=t2.micro --set boot_scale=0.3 --set autoscaler.maximum=3 \
         --set functions.overflow="$2" >"$folder/$1.log" 2>&1 &
     up=$!
     # The first boot is not the burst's.
@@ -24,7 +24,7 @@ run() { # NAME MODE
     done
     echo "== $1 (functions.overflow=$2)"
     # That some requests fail, where VMs are alone, is a result like any other.
-    "$cumulet" load --state "$state" --mix blur=1 --rate 2..40 --duration 45s --seed 7 \
+    "$cumulet" load --state "$state" --mix blur=1 --picture-size 2 --rate 2..40 --duration 45s --seed 7 \
         --output "$folder/$1.json" || echo "-- some requests failed"
     echo "-- who answered, every 5 s"
     awk '{

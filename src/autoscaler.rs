@@ -114,14 +114,15 @@ pub async fn run(
     tracing::info!(policy = settings.policy, "the autoscaler watches");
     let mut autoscaler = Autoscaler::new(settings, folder);
     autoscaler.recall().await;
+    let mut reported = false;
     while !stop.is_cancelled() {
-        autoscaler.look(&mut vm_state, &lb_state).await;
-        tokio::select! {
-            () = stop.cancelled() => {}
-            _ = vm_state.changed() => {}
-            _ = as_state.changed() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
+        autoscaler.look(&mut vm_state, &lb_state, reported).await;
+        reported = tokio::select! {
+            () = stop.cancelled() => false,
+            changed = vm_state.changed() => changed.is_ok(),
+            _ = as_state.changed() => false,
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
         as_state.mark_unchanged();
     }
     tracing::info!("the autoscaler stops");
@@ -188,15 +189,15 @@ impl Autoscaler {
         }
     }
 
-    /// Reads what the VMs say, decides, and writes the decision if there is something to say.
+    /// Reads what the VMs say, decides, and writes the decision if there is something to say. What
+    /// a look finds that nobody has `reported` for is no answer to a report.
     async fn look(
         &mut self,
         vm_state: &mut Receiver<View<VmStateFile>>,
         lb_state: &Receiver<View<LbStateFile>>,
+        reported: bool,
     ) {
         self.take_in_days().await;
-        // What a look by the clock finds is no answer to a report.
-        let reported = vm_state.has_changed().unwrap_or(false);
         let Some(vms) = vm_state.borrow_and_update().document.clone() else { return };
         let now = Instant::now();
         self.fleet.observe(&vms, now, Timestamp::now());
