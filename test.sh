@@ -154,7 +154,7 @@ fuzzing() {
 
 scripts() {
     if command -v shellcheck >/dev/null; then
-        shellcheck --external-sources ./*.sh workloads/*.sh benches/proxies/*.sh fuzz/*.sh .ci/run
+        shellcheck --external-sources ./*.sh examples/*.sh workloads/*.sh benches/proxies/*.sh fuzz/*.sh .ci/run
     else
         say "   skipped: shellcheck is not installed"
     fi

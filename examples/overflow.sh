@@ -6,7 +6,7 @@ cumulet=${1:-cumulet}
 folder=$(mktemp -d)
 up=
 finish() {
-    if [[ -n $up ]]; then kill "$up" 2>/dev/null && wait "$up" || true; fi
+    if [[ -n $up ]] && kill "$up" 2>/dev/null; then wait "$up" || true; fi
     rm -rf "$folder"
 }
 trap finish EXIT
@@ -40,7 +40,7 @@ run() { # NAME MODE
             printf "%3d s  VMs %5d  functions %5d\n", slot * 5, count[slot, "VMs"], count[slot, "functions"]
     }' "$state/metrics.txt"
     "$cumulet" function list --state "$state"
-    kill "$up" && wait "$up" || true
+    if kill "$up"; then wait "$up" || true; fi
     up=
 }
 
