@@ -8,7 +8,7 @@ picture=${2:-$(dirname "$0")/../workloads/pictures/fruit.jpg}
 folder=$(mktemp -d)
 up=
 finish() {
-    if [[ -n $up ]]; then kill "$up" 2>/dev/null && wait "$up" || true; fi
+    if [[ -n $up ]] && kill "$up" 2>/dev/null; then wait "$up" || true; fi
     rm -rf "$folder"
 }
 trap finish EXIT
