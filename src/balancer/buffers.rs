@@ -1,4 +1,4 @@
-//! Reads long bodies into memory that is used again and again.
+//! Reads from connections, into memory that is used again and again.
 //!
 //! Memory that is asked of the system anew for each body costs more than to copy the body twice: the
 //! kernel clears every page and maps it at its first touch.
@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
@@ -19,6 +19,12 @@ const KEPT: usize = 32;
 /// A read that fills less of a buffer than this is copied out of it, so that a body that comes in
 /// crumbs does not hold many times its size.
 const WORTH_KEEPING: usize = SIZE / 4;
+
+/// A new buffer of a connection has room for so much at least.
+const READ: usize = 8 << 10;
+/// As long as there is room for so much, it serves on: heads and short bodies that were split off
+/// still share its memory.
+const LITTLE_ROOM: usize = 2 << 10;
 
 static UNUSED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
@@ -45,7 +51,19 @@ fn give_back(mut buffer: Vec<u8>) {
     }
 }
 
-/// Reads what there is, up to `most` bytes; nothing at the end of the connection.
+/// Reads into a connection's own buffer, at least a byte unless the connection has ended.
+pub(super) fn poll_fill(
+    stream: &mut TcpStream,
+    buffer: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    if buffer.capacity() - buffer.len() < LITTLE_ROOM {
+        buffer.reserve(READ);
+    }
+    poll_read_buf(Pin::new(stream), cx, buffer)
+}
+
+/// Reads a part of a long body: what there is, up to `most` bytes; nothing at the end of the connection.
 pub(super) fn poll_read(
     stream: &mut TcpStream,
     cx: &mut Context<'_>,

@@ -140,12 +140,7 @@ impl Attempt<'_> {
     fn request(&self, target: &Target, number: u32) -> upstream::Request {
         let Parts { method, uri, headers, .. } = self.head;
         let mut head = Vec::with_capacity(512);
-        let mut line = |parts: &[&[u8]]| {
-            for part in parts {
-                head.extend_from_slice(part);
-            }
-            head.extend_from_slice(b"\r\n");
-        };
+        let mut line = |parts: &[&[u8]]| headers::write_line(&mut head, parts);
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         line(&[method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1"]);
         for (name, value) in headers.iter().filter(|(name, _)| *name != X_CUMULET_ATTEMPTS) {

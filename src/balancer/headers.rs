@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use bytes::BufMut;
 use hyper::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
@@ -214,6 +215,24 @@ pub(super) fn towards_client(headers: &mut HeaderMap, switched: bool) {
         headers.insert(UPGRADE, protocol);
     }
     headers.append(VIA, VIA_CUMULET);
+}
+
+/// Adds header lines to a head, or trailers.
+pub(super) fn write<'a>(
+    out: &mut impl BufMut,
+    fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) {
+    for (name, value) in fields {
+        write_line(out, &[name.as_str().as_bytes(), b": ", value.as_bytes()]);
+    }
+}
+
+/// Adds one line of a head, of these parts.
+pub(super) fn write_line(out: &mut impl BufMut, parts: &[&[u8]]) {
+    for part in parts {
+        out.put_slice(part);
+    }
+    out.put_slice(b"\r\n");
 }
 
 /// Whether a field may stand in trailers: not if the message is framed, routed or understood by it

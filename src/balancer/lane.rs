@@ -22,14 +22,13 @@ use hyper::{Method, Request};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_util::io::poll_read_buf;
 
 use super::buffers;
 use super::patience::Patience;
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits};
 use super::tape::{Fault, Source};
-use super::upstream::{Interim, make_room};
+use super::upstream::Interim;
 use head::Found;
 
 /// So much is thrown away at once.
@@ -231,8 +230,7 @@ impl Lane {
 impl Client {
     /// Reads at least a byte, unless the connection has ended.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        make_room(&mut self.buffer);
-        poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)
+        buffers::poll_fill(&mut self.stream, &mut self.buffer, cx)
     }
 }
 

@@ -9,24 +9,18 @@ mod interim;
 mod sending;
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use hyper::http::response::Parts;
 use tokio::net::TcpStream;
-use tokio_util::io::poll_read_buf;
 
+use super::buffers;
 use super::tape::{Fault, Reader};
 pub(super) use answer::{AnswerError, Body};
 pub(super) use interim::Interim;
 pub(super) use sending::Framing;
 use sending::Sending;
-
-/// A new buffer has room for so much at least.
-const READ: usize = 8 << 10;
-/// As long as there is room for so much, a buffer serves on.
-const LITTLE_ROOM: usize = 2 << 10;
 
 /// A connection to a VM that takes the next request.
 pub(super) struct Connection {
@@ -96,16 +90,7 @@ impl Connection {
 
     /// Reads at least a byte, unless the connection has ended.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        make_room(&mut self.buffer);
-        poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)
-    }
-}
-
-/// Makes room to read into. Heads and short bodies that were split off still share a buffer's
-/// memory, so a new one is made only when little is left.
-pub(super) fn make_room(buffer: &mut BytesMut) {
-    if buffer.capacity() - buffer.len() < LITTLE_ROOM {
-        buffer.reserve(READ);
+        buffers::poll_fill(&mut self.stream, &mut self.buffer, cx)
     }
 }
 

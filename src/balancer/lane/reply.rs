@@ -14,7 +14,7 @@ use tokio::io::AsyncWrite;
 
 use super::Lane;
 use crate::balancer::answer::AnswerBody;
-use crate::balancer::headers::says_close;
+use crate::balancer::headers::{self, says_close};
 use crate::balancer::patience::Patience;
 
 /// So many pieces are written with one call.
@@ -70,30 +70,27 @@ pub(super) async fn write(
 }
 
 fn write_head(out: &mut Vec<u8>, head: &Parts, ending: Ending, close: bool) {
-    let mut line = |parts: &[&[u8]]| {
-        for part in parts {
-            out.extend_from_slice(part);
-        }
-        out.extend_from_slice(b"\r\n");
-    };
     let reason = head.status.canonical_reason().unwrap_or_default();
-    line(&[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes()]);
-    for (name, value) in &head.headers {
-        line(&[name.as_str().as_bytes(), b": ", value.as_bytes()]);
-    }
+    headers::write_line(
+        out,
+        &[b"HTTP/1.1 ", head.status.as_str().as_bytes(), b" ", reason.as_bytes()],
+    );
+    headers::write(out, &head.headers);
     match ending {
         Ending::Known => {}
-        Ending::Length(length) => line(&[b"content-length: ", length.to_string().as_bytes()]),
-        Ending::Chunks => line(&[b"transfer-encoding: chunked"]),
+        Ending::Length(length) => {
+            headers::write_line(out, &[b"content-length: ", length.to_string().as_bytes()]);
+        }
+        Ending::Chunks => headers::write_line(out, &[b"transfer-encoding: chunked"]),
     }
     if !head.headers.contains_key(DATE) {
         let now = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        line(&[b"date: ", now.as_bytes()]);
+        headers::write_line(out, &[b"date: ", now.as_bytes()]);
     }
     if close && !head.headers.contains_key(CONNECTION) {
-        line(&[b"connection: close"]);
+        headers::write_line(out, &[b"connection: close"]);
     }
-    line(&[]);
+    headers::write_line(out, &[]);
 }
 
 /// Writes a body that is not all there yet.

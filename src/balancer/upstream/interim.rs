@@ -27,14 +27,11 @@ impl Interim {
         // It has no body, and so no length (RFC 9110, section 8.6).
         head.headers.remove(CONTENT_LENGTH);
         let reason = head.status.canonical_reason().unwrap_or_default();
-        let line = format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str());
-        bytes.extend_from_slice(line.as_bytes());
-        for (name, value) in &head.headers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                bytes.extend_from_slice(part);
-            }
-        }
-        bytes.extend_from_slice(b"\r\n");
+        let status = head.status.as_str().as_bytes();
+        let line: [&[u8]; 4] = [b"HTTP/1.1 ", status, b" ", reason.as_bytes()];
+        headers::write_line(&mut *bytes, &line);
+        headers::write(&mut *bytes, &head.headers);
+        headers::write_line(&mut *bytes, &[]);
     }
 
     /// What has come since the last time, in bytes for the client.

@@ -10,7 +10,7 @@ use hyper::body::Body;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-use crate::balancer::headers::may_trail;
+use crate::balancer::headers;
 use crate::balancer::tape::{Fault, Reader};
 
 /// How the end of a body is told.
@@ -129,13 +129,9 @@ impl Sending {
             return;
         }
         let mut end = Vec::from(if self.in_chunk { &b"\r\n0\r\n"[..] } else { b"0\r\n" });
-        for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| may_trail(name)) {
-            end.extend_from_slice(name.as_str().as_bytes());
-            end.extend_from_slice(b": ");
-            end.extend_from_slice(value.as_bytes());
-            end.extend_from_slice(b"\r\n");
-        }
-        end.extend_from_slice(b"\r\n");
+        let trailers = trailers.into_iter().flatten().filter(|(name, _)| headers::may_trail(name));
+        headers::write(&mut end, trailers);
+        headers::write_line(&mut end, &[]);
         self.say(&end);
     }
 
