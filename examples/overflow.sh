@@ -12,11 +12,31 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM
 
+# A VM is a quarter of a vCPU and boots in 12 s, so that what shows is the fleet's size and not the
+# machine's.
+cat >"$folder/cumulet.toml" <<'TOML'
+vms = 1
+instance_type = "quarter"
+boot_scale = 1
+report_every = "1s"
+
+[autoscaler]
+maximum = 5
+
+[instance_types.quarter]
+vcpus = 1
+memory_mib = 512
+baseline = 0.25
+launch_credits = 0
+unlimited = false
+price_per_hour = 0.0116
+boot = "12s"
+TOML
+
 run() { # NAME MODE
     local state=$folder/$1
-    "$cumulet" up --no-tui --state "$state" --port 0 --admin-port 0 --vms 1 --report-every 1s \
-        --set instance_type=t2.micro --set boot_scale=0.3 --set autoscaler.maximum=3 \
-        --set functions.overflow="$2" >"$folder/$1.log" 2>&1 &
+    "$cumulet" up --no-tui --state "$state" --config "$folder/cumulet.toml" --port 0 \
+        --admin-port 0 --set functions.overflow="$2" >"$folder/$1.log" 2>&1 &
     up=$!
     # The first boot is not the burst's.
     until grep -q 'state="running"' "$state/VMState.xml" 2>/dev/null; do
@@ -24,8 +44,11 @@ run() { # NAME MODE
     done
     echo "== $1 (functions.overflow=$2)"
     # That some requests fail, where VMs are alone, is a result like any other.
-    "$cumulet" load --state "$state" --mix blur=1 --picture-size 2 --rate 2..40 --duration 45s --seed 7 \
-        --output "$folder/$1.json" || echo "-- some requests failed"
+    "$cumulet" load --state "$state" --mix blur=1 --picture-size 1 --formats jpeg --rate 1 \
+        --duration 15s --seed 7 >/dev/null || echo "-- some requests failed before the burst"
+    "$cumulet" load --state "$state" --mix blur=1 --picture-size 1 --formats jpeg --rate 18 \
+        --arrivals poisson --duration 90s --seed 7 --output "$folder/$1.json" ||
+        echo "-- some requests failed"
     echo "-- who answered, every 5 s"
     awk '{
         for (i = 1; i <= NF; i++) { split($i, pair, "="); field[pair[1]] = pair[2] }
@@ -39,6 +62,8 @@ run() { # NAME MODE
         for (slot = 0; slot <= last; slot++)
             printf "%3d s  VMs %5d  functions %5d\n", slot * 5, count[slot, "VMs"], count[slot, "functions"]
     }' "$state/metrics.txt"
+    "$cumulet" cost --state "$state" --config "$folder/cumulet.toml"
+    "$cumulet" events --state "$state" | grep -E "decided|scale|launch" | head -20 || true
     "$cumulet" function list --state "$state"
     if kill "$up"; then wait "$up" || true; fi
     up=

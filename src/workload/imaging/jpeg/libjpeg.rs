@@ -1,9 +1,9 @@
 //! JPEG by libjpeg (libjpeg-turbo inside mozjpeg, with mozjpeg's own compression switched off).
 //!
 //! libjpeg reports an error through a callback that must not return. Here it unwinds: to
-//! [`guard`], which every call into the library goes through. The C code is compiled to let that
+//! [`guard`], which every call into the codec goes through. The C code is compiled to let that
 //! pass, and its functions are declared `extern "C-unwind"`. The panic hook is not involved.
-#![expect(unsafe_code, reason = "calls a C library")]
+#![expect(unsafe_code, reason = "calls a C codec")]
 
 use super::{QUALITY, cmyk, malformed, unsupported};
 use crate::workload::Error;
@@ -17,17 +17,17 @@ use mozjpeg_sys::{
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Rows that are passed to the library in one call.
+/// Rows that are passed to the codec in one call.
 const ROWS_A_CALL: usize = 16;
 
-/// What the library said when it gave up.
+/// What the codec said when it gave up.
 struct Failure {
     code: c_int,
     message: String,
 }
 
 impl Failure {
-    /// Files of a kind that the library knows of and does not read.
+    /// Files of a kind that the codec knows of and does not read.
     const KINDS: [J_MESSAGE_CODE; 6] = [
         mozjpeg_sys::JERR_ARITH_NOTIMPL,
         mozjpeg_sys::JERR_BAD_PRECISION,
@@ -48,23 +48,23 @@ impl From<Failure> for Error {
     }
 }
 
-/// Calls the library.
+/// Calls the codec.
 fn guard<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
-    // What was half changed when the library gave up is only ever destroyed after that.
+    // What was half changed when the codec gave up is only ever destroyed after that.
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| match payload.downcast::<Failure>() {
         Ok(failure) => *failure,
         Err(panic) => resume_unwind(panic),
     })
 }
 
-/// The library's record of errors, with our own callbacks. It has an address that stays, by which
-/// the library knows it.
+/// The codec's record of errors, with our own callbacks. It has an address that stays, by which
+/// the codec knows it.
 struct Errors(*mut jpeg_error_mgr);
 
 impl Errors {
     fn new() -> Self {
         // SAFETY: it is a C structure of numbers, nullable pointers and optional functions, for all
-        // of which zero is a value; `jpeg_std_error` fills in what the library needs.
+        // of which zero is a value; `jpeg_std_error` fills in what the codec needs.
         let mut manager: Box<jpeg_error_mgr> = Box::new(unsafe { std::mem::zeroed() });
         // SAFETY: takes any such structure.
         unsafe { mozjpeg_sys::jpeg_std_error(&mut manager) };
@@ -81,9 +81,9 @@ impl Drop for Errors {
     }
 }
 
-/// The library's callback for errors: unwinds to [`guard`].
+/// The codec's callback for errors: unwinds to [`guard`].
 unsafe extern "C-unwind" fn give_up(common: &mut jpeg_common_struct) {
-    /// The library's `JMSG_LENGTH_MAX`.
+    /// The codec's `JMSG_LENGTH_MAX`.
     const LONGEST_MESSAGE: usize = 200;
     let mut text = [0u8; LONGEST_MESSAGE];
     // SAFETY: `err` is the manager that this module made, and lives as long as `common`. The
@@ -99,7 +99,7 @@ unsafe extern "C-unwind" fn give_up(common: &mut jpeg_common_struct) {
     resume_unwind(Box::new(Failure { code, message: message.to_string_lossy().into_owned() }));
 }
 
-/// The library's callback for warnings and traces. Where it warns that pixels are lost, and would
+/// The codec's callback for warnings and traces. Where it warns that pixels are lost, and would
 /// go on with grey ones, this gives up.
 unsafe extern "C-unwind" fn judge_warning(common: &mut jpeg_common_struct, level: c_int) {
     const LOSSES: [J_MESSAGE_CODE; 3] = [
@@ -120,80 +120,76 @@ unsafe extern "C-unwind" fn judge_warning(common: &mut jpeg_common_struct, level
 
 /// A file being decoded.
 pub(super) struct Decoder<'a> {
-    library: Box<jpeg_decompress_struct>,
+    codec: Box<jpeg_decompress_struct>,
     _errors: Errors,
     layout: Layout,
     /// The inks of a CMYK file, one row.
     inks: Option<cmyk::Inks>,
     started: bool,
-    /// What the library reads from, by a pointer of its own.
+    /// What the codec reads from, by a pointer of its own.
     input: &'a [u8],
 }
 
-// SAFETY: the library keeps no state outside its structure, which is owned here and used by one
+// SAFETY: the codec keeps no state outside its structure, which is owned here and used by one
 // thread at a time.
 unsafe impl Send for Decoder<'_> {}
 
 impl Drop for Decoder<'_> {
     fn drop(&mut self) {
         // SAFETY: created in `open`; a null or partly built state is allowed.
-        unsafe { mozjpeg_sys::jpeg_destroy_decompress(&mut self.library) };
+        unsafe { mozjpeg_sys::jpeg_destroy_decompress(&mut self.codec) };
     }
 }
 
 pub(super) fn open(input: &[u8]) -> Result<Decoder<'_>, Error> {
     let errors = Errors::new();
     // SAFETY: zero is a value for all members, as for the error manager.
-    let mut library: Box<jpeg_decompress_struct> = Box::new(unsafe { std::mem::zeroed() });
-    library.common.err = errors.0;
+    let mut codec: Box<jpeg_decompress_struct> = Box::new(unsafe { std::mem::zeroed() });
+    codec.common.err = errors.0;
     let layout = Layout { width: 0, height: 0, channels: Channels::Rgb };
-    // From here on the library's memory is freed whatever happens.
-    let mut decoder =
-        Decoder { library, _errors: errors, layout, inks: None, started: false, input };
-    let library = &mut decoder.library;
+    // From here on the codec's memory is freed whatever happens.
+    let mut decoder = Decoder { codec, _errors: errors, layout, inks: None, started: false, input };
+    let codec = &mut decoder.codec;
     let (layout, is_cmyk) = guard(|| {
         // SAFETY: the structure and the error manager stay where they are, in their boxes, as
-        // long as the library uses them, and `input` is borrowed for as long.
+        // long as the codec uses them, and `input` is borrowed for as long.
         unsafe {
-            mozjpeg_sys::jpeg_create_decompress(&raw mut **library);
-            mozjpeg_sys::jpeg_mem_src(library, input.as_ptr(), input.len() as c_ulong);
-            mozjpeg_sys::jpeg_read_header(library, 1);
+            mozjpeg_sys::jpeg_create_decompress(&raw mut **codec);
+            mozjpeg_sys::jpeg_mem_src(codec, input.as_ptr(), input.len() as c_ulong);
+            mozjpeg_sys::jpeg_read_header(codec, 1);
         }
-        choose_output(library)
+        choose_output(codec)
     })?;
     decoder.layout = layout;
     decoder.inks = is_cmyk.then(|| cmyk::Inks::new(layout.width, cmyk::has_adobe_marker(input)));
     Ok(decoder)
 }
 
-/// Sets what the library is to give out: grey, RGB, or the inks of CMYK.
-fn choose_output(library: &mut jpeg_decompress_struct) -> (Layout, bool) {
+/// Sets what the codec is to give out: grey, RGB, or the inks of CMYK.
+fn choose_output(codec: &mut jpeg_decompress_struct) -> (Layout, bool) {
     use J_COLOR_SPACE::{JCS_CMYK, JCS_GRAYSCALE, JCS_RGB, JCS_YCCK};
-    let (space, channels) = match library.jpeg_color_space {
+    let (space, channels) = match codec.jpeg_color_space {
         JCS_GRAYSCALE => (JCS_GRAYSCALE, Channels::Grey),
         JCS_CMYK | JCS_YCCK => (JCS_CMYK, Channels::Rgb),
         _ => (JCS_RGB, Channels::Rgb),
     };
-    library.out_color_space = space;
-    library.dct_method = J_DCT_METHOD::JDCT_ISLOW;
+    codec.out_color_space = space;
+    codec.dct_method = J_DCT_METHOD::JDCT_ISLOW;
     // libjpeg 6b has no smooth interpolation for colours that are halved in height alone;
     // libjpeg-turbo has, and existing services' pixels come from 6b.
-    library.do_fancy_upsampling = boolean::from(!halves_height_alone(library));
-    let layout = Layout {
-        width: library.image_width as usize,
-        height: library.image_height as usize,
-        channels,
-    };
+    codec.do_fancy_upsampling = boolean::from(!halves_height_alone(codec));
+    let layout =
+        Layout { width: codec.image_width as usize, height: codec.image_height as usize, channels };
     (layout, space == JCS_CMYK)
 }
 
-fn halves_height_alone(library: &jpeg_decompress_struct) -> bool {
-    let count = usize::try_from(library.num_components).unwrap_or_default();
+fn halves_height_alone(codec: &jpeg_decompress_struct) -> bool {
+    let count = usize::try_from(codec.num_components).unwrap_or_default();
     // SAFETY: after the header is read there are `num_components` of them.
-    let components = unsafe { std::slice::from_raw_parts(library.comp_info, count) };
+    let components = unsafe { std::slice::from_raw_parts(codec.comp_info, count) };
     components.iter().any(|component| {
-        component.h_samp_factor == library.max_h_samp_factor
-            && component.v_samp_factor * 2 == library.max_v_samp_factor
+        component.h_samp_factor == codec.max_h_samp_factor
+            && component.v_samp_factor * 2 == codec.max_v_samp_factor
     })
 }
 
@@ -203,50 +199,50 @@ impl Decoder<'_> {
         /// Scans of a file: real ones have about ten, and each costs a pass over all pixels.
         const MOST_SCANS: c_int = 100;
         const REACHED_END: c_int = 2;
-        let library = &mut self.library;
+        let codec = &mut self.codec;
         // SAFETY: the header was read.
-        let several = guard(|| unsafe { mozjpeg_sys::jpeg_has_multiple_scans(library) })? != 0;
-        library.buffered_image = boolean::from(several);
+        let several = guard(|| unsafe { mozjpeg_sys::jpeg_has_multiple_scans(codec) })? != 0;
+        codec.buffered_image = boolean::from(several);
         // SAFETY: all parameters are set.
-        guard(|| unsafe { mozjpeg_sys::jpeg_start_decompress(library) })?;
+        guard(|| unsafe { mozjpeg_sys::jpeg_start_decompress(codec) })?;
         if !several {
             return Ok(());
         }
         let row_cost = 8 * 2 * self.layout.width as u64;
         // SAFETY: reads on in a file that was started.
-        while guard(|| unsafe { mozjpeg_sys::jpeg_consume_input(library) })? != REACHED_END {
-            if library.input_scan_number > MOST_SCANS {
+        while guard(|| unsafe { mozjpeg_sys::jpeg_consume_input(codec) })? != REACHED_END {
+            if codec.input_scan_number > MOST_SCANS {
                 return Err(malformed("it has more than 100 scans"));
             }
             ticker.spend(row_cost)?;
         }
-        // At the end of its input the library reads on in a file end of its own making.
+        // At the end of its input the codec reads on in a file end of its own making.
         // SAFETY: `jpeg_mem_src` set the source.
-        let position = unsafe { (*library.src).next_input_byte };
+        let position = unsafe { (*codec.src).next_input_byte };
         let input = self.input.as_ptr_range();
         if !(input.start..=input.end).contains(&position) {
             return Err(malformed("it ends before its last scan"));
         }
         // SAFETY: as above; the output is that of all scans.
         guard(|| unsafe {
-            mozjpeg_sys::jpeg_start_output(library, library.input_scan_number);
+            mozjpeg_sys::jpeg_start_output(codec, codec.input_scan_number);
         })?;
         Ok(())
     }
 
-    /// Reads rows of the library's own layout, `stride` bytes each.
+    /// Reads rows of the codec's own layout, `stride` bytes each.
     fn scan(&mut self, rows: &mut [u8], stride: usize) -> Result<(), Error> {
-        let library = &mut self.library;
+        let codec = &mut self.codec;
         for rows in rows.chunks_mut(stride * ROWS_A_CALL) {
             let mut wanted: Vec<*mut u8> =
                 rows.chunks_exact_mut(stride).map(<[u8]>::as_mut_ptr).collect();
             let mut wanted = &mut wanted[..];
             while !wanted.is_empty() {
-                // SAFETY: each pointer leads to `stride` bytes, which is what the library writes
+                // SAFETY: each pointer leads to `stride` bytes, which is what the codec writes
                 // for a row in the colour space that was chosen for it.
                 let count = guard(|| unsafe {
                     let most = wanted.len().try_into().unwrap_or_default();
-                    mozjpeg_sys::jpeg_read_scanlines(library, wanted.as_mut_ptr(), most)
+                    mozjpeg_sys::jpeg_read_scanlines(codec, wanted.as_mut_ptr(), most)
                 })?;
                 if count == 0 {
                     return Err(malformed("it ends before its last row"));
@@ -286,10 +282,10 @@ impl RowSource for Decoder<'_> {
     }
 }
 
-/// Where the library puts the file's bytes.
+/// Where the codec puts the file's bytes.
 #[repr(C)]
 struct Destination {
-    /// What the library knows of; it has to come first.
+    /// What the codec knows of; it has to come first.
     base: jpeg_destination_mgr,
     block: [u8; Self::BLOCK],
     file: Vec<u8>,
@@ -298,7 +294,7 @@ struct Destination {
 impl Destination {
     const BLOCK: usize = 16 << 10;
 
-    /// Offers the whole block to the library.
+    /// Offers the whole block to the codec.
     fn offer(&mut self) {
         self.base.next_output_byte = self.block.as_mut_ptr();
         self.base.free_in_buffer = Self::BLOCK;
@@ -307,38 +303,38 @@ impl Destination {
     /// The destination of a file being written.
     ///
     /// # Safety
-    /// `library.dest` must come from [`create`], and nothing else may use it.
-    unsafe fn of(library: &mut jpeg_compress_struct) -> &mut Self {
+    /// `codec.dest` must come from [`create`], and nothing else may use it.
+    unsafe fn of(codec: &mut jpeg_compress_struct) -> &mut Self {
         // SAFETY: the caller's promise; `base` is the first member, so the addresses are equal.
-        unsafe { &mut *library.dest.cast::<Self>() }
+        unsafe { &mut *codec.dest.cast::<Self>() }
     }
 }
 
-unsafe extern "C-unwind" fn begin_output(library: &mut jpeg_compress_struct) {
-    // SAFETY: the library calls this during `create` only.
-    unsafe { Destination::of(library) }.offer();
+unsafe extern "C-unwind" fn begin_output(codec: &mut jpeg_compress_struct) {
+    // SAFETY: the codec calls this during `create` only.
+    unsafe { Destination::of(codec) }.offer();
 }
 
-unsafe extern "C-unwind" fn empty_block(library: &mut jpeg_compress_struct) -> boolean {
-    // SAFETY: the library calls this while `write` or `finish` has the encoder for itself.
-    let destination = unsafe { Destination::of(library) };
+unsafe extern "C-unwind" fn empty_block(codec: &mut jpeg_compress_struct) -> boolean {
+    // SAFETY: the codec calls this while `write` or `finish` has the encoder for itself.
+    let destination = unsafe { Destination::of(codec) };
     destination.file.extend_from_slice(&destination.block);
     destination.offer();
     1
 }
 
-unsafe extern "C-unwind" fn end_output(library: &mut jpeg_compress_struct) {
+unsafe extern "C-unwind" fn end_output(codec: &mut jpeg_compress_struct) {
     // SAFETY: as in `empty_block`.
-    let destination = unsafe { Destination::of(library) };
+    let destination = unsafe { Destination::of(codec) };
     let used = Destination::BLOCK - destination.base.free_in_buffer;
     destination.file.extend_from_slice(&destination.block[..used]);
 }
 
 /// A file being encoded.
 pub(super) struct Encoder {
-    library: Box<jpeg_compress_struct>,
+    codec: Box<jpeg_compress_struct>,
     _errors: Errors,
-    /// Made by `Box::into_raw`; the library writes through its own copy of this pointer.
+    /// Made by `Box::into_raw`; the codec writes through its own copy of this pointer.
     destination: *mut Destination,
     stride: usize,
 }
@@ -348,9 +344,9 @@ unsafe impl Send for Encoder {}
 
 impl Drop for Encoder {
     fn drop(&mut self) {
-        // SAFETY: created in `create`; the library does not use the destination afterwards.
+        // SAFETY: created in `create`; the codec does not use the destination afterwards.
         unsafe {
-            mozjpeg_sys::jpeg_destroy_compress(&mut self.library);
+            mozjpeg_sys::jpeg_destroy_compress(&mut self.codec);
             drop(Box::from_raw(self.destination));
         }
     }
@@ -362,69 +358,69 @@ pub(super) fn create(layout: Layout) -> Result<Encoder, Error> {
     };
     let errors = Errors::new();
     // SAFETY: zero is a value for all members of both structures.
-    let (mut library, base): (Box<jpeg_compress_struct>, jpeg_destination_mgr) =
+    let (mut codec, base): (Box<jpeg_compress_struct>, jpeg_destination_mgr) =
         unsafe { (Box::new(std::mem::zeroed()), std::mem::zeroed()) };
-    library.common.err = errors.0;
+    codec.common.err = errors.0;
     let mut destination =
         Box::new(Destination { base, block: [0; Destination::BLOCK], file: Vec::new() });
     destination.base.init_destination = Some(begin_output);
     destination.base.empty_output_buffer = Some(empty_block);
     destination.base.term_destination = Some(end_output);
     let destination = Box::into_raw(destination);
-    let mut encoder = Encoder { library, _errors: errors, destination, stride: layout.stride() };
-    let library = &mut encoder.library;
+    let mut encoder = Encoder { codec, _errors: errors, destination, stride: layout.stride() };
+    let codec = &mut encoder.codec;
     guard(|| {
-        // SAFETY: the structures stay where they are as long as the library uses them.
-        unsafe { mozjpeg_sys::jpeg_create_compress(&raw mut **library) };
-        library.dest = destination.cast();
-        set_parameters(library, layout);
+        // SAFETY: the structures stay where they are as long as the codec uses them.
+        unsafe { mozjpeg_sys::jpeg_create_compress(&raw mut **codec) };
+        codec.dest = destination.cast();
+        set_parameters(codec, layout);
         // SAFETY: all parameters are set.
-        unsafe { mozjpeg_sys::jpeg_start_compress(library, 1) };
+        unsafe { mozjpeg_sys::jpeg_start_compress(codec, 1) };
     })
     .map_err(refused)?;
     Ok(encoder)
 }
 
 /// Plain baseline JPEG: the tables of T.81, annex K, and the exact integer transform.
-fn set_parameters(library: &mut jpeg_compress_struct, layout: Layout) {
-    library.image_width = layout.width.try_into().unwrap_or(u32::MAX);
-    library.image_height = layout.height.try_into().unwrap_or(u32::MAX);
-    library.input_components = if layout.channels == Channels::Grey { 1 } else { 3 };
-    library.in_color_space = match layout.channels {
+fn set_parameters(codec: &mut jpeg_compress_struct, layout: Layout) {
+    codec.image_width = layout.width.try_into().unwrap_or(u32::MAX);
+    codec.image_height = layout.height.try_into().unwrap_or(u32::MAX);
+    codec.input_components = if layout.channels == Channels::Grey { 1 } else { 3 };
+    codec.in_color_space = match layout.channels {
         Channels::Grey => J_COLOR_SPACE::JCS_GRAYSCALE,
         _ => J_COLOR_SPACE::JCS_RGB,
     };
     // SAFETY: the structure was created.
     unsafe {
         // The profile decides which defaults are set, so it comes first.
-        mozjpeg_sys::jpeg_c_set_int_param(library, JINT_COMPRESS_PROFILE, JCP_FASTEST as c_int);
-        mozjpeg_sys::jpeg_set_defaults(library);
-        mozjpeg_sys::jpeg_set_quality(library, c_int::from(QUALITY), 1);
+        mozjpeg_sys::jpeg_c_set_int_param(codec, JINT_COMPRESS_PROFILE, JCP_FASTEST as c_int);
+        mozjpeg_sys::jpeg_set_defaults(codec);
+        mozjpeg_sys::jpeg_set_quality(codec, c_int::from(QUALITY), 1);
     }
-    library.dct_method = J_DCT_METHOD::JDCT_ISLOW;
-    library.JFIF_minor_version = 2;
+    codec.dct_method = J_DCT_METHOD::JDCT_ISLOW;
+    codec.JFIF_minor_version = 2;
 }
 
 impl RowSink for Encoder {
     fn write(&mut self, rows: &[u8], _: &mut Ticker) -> Result<(), Error> {
-        let library = &mut self.library;
+        let codec = &mut self.codec;
         for rows in rows.chunks(self.stride * ROWS_A_CALL) {
             let rows: Vec<*const u8> = rows.chunks_exact(self.stride).map(<[u8]>::as_ptr).collect();
             // SAFETY: each pointer leads to a row of the layout that the encoder was made for. The
             // destination never suspends, so all rows are taken.
             guard(|| unsafe {
                 let count = rows.len().try_into().unwrap_or_default();
-                mozjpeg_sys::jpeg_write_scanlines(library, rows.as_ptr(), count)
+                mozjpeg_sys::jpeg_write_scanlines(codec, rows.as_ptr(), count)
             })?;
         }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<u8>, Error> {
-        let library = &mut self.library;
+        let codec = &mut self.codec;
         // SAFETY: all rows are written.
-        guard(|| unsafe { mozjpeg_sys::jpeg_finish_compress(library) })?;
-        // SAFETY: the library does not run now, so nothing else uses the destination.
+        guard(|| unsafe { mozjpeg_sys::jpeg_finish_compress(codec) })?;
+        // SAFETY: the codec does not run now, so nothing else uses the destination.
         Ok(std::mem::take(&mut unsafe { &mut *self.destination }.file))
     }
 }
