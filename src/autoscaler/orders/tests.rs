@@ -2,6 +2,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::autoscaler::tests::{report, settings};
+use crate::domain::vm::VmId;
+use crate::operator;
+use crate::state::StateFolder;
+use crate::state::cluster_file::ClusterFile;
+use crate::units::Share;
 
 fn orders(list: &[(&str, Action)]) -> AsStateFile {
     let order = |(id, action): &(&str, Action)| VmOrder::new(id.parse().unwrap(), *action);
@@ -117,4 +122,113 @@ fn an_absurd_number_does_not_keep_new_ids_from_being_found() {
     settle(&mut file, &vms);
     apply(&mut file, &vms, &verdict(Direction::Out, 1, 3, &[]), Timestamp::now());
     assert_eq!(file.vms.len(), 3);
+}
+
+/// A cluster's folder with this ASState.xml.
+fn folder_with(text: &str) -> (tempfile::TempDir, StateFolder) {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = StateFolder::open(parent.path()).unwrap();
+    std::fs::write(parent.path().join("ASState.xml"), text).unwrap();
+    let running = ClusterFile {
+        pid: 1,
+        started_at: Timestamp::UNIX_EPOCH,
+        balancer: String::new(),
+        admin: String::new(),
+        balancer_pid: None,
+        autoscaler_pid: None,
+    };
+    folder.write_cluster_file(&running).unwrap();
+    (parent, folder)
+}
+
+/// What the autoscaler makes of a file, without who wrote it and when.
+fn understood(folder: &StateFolder) -> AsStateFile {
+    let mut file = folder.read::<AsStateFile>().unwrap().unwrap();
+    settle(&mut file, &reports(&[("vm-1", VmState::Running), ("vm-2", VmState::Running)]));
+    (file.seq, file.last_vm) = (0, 0);
+    for order in &mut file.vms {
+        (order.by, order.since, order.reason) = (None, None, None);
+    }
+    if let Some(refresh) = &mut file.refresh {
+        refresh.before = Timestamp::UNIX_EPOCH;
+    }
+    file
+}
+
+#[test]
+fn every_command_is_an_edit_that_a_person_could_have_made() {
+    let text = "<ASState version=\"1\" policy=\"static\" desired=\"2\" settled=\"2\" minimum=\"1\" \
+                maximum=\"20\" paused=\"false\"><VM id=\"vm-1\" action=\"keep\"/>\
+                <VM id=\"vm-2\" action=\"keep\"/></ASState>";
+    let paused = text.replace("paused=\"false\"", "paused=\"true\"");
+    let guarded = text.replace("id=\"vm-2\"", "id=\"vm-2\" protected=\"true\"");
+    let refreshed = text.replace("version", "refresh=\"2026-01-01T00:00:00Z\" version");
+    let vm = VmId::numbered;
+    let wait = [("wait".to_owned(), "0.1".to_owned())];
+    let defaults = settings().defaults;
+    let half = Share::saturating(0.5);
+    let wishes: [(&str, &dyn Fn(&StateFolder) -> bool, &str, &str); 11] = [
+        (
+            text,
+            &|f| operator::launch(f, Some("t3.small"), None).is_ok(),
+            "</ASState>",
+            "<VM id=\"vm-3\" action=\"add\" instanceType=\"t3.small\"/></ASState>",
+        ),
+        (
+            text,
+            &|f| operator::terminate(f, &vm(2)).is_ok(),
+            "\"vm-2\" action=\"keep\"",
+            "\"vm-2\" action=\"delete\"",
+        ),
+        (text, &|f| operator::set_desired(f, 4).is_ok(), "desired=\"2\"", "desired=\"4\""),
+        (
+            text,
+            &|f| operator::set_limits(f, 2, 9).is_ok(),
+            "minimum=\"1\" maximum=\"20\"",
+            "minimum=\"2\" maximum=\"9\"",
+        ),
+        (
+            text,
+            &|f| operator::set_policy(f, "staffing", &wait, &defaults).is_ok(),
+            "\"static\" desired=\"2\" settled=\"2\" minimum=\"1\" maximum=\"20\" paused=\"false\">",
+            "\"staffing\" desired=\"2\" settled=\"2\" minimum=\"1\" maximum=\"20\" \
+             paused=\"false\"><Policy wait=\"0.1\"/>",
+        ),
+        (
+            text,
+            &|f| operator::pause_autoscaler(f, true).unwrap(),
+            "paused=\"false\"",
+            "paused=\"true\"",
+        ),
+        (&paused, &|f| operator::pause_autoscaler(f, false).unwrap(), "paused=\"true\"", ""),
+        (
+            text,
+            &|f| operator::protect(f, &vm(1), true).unwrap(),
+            "id=\"vm-1\"",
+            "id=\"vm-1\" protected=\"true\"",
+        ),
+        (&guarded, &|f| operator::protect(f, &vm(2), false).unwrap(), "protected=\"true\"", ""),
+        (
+            text,
+            &|f| operator::refresh(f, half).is_ok(),
+            "version",
+            "refresh=\"2026-01-01T00:00:00Z\" refreshShare=\"0.5\" version",
+        ),
+        (
+            &refreshed,
+            &|f| operator::stop_refresh(f).unwrap(),
+            "refresh=\"2026-01-01T00:00:00Z\"",
+            "",
+        ),
+    ];
+    for (before, command, from, to) in wishes {
+        assert!(before.contains(from), "{from}");
+        let (_by_command, commanded) = folder_with(before);
+        assert!(command(&commanded), "{from} to {to}");
+        let (_by_hand, edited) = folder_with(&before.replacen(from, to, 1));
+        let (commanded, edited) = (understood(&commanded), understood(&edited));
+        assert_eq!(commanded, edited, "{from} to {to}");
+        let (_untouched, untouched) = folder_with(before);
+        assert_ne!(edited, understood(&untouched), "{from} to {to}");
+    }
 }
