@@ -114,6 +114,14 @@ fn what_a_short_file_by_hand_does_say_stands() {
 }
 
 #[test]
+fn a_maximum_that_was_deleted_is_that_of_the_settings() {
+    let mut file = orders(&[("vm-1", Action::Keep)]);
+    (file.policy, file.minimum) = ("staffing".to_owned(), 2);
+    fill_in(&mut file, &reports(&[]), &settings(), Timestamp::now());
+    assert_eq!((file.policy.as_str(), file.minimum, file.maximum), ("staffing", 2, 20));
+}
+
+#[test]
 fn an_absurd_number_does_not_keep_new_ids_from_being_found() {
     let absurd = "vm-18446744073709551615";
     let mut file = orders(&[(absurd, Action::Keep)]);
@@ -155,80 +163,60 @@ fn understood(folder: &StateFolder) -> AsStateFile {
     file
 }
 
+/// A command and an edit (`from` to `to`) of the same file are understood alike, and change it.
+#[track_caller]
+fn assert_same(text: &str, command: impl FnOnce(&StateFolder) -> bool, from: &str, to: &str) {
+    assert!(text.contains(from), "{from}");
+    let (_by_command, commanded) = folder_with(text);
+    assert!(command(&commanded), "{from} to {to}");
+    let (_by_hand, edited) = folder_with(&text.replacen(from, to, 1));
+    let (_untouched, untouched) = folder_with(text);
+    let edited = understood(&edited);
+    assert_eq!(understood(&commanded), edited, "{from} to {to}");
+    assert_ne!(edited, understood(&untouched), "{from} to {to}");
+}
+
 #[test]
-fn every_command_is_an_edit_that_a_person_could_have_made() {
-    let text = "<ASState version=\"1\" policy=\"static\" desired=\"2\" settled=\"2\" minimum=\"1\" \
-                maximum=\"20\" paused=\"false\"><VM id=\"vm-1\" action=\"keep\"/>\
-                <VM id=\"vm-2\" action=\"keep\"/></ASState>";
-    let paused = text.replace("paused=\"false\"", "paused=\"true\"");
-    let guarded = text.replace("id=\"vm-2\"", "id=\"vm-2\" protected=\"true\"");
-    let refreshed = text.replace("version", "refresh=\"2026-01-01T00:00:00Z\" version");
+fn a_command_about_a_vm_is_an_edit_that_a_person_could_have_made() {
+    let text = "<ASState version=\"1\" policy=\"static\" desired=\"2\" settled=\"2\">\
+                <VM id=\"vm-1\" action=\"keep\"/><VM id=\"vm-2\" action=\"keep\"/></ASState>";
     let vm = VmId::numbered;
-    let wait = [("wait".to_owned(), "0.1".to_owned())];
+    let added = "<VM id=\"vm-3\" action=\"add\" instanceType=\"t3.small\"/></ASState>";
+    let launch = |f: &StateFolder| operator::launch(f, Some("t3.small"), None).is_ok();
+    assert_same(text, launch, "</ASState>", added);
+    let terminate = |f: &StateFolder| operator::terminate(f, &vm(2)).is_ok();
+    assert_same(text, terminate, "\"vm-2\" action=\"keep\"", "\"vm-2\" action=\"delete\"");
+    let protect = |f: &StateFolder| operator::protect(f, &vm(1), true).unwrap();
+    assert_same(text, protect, "\"vm-1\"", "\"vm-1\" protected=\"true\"");
+    let guarded = text.replace("\"vm-2\"", "\"vm-2\" protected=\"true\"");
+    let expose = |f: &StateFolder| operator::protect(f, &vm(2), false).unwrap();
+    assert_same(&guarded, expose, "protected=\"true\"", "");
+}
+
+#[test]
+fn a_command_about_the_fleet_is_an_edit_that_a_person_could_have_made() {
+    let text = "<ASState version=\"1\" policy=\"static\" desired=\"2\" settled=\"2\" minimum=\"1\" \
+                maximum=\"20\" paused=\"false\"><Policy size=\"2\"/><VM id=\"vm-1\" action=\"keep\"/>\
+                <VM id=\"vm-2\" action=\"keep\"/></ASState>";
+    let desire = |f: &StateFolder| operator::set_desired(f, 4).is_ok();
+    assert_same(text, desire, "desired=\"2\"", "desired=\"4\"");
+    let limit = |f: &StateFolder| operator::set_limits(f, 2, 9).is_ok();
+    let bounds = "minimum=\"2\" maximum=\"9\"";
+    assert_same(text, limit, "minimum=\"1\" maximum=\"20\"", bounds);
+    let size = [("size".to_owned(), "3".to_owned())];
     let defaults = settings().defaults;
+    let policy = |f: &StateFolder| operator::set_policy(f, "static", &size, &defaults).is_ok();
+    assert_same(text, policy, "<Policy size=\"2\"/>", "<Policy size=\"3\"/>");
+    let pause = |f: &StateFolder| operator::pause_autoscaler(f, true).unwrap();
+    assert_same(text, pause, "paused=\"false\"", "paused=\"true\"");
+    let paused = text.replace("paused=\"false\"", "paused=\"true\"");
+    let resume = |f: &StateFolder| operator::pause_autoscaler(f, false).unwrap();
+    assert_same(&paused, resume, "paused=\"true\"", "");
     let half = Share::saturating(0.5);
-    let wishes: [(&str, &dyn Fn(&StateFolder) -> bool, &str, &str); 11] = [
-        (
-            text,
-            &|f| operator::launch(f, Some("t3.small"), None).is_ok(),
-            "</ASState>",
-            "<VM id=\"vm-3\" action=\"add\" instanceType=\"t3.small\"/></ASState>",
-        ),
-        (
-            text,
-            &|f| operator::terminate(f, &vm(2)).is_ok(),
-            "\"vm-2\" action=\"keep\"",
-            "\"vm-2\" action=\"delete\"",
-        ),
-        (text, &|f| operator::set_desired(f, 4).is_ok(), "desired=\"2\"", "desired=\"4\""),
-        (
-            text,
-            &|f| operator::set_limits(f, 2, 9).is_ok(),
-            "minimum=\"1\" maximum=\"20\"",
-            "minimum=\"2\" maximum=\"9\"",
-        ),
-        (
-            text,
-            &|f| operator::set_policy(f, "staffing", &wait, &defaults).is_ok(),
-            "\"static\" desired=\"2\" settled=\"2\" minimum=\"1\" maximum=\"20\" paused=\"false\">",
-            "\"staffing\" desired=\"2\" settled=\"2\" minimum=\"1\" maximum=\"20\" \
-             paused=\"false\"><Policy wait=\"0.1\"/>",
-        ),
-        (
-            text,
-            &|f| operator::pause_autoscaler(f, true).unwrap(),
-            "paused=\"false\"",
-            "paused=\"true\"",
-        ),
-        (&paused, &|f| operator::pause_autoscaler(f, false).unwrap(), "paused=\"true\"", ""),
-        (
-            text,
-            &|f| operator::protect(f, &vm(1), true).unwrap(),
-            "id=\"vm-1\"",
-            "id=\"vm-1\" protected=\"true\"",
-        ),
-        (&guarded, &|f| operator::protect(f, &vm(2), false).unwrap(), "protected=\"true\"", ""),
-        (
-            text,
-            &|f| operator::refresh(f, half).is_ok(),
-            "version",
-            "refresh=\"2026-01-01T00:00:00Z\" refreshShare=\"0.5\" version",
-        ),
-        (
-            &refreshed,
-            &|f| operator::stop_refresh(f).unwrap(),
-            "refresh=\"2026-01-01T00:00:00Z\"",
-            "",
-        ),
-    ];
-    for (before, command, from, to) in wishes {
-        assert!(before.contains(from), "{from}");
-        let (_by_command, commanded) = folder_with(before);
-        assert!(command(&commanded), "{from} to {to}");
-        let (_by_hand, edited) = folder_with(&before.replacen(from, to, 1));
-        let (commanded, edited) = (understood(&commanded), understood(&edited));
-        assert_eq!(commanded, edited, "{from} to {to}");
-        let (_untouched, untouched) = folder_with(before);
-        assert_ne!(edited, understood(&untouched), "{from} to {to}");
-    }
+    let refresh = |f: &StateFolder| operator::refresh(f, half).is_ok();
+    let wish = "refresh=\"2026-01-01T00:00:00Z\" refreshShare=\"0.5\"";
+    assert_same(text, refresh, "paused=\"false\"", wish);
+    let refreshed = text.replace("paused=\"false\"", wish);
+    let stop = |f: &StateFolder| operator::stop_refresh(f).unwrap();
+    assert_same(&refreshed, stop, wish, "");
 }

@@ -101,8 +101,8 @@ impl KubernetesHpa {
         };
         Ok(Self {
             target: from.number("target", 0.7, 0.01..=1.0, "mean CPU share to aim at")?,
-            up: Rules::read(from, up)?,
-            down: Rules::read(from, down)?,
+            up: Rules::read(from, &up)?,
+            down: Rules::read(from, &down)?,
         })
     }
 

@@ -91,6 +91,12 @@ impl Knative {
             wish.panic,
             self.panic_window.as_secs_f64(),
         );
+        let wanted = situation.wanted();
+        if size < wanted && history.is_asked_for(&situation.now, self.stable) {
+            let seconds = self.stable.as_secs_f64();
+            let reason = format!("{reason}, but {wanted} were asked for in the last {seconds} s");
+            return Advice { raw: Some(size), ..Advice::new(wanted, reason, checks) };
+        }
         Advice { raw: Some(size), ..Advice::new(size, reason, checks) }
     }
 

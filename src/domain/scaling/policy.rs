@@ -117,6 +117,11 @@ impl Policy {
         }
     }
 
+    /// Whether its sizes come from what arrives, and not from a person's word.
+    pub(super) fn follows_load(&self) -> bool {
+        !matches!(self, Self::Scheduled(_) | Self::Static(_))
+    }
+
     /// How long it waits before a scale-in.
     pub(super) fn patience(&self) -> Duration {
         match self {

@@ -106,7 +106,7 @@ impl Limit {
 }
 
 impl Rules {
-    pub(super) fn read(from: &mut Parameters, names: Names) -> Result<Self, BadPolicy> {
+    pub(super) fn read(from: &mut Parameters, names: &Names) -> Result<Self, BadPolicy> {
         let (limits, default, help) = names.limits;
         Ok(Self {
             tolerance: from.number(names.tolerance.0, 0.1, 0.0..=1.0, names.tolerance.1)?,

@@ -208,6 +208,43 @@ fn an_autoscaler_that_has_just_started_takes_nothing_away() {
 }
 
 #[test]
+fn a_size_asked_for_by_hand_is_not_taken_back_at_once() {
+    let idle = serving(20, 0.0);
+    // Two until a person asked for twenty, so many reports ago.
+    let asked = |when| {
+        past(&idle, 60, |ago, seen| {
+            seen.wanted = if ago > when { 2 } else { 20 };
+            seen.advice = (ago != when).then_some(0);
+        })
+    };
+    for (policy, later) in [("staffing", 1), ("knative", 10), ("queue-depth cooldown=1m", 1)] {
+        assert_size(policy, &idle, &asked(10), 20);
+        assert_size(policy, &idle, &asked(14), later);
+    }
+}
+
+#[test]
+fn the_last_vm_stays_while_requests_come_and_comes_back_for_one() {
+    let mut idle = Situation { minimum: 0, ..serving(1, 0.0) };
+    let used = |when| {
+        past(&idle, 90, |ago, seen| {
+            seen.advice = Some(0);
+            seen.rate = Some(if ago == when { 0.1 } else { 0.0 });
+        })
+    };
+    assert_size("staffing", &idle, &used(59), 1);
+    assert_size("staffing", &idle, &used(61), 0);
+    idle.members.clear();
+    idle.now = Observation { ready: 0, wanted: 0, rate: Some(0.1), ..idle.now };
+    for policy in ["staffing", "queue-depth", "static"] {
+        let size = u32::from(policy != "static");
+        assert_size(policy, &idle, &past(&idle, 90, |_, seen| seen.rate = Some(0.0)), size);
+    }
+    let closed = Situation { maximum: 0, ..idle };
+    assert_size("staffing", &closed, &History::default(), 0);
+}
+
+#[test]
 fn staffing_without_a_balancer_takes_the_larger_of_requests_and_cpu() {
     let none = History::default();
     assert_size("staffing wait=0.23", &serving(2, 9.0), &none, 12);
