@@ -176,10 +176,12 @@ impl Fleet {
     }
 
     /// Time since the fleet last grew, by whoever's wish: a VM that has just been asked for is not
-    /// taken away for being idle.
+    /// taken away for being idle. An order of the future, written before the clock was set back,
+    /// says nothing: it would hold everything until its time comes.
     fn since_growth(&self, file: &AsStateFile, now: Instant, wall: Timestamp) -> Option<Duration> {
         let asked_for = file.vms.iter().filter(|order| order.counts());
-        let youngest = asked_for.filter_map(|order| order.since).max().map(|at| age(at, wall));
+        let since = asked_for.filter_map(|order| order.since).filter(|since| *since <= wall);
+        let youngest = since.max().map(|at| age(at, wall));
         let decided = self.past.since(Direction::Out, now);
         youngest.into_iter().chain(decided).min()
     }

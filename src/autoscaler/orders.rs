@@ -26,14 +26,15 @@ pub(super) fn fill_in(
     settings: &Settings,
     now: Timestamp,
 ) {
+    // Whoever deletes the bound has not asked for a fleet without one.
+    if file.maximum == u32::MAX {
+        file.maximum = settings.maximum.max(file.minimum);
+    }
     if !file.policy.is_empty() {
         return;
     }
     file.policy.clone_from(&settings.policy);
     file.parameters.clone_from(&settings.parameters);
-    if file.maximum == u32::MAX {
-        file.maximum = settings.maximum.max(file.minimum);
-    }
     if file.minimum == 0 {
         file.minimum = settings.minimum.min(file.maximum);
     }

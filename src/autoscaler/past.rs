@@ -119,7 +119,8 @@ impl Past {
 
     /// Remembers a decision that was written.
     pub(super) fn note(&mut self, verdict: &Verdict, seen: Observation, wall: Timestamp) {
-        self.history.push(Observation { advice: verdict.advice, ..seen });
+        let wanted = if verdict.advice.is_none() { verdict.to } else { seen.wanted };
+        self.history.push(Observation { advice: verdict.advice, wanted, ..seen });
         if let Some(offered) = seen.offered {
             self.days.push(wall, offered);
         }

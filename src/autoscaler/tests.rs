@@ -6,11 +6,16 @@ use crate::domain::vm::VmState;
 use crate::state::vm_state::VmReport;
 use crate::units::Share;
 
+/// Parameters that make target tracking act on one report.
+pub(super) fn at_once() -> Vec<(String, String)> {
+    ["out_reports", "in_reports"].map(|name| (name.to_owned(), "1".to_owned())).into()
+}
+
 pub(super) fn settings() -> Settings {
     let second = Duration::from_secs(1);
     Settings {
         policy: "target-tracking".to_owned(),
-        parameters: Vec::new(),
+        parameters: at_once(),
         defaults: Defaults {
             target_cpu: Share::saturating(0.6),
             warm_up: 5 * second,

@@ -21,6 +21,11 @@ use crate::state::vm_state::VmStateFile;
 
 /// A pause between two lines longer than this is one in which no cluster ran.
 pub(super) const LONGEST_GAP: Duration = Duration::from_mins(1);
+/// Functions go on as they did in this time: their bill is that of a month, of which this cluster
+/// may have run for any part.
+const LATELY: Duration = Duration::from_hours(1);
+/// How much of the end of a function's log is looked through, in bytes.
+const LOG_BYTES: u64 = 64 << 20;
 /// Hours of a month, as the big clouds count it.
 pub(super) const HOURS_A_MONTH: f64 = 730.0;
 
@@ -113,6 +118,8 @@ struct Bill {
     /// VMs that there are now, and their dollars per hour.
     now: (usize, f64),
     functions: Usage,
+    /// What functions used lately, and how long a cluster ran then.
+    lately: (Usage, Duration),
 }
 
 pub(super) fn cost(config: &Config, json: bool) -> anyhow::Result<()> {
@@ -124,8 +131,25 @@ pub(super) fn cost(config: &Config, json: bool) -> anyhow::Result<()> {
     let price = |name: &String| types.get(name).map_or(0.0, |kind| kind.price_per_hour);
     let hourly = vms.iter().map(|vm| price(&vm.instance_type)).sum();
     let now = (vms.len(), hourly);
-    let bill = Bill { used: Used::of(&samples), types, now, functions: functions.usage() };
+    let since = Timestamp::now() - LATELY;
+    let mut lately = (Usage::default(), ran_since(&samples, since));
+    for function in &functions.functions {
+        let used = folder.function_usage_since(&function.name, since, LOG_BYTES)?;
+        lately.0 = lately.0.plus(used);
+    }
+    let functions = functions.usage();
+    let bill = Bill { used: Used::of(&samples), types, now, functions, lately };
     print(&if json { format!("{:#}\n", bill.json()) } else { bill.text() })
+}
+
+/// How long a cluster ran since then.
+fn ran_since(samples: &[Sample], since: Timestamp) -> Duration {
+    let mut before = None;
+    let reports = samples.iter().filter_map(|sample| match sample {
+        Sample::Vm { at, .. } if *at >= since => Some(*at),
+        _ => None,
+    });
+    reports.map(|at| gap(before.replace(at), at)).sum()
 }
 
 impl Bill {
@@ -133,11 +157,16 @@ impl Bill {
         self.used.vms(&self.types) + self.used.credits() + self.functions.list_price()
     }
 
-    /// The VMs that there are, and credits and functions as they were in the mean.
+    /// The VMs that there are, credits as they were in the mean, and functions as they were lately.
     fn per_hour(&self) -> f64 {
-        let hours = self.used.time.as_secs_f64() / 3600.0;
-        let beside = self.used.credits() + self.functions.list_price();
-        self.now.1 + if hours > 0.0 { beside / hours } else { 0.0 }
+        let an_hour = |dollars: f64, time: Duration| {
+            let hours = time.as_secs_f64() / 3600.0;
+            if hours > 0.0 { dollars / hours } else { 0.0 }
+        };
+        let (functions, time) = self.lately;
+        self.now.1
+            + an_hour(self.used.credits(), self.used.time)
+            + an_hour(functions.list_price(), time)
     }
 
     fn requests(&self) -> u64 {
@@ -171,6 +200,12 @@ impl Bill {
         let now = format!("with the {} VMs of now", self.now.0);
         line("an hour", now.clone(), Some(self.per_hour()));
         line("a month", now, Some(self.per_hour() * HOURS_A_MONTH));
+        let (functions, time) = self.lately;
+        if functions.requests > 0 {
+            let minutes = time.as_secs_f64() / 60.0;
+            let said = "of these two, functions as in the last";
+            let _ = writeln!(text, "{said} {minutes:.1} min that the cluster ran");
+        }
         text
     }
 
@@ -191,6 +226,7 @@ impl Bill {
             "requests": self.requests(),
             "dollarsPerRequest": self.per_request(),
             "vmsNow": self.now.0,
+            "functionsSeconds": self.lately.1.as_secs_f64(),
             "dollarsPerHour": self.per_hour(),
             "dollarsPerMonth": self.per_hour() * HOURS_A_MONTH,
         })
@@ -240,13 +276,19 @@ mod tests {
             report(36, "vm-1", "c5.large", 100, "-"),
         ]);
         let functions = Usage { requests: 100, gb_seconds: 0.0 };
-        let bill = Bill { used, types: built_in(), now: (3, 0.3), functions };
+        // Most of the month's invocations were made before.
+        let lately = (Usage { requests: 10, gb_seconds: 0.0 }, Duration::from_secs(36));
+        let bill = Bill { used, types: built_in(), now: (3, 0.3), functions, lately };
         let list = functions.list_price();
-        assert!((bill.per_hour() - (0.3 + 100.0 * list)).abs() < 1e-9, "{}", bill.per_hour());
+        assert!((bill.per_hour() - (0.3 + 10.0 * list)).abs() < 1e-9, "{}", bill.per_hour());
+        assert!(bill.text().contains("functions as in the last 0.6 min"), "{}", bill.text());
         let each = (built_in()["c5.large"].price_per_hour / 100.0 + list) / 200.0;
         assert!((bill.per_request().unwrap() - each).abs() < 1e-12);
         assert!(bill.text().contains("a month"), "{}", bill.text());
-        let empty = Bill { used: Used::default(), functions: Usage::default(), ..bill };
+        let none = Usage::default();
+        let lately = (none, Duration::ZERO);
+        let empty = Bill { used: Used::default(), functions: none, lately, ..bill };
+        assert!((empty.per_hour() - 0.3).abs() < 1e-12);
         assert_eq!((empty.per_request(), empty.total()), (None, 0.0));
     }
 }

@@ -110,7 +110,20 @@ pub(super) fn why(config: &Config, as_json: bool) -> anyhow::Result<()> {
     if told.is_empty() {
         return print("the autoscaler has decided nothing yet\n");
     }
-    print(&told.join("\n"))
+    print(&format!("{}\n\n{}", in_force(&file), told.join("\n")))
+}
+
+/// The policy and the bounds in force, in a line.
+fn in_force(file: &AsStateFile) -> String {
+    let AsStateFile { policy, parameters, minimum, desired, .. } = file;
+    let given = parameters.iter().flat_map(|(key, value)| [" ", key, "=", value]);
+    let given = given.collect::<String>();
+    let most = match file.maximum {
+        u32::MAX => "any number of".to_owned(),
+        most => most.to_string(),
+    };
+    let paused = if file.paused { ", paused" } else { "" };
+    format!("policy {policy}{given}, {minimum} to {most} VMs, {desired} desired{paused}")
 }
 
 fn decision_json(decision: &Decision) -> serde_json::Value {

@@ -38,6 +38,9 @@ const MOST_LAUNCHES: u32 = 100;
 const LAUNCHES_COUNT: Duration = Duration::from_mins(1);
 /// A fleet that turned round more often than this within [`SWINGS_COUNT`] swings.
 const MOST_TURNS: usize = 4;
+/// The last VM stays until nothing has arrived for so long, and comes back when something does
+/// (`cooldownPeriod` of <https://keda.sh/docs/latest/reference/scaledobject-spec/>).
+const LAST_STAYS: Duration = Duration::from_mins(5);
 /// See [`MOST_TURNS`].
 const SWINGS_COUNT: Duration = Duration::from_mins(10);
 
@@ -82,6 +85,14 @@ pub struct Verdict {
     pub advice: Option<u32>,
 }
 
+impl Verdict {
+    /// The same, made from this number first.
+    fn with(mut self, check: Check) -> Self {
+        self.checks.insert(0, check);
+        self
+    }
+}
+
 /// Decides how many VMs there should be. The result is never below the minimum nor above the
 /// maximum, except where an operator's own VMs exceed it, and never smaller than before while a
 /// report is late or missing.
@@ -98,29 +109,47 @@ pub fn decide(
         return obey(situation, asked);
     }
     if situation.paused {
-        return hold(situation, "the autoscaler is paused".to_owned());
+        let check = Check::input("VMs wanted", wanted.into());
+        return hold(situation, "the autoscaler is paused".to_owned()).with(check);
     }
-    if wanted < situation.minimum {
-        let reason = format!("{wanted} wanted, the minimum is {}", situation.minimum);
-        return grow(situation, situation.minimum, reason);
+    let (minimum, maximum) = (situation.minimum, situation.maximum);
+    if wanted < minimum {
+        let reason = format!("{wanted} wanted, the minimum is {minimum}");
+        let name = "VMs wanted below the minimum";
+        let check = Check::compared(name, wanted.into(), minimum.into(), true);
+        return grow(situation, minimum, reason).with(check);
     }
-    if wanted > situation.maximum {
-        let reason = format!("{wanted} wanted, the maximum is {}", situation.maximum);
-        let number = wanted - situation.maximum;
-        return shrink(situation, number, reason, |member| member.disposable).unwrap_or_else(
-            || {
-                let reason = "more than the maximum, all of them protected or an operator's wish";
-                hold(situation, format!("{wanted} wanted, {reason}"))
-            },
-        );
+    if wanted > maximum {
+        let reason = format!("{wanted} wanted, the maximum is {maximum}");
+        let shrunk = shrink(situation, wanted - maximum, reason, |member| member.disposable);
+        let verdict = shrunk.unwrap_or_else(|| {
+            let reason = "more than the maximum, all of them protected or an operator's wish";
+            hold(situation, format!("{wanted} wanted, {reason}"))
+        });
+        let name = "VMs wanted above the maximum";
+        return verdict.with(Check::compared(name, wanted.into(), maximum.into(), true));
     }
     let policy = match policy {
         Ok(policy) => policy,
         Err(error) => return hold(situation, error.to_string()),
     };
     let advice = policy.advise(situation, history);
+    let advice = if policy.follows_load() { awake(advice, situation, history) } else { advice };
     let verdict = guard(policy, situation, &advice);
     Verdict { advice: advice.raw.or(Some(advice.size)), ..verdict }
+}
+
+/// The advice to have one VM at least while requests come, or came a while ago: without any,
+/// none would be answered, and a policy would see nothing that it could size a fleet by.
+fn awake(advice: Advice, situation: &Situation, history: &History) -> Advice {
+    let mut lately = history.window(&situation.now, LAST_STAYS);
+    let is_used = |past: &Observation| past.rate.unwrap_or(0.0) > 0.0 || past.in_flight > 0.0;
+    if advice.size > 0 || situation.maximum == 0 || !lately.any(is_used) {
+        return advice;
+    }
+    let minutes = LAST_STAYS.as_secs_f64() / 60.0;
+    let reason = format!("{}, 1 while requests came in the last {minutes} min", advice.reason);
+    Advice { size: 1, raw: advice.raw.map(|raw| raw.max(1)), reason, ..advice }
 }
 
 /// Holds an advice against the rules that no policy may break.
@@ -201,17 +230,14 @@ fn obey(situation: &Situation, asked: u32) -> Verdict {
         let (minimum, maximum) = (situation.minimum, situation.maximum);
         reason = format!("{reason}, {minimum} to {maximum} are allowed");
     }
-    let mut verdict = match to.cmp(&wanted) {
+    let verdict = match to.cmp(&wanted) {
         std::cmp::Ordering::Equal => hold(situation, reason.clone()),
         std::cmp::Ordering::Greater => grow(situation, to, reason.clone()),
         // A person's wish reaches the VMs that a person asked for, too.
         std::cmp::Ordering::Less => shrink(situation, wanted - to, reason.clone(), |_| true)
             .unwrap_or_else(|| hold(situation, reason.clone())),
     };
-    verdict.checks.insert(0, Check::input("VMs asked for by hand", asked.into()));
-    // Remembered as if the policy had needed as many: its patience counts from here.
-    verdict.advice = Some(to);
-    verdict
+    verdict.with(Check::input("VMs asked for by hand", asked.into()))
 }
 
 fn hold(situation: &Situation, reason: String) -> Verdict {

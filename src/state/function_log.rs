@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Error;
 use super::folder::StateFolder;
-use super::logfmt::Builder;
+use super::logfmt::{Builder, Pairs};
 use super::xml::{milliseconds, time};
-use crate::domain::function::{FunctionName, billed};
+use crate::domain::function::{FunctionName, Usage, billed};
 
 /// One invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,15 @@ impl fmt::Display for Invocation {
     }
 }
 
+/// What the invocation of a line used, if it ended since then; none for a line of another kind.
+fn used_since(line: &str, since: Timestamp) -> Option<Usage> {
+    let pairs = Pairs::parse(line).ok()?;
+    let at = pairs.required::<Timestamp>("at").ok()?;
+    let time = Duration::from_millis(pairs.required("billed_ms").ok()?);
+    let memory_mib = pairs.required("memory_mib").ok()?;
+    (at >= since).then(|| Usage::of(memory_mib, time))
+}
+
 /// What a function's program said beside its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -69,6 +79,23 @@ pub fn aside(log: &Path) -> PathBuf {
 }
 
 impl StateFolder {
+    /// What the invocations of a function that ended since then used, as far as its log, of which
+    /// at most `bytes` bytes are looked through, goes back.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn function_usage_since(
+        &self,
+        name: &FunctionName,
+        since: Timestamp,
+        bytes: u64,
+    ) -> Result<Usage, Error> {
+        let log = self.function_log_path(name);
+        let text = Self::end_of_log(&aside(&log), bytes)? + &Self::end_of_log(&log, bytes)?;
+        let used = text.lines().filter_map(|line| used_since(line, since));
+        Ok(used.fold(Usage::default(), Usage::plus))
+    }
+
     /// Where the log of a function is.
     pub fn function_log_path(&self, name: &FunctionName) -> PathBuf {
         self.log_path(&format!("function-{name}.log"))
@@ -96,5 +123,30 @@ mod tests {
         );
         invocation.error = Some("exit status 1".to_owned());
         assert!(invocation.to_string().ends_with("error=\"exit status 1\""));
+    }
+
+    #[test]
+    fn what_was_used_since_a_moment_is_the_sum_of_the_lines_after_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(parent.path()).unwrap();
+        let name = "blur".parse::<FunctionName>().unwrap();
+        let line = |second, memory_mib| Invocation {
+            at: Timestamp::from_second(second).unwrap(),
+            request: "r".to_owned(),
+            cold: false,
+            duration: Duration::from_millis(500),
+            memory_mib,
+            error: None,
+        };
+        let log = folder.function_log_path(&name);
+        std::fs::write(aside(&log), format!("{}\n{}\n", line(5, 1024), line(20, 2048))).unwrap();
+        let said = "at=1970-01-01T00:00:30.000Z request=r said=memory_mib";
+        std::fs::write(&log, format!("{said}\n{}\ntorn", line(30, 1024))).unwrap();
+        let since = Timestamp::from_second(10).unwrap();
+        let used = folder.function_usage_since(&name, since, 1 << 20).unwrap();
+        assert_eq!(used, Usage { requests: 2, gb_seconds: 1.5 });
+        let other = "enhance".parse().unwrap();
+        let none = folder.function_usage_since(&other, since, 1 << 20).unwrap();
+        assert_eq!(none, Usage::default());
     }
 }

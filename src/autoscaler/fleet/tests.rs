@@ -1,5 +1,5 @@
 use super::*;
-use crate::autoscaler::tests::{report, settings};
+use crate::autoscaler::tests::{at_once, report, settings};
 use crate::domain::decision::Action;
 use crate::state::as_state::VmOrder;
 
@@ -17,6 +17,7 @@ impl Story {
     fn new() -> Self {
         let orders = AsStateFile {
             policy: "target-tracking".to_owned(),
+            parameters: at_once(),
             minimum: 1,
             maximum: 20,
             vms: vec![VmOrder {
@@ -130,6 +131,14 @@ fn a_vm_just_asked_for_is_not_taken_away_for_being_idle() {
 }
 
 #[test]
+fn an_order_of_the_future_holds_nothing_up() {
+    let mut story = Story::new();
+    story.sees(0, 0, 1.0);
+    story.orders.vms[0].since = Some(story.wall + jiff::SignedDuration::from_hours(9000));
+    assert_eq!(story.judges(0).direction, Direction::Out);
+}
+
+#[test]
 fn an_unknown_policy_holds_and_names_the_one_there_is() {
     let mut story = Story::new();
     story.orders.policy = "magic".to_owned();
@@ -156,6 +165,7 @@ proptest::proptest! {
     ) {
         let mut story = Story::new();
         story.orders.policy = policy.to_owned();
+        story.orders.parameters.clear();
         let (mut before, mut turns, mut way) = (1, 0, Direction::Hold);
         for (tick, (cpu, many, jump, state)) in (1_u32..).zip(lies) {
             let wall = story.wall + jiff::SignedDuration::from_secs(jump.into());

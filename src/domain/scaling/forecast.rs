@@ -25,16 +25,18 @@ struct Minute {
 }
 
 impl Daybook {
-    /// Takes in a load in vCPUs. One that is older than the last minute is left out: the clock was
-    /// set back.
+    /// Takes in a load in vCPUs. Minutes that are still to come are forgotten: the clock was set
+    /// back, and they will come again.
     pub fn push(&mut self, at: Timestamp, load: f64) {
         let number = minute(at);
+        while self.0.back().is_some_and(|last| last.number > number) {
+            self.0.pop_back();
+        }
         match self.0.back_mut() {
             Some(last) if last.number == number => {
                 last.sum += load;
                 last.observations = last.observations.saturating_add(1);
             }
-            Some(last) if last.number > number => {}
             _ => self.0.push_back(Minute { number, sum: load, observations: 1 }),
         }
         let oldest = number - DAYS * MINUTES_A_DAY;
@@ -98,6 +100,17 @@ mod tests {
         let noon = 12 * 60;
         let expected = book(noon, 1.0).expected(at(MINUTES_A_DAY + noon), 6).unwrap();
         assert!((expected - 12.1).abs() < 1e-9, "{expected}");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_and_back_costs_no_more_than_the_days_before() {
+        let mut book = book(0, 1.0);
+        book.push(at(MINUTES_A_DAY + 30), 5.0);
+        for number in MINUTES_A_DAY..=MINUTES_A_DAY + 20 {
+            book.push(at(number), (number - MINUTES_A_DAY) as f64 / 60.0);
+        }
+        let expected = book.expected(at(MINUTES_A_DAY + 20), 5).unwrap();
+        assert!((expected - 25.0 / 60.0).abs() < 1e-9, "{expected}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct Observation {
     /// Work that waits for a VM, in seconds of one vCPU; none without a balancer to say so.
     pub backlog: Option<f64>,
     /// VMs that the policy asked for before its patience and the bounds had their say; none where
-    /// it was not asked.
+    /// it was not asked. What is wanted then is somebody's word.
     pub advice: Option<u32>,
 }
 
@@ -63,7 +63,12 @@ impl History {
     /// or hardly newer, only adds its advice.
     pub fn push(&mut self, observation: Observation) {
         if let Some(last) = self.0.back_mut().filter(|last| last.at + APART > observation.at) {
-            last.advice = last.advice.max(observation.advice);
+            // A person's word is not lost among the policy's.
+            match (last.advice, observation.advice) {
+                (Some(before), Some(advice)) => last.advice = Some(before.max(advice)),
+                (None, Some(_)) => {}
+                (_, None) => (last.advice, last.wanted) = (None, observation.wanted),
+            }
             return;
         }
         self.0.push_back(observation);
@@ -89,15 +94,17 @@ impl History {
         self.0.range(first..).filter(|past| past.at < now.at).chain(std::iter::once(now))
     }
 
-    /// The largest advice within `window`, `now` included. Until advice reaches back so far, the
-    /// fleet as it is counts as needed: who has not looked for long enough takes nothing away.
+    /// The largest advice within `window`, `now` included; where the policy was not asked, the
+    /// fleet that was wanted counts as needed. So does the fleet as it is until advice reaches back
+    /// so far: who has not looked for long enough takes nothing away.
     pub fn highest_advice(&self, now: u32, at: &Observation, window: Duration) -> u32 {
         let oldest = at.at.saturating_sub(window);
         let reaches = self.0.iter().find(|past| past.advice.is_some()).map(|first| first.at);
         let unknown = !window.is_zero() && reaches.is_none_or(|first| first > oldest);
         let before = if unknown { at.wanted } else { 0 };
-        let advised = self.window(at, window).filter_map(|past| past.advice).max();
-        now.max(before).max(advised.unwrap_or(0))
+        let past = self.window(at, window).filter(|past| past.at < at.at);
+        let needed = past.map(|past| past.advice.unwrap_or(past.wanted)).max();
+        now.max(before).max(needed.unwrap_or(0))
     }
 
     /// Whether more VMs are wanted than `window` ago, and more than were advised since: a person has

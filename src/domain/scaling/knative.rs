@@ -2,7 +2,8 @@
 //!
 //! The rule is that of `autoscaler.go` in the serving repository, with its defaults
 //! (<https://knative.dev/docs/serving/autoscaling/kpa-specific/>). Whether it panics is worked out
-//! again from the observations each time.
+//! again from the observations each time. With more than one VM it starts in panic, as there: until
+//! it has seen a stable window it takes nothing away.
 
 use std::time::Duration;
 
@@ -51,7 +52,9 @@ impl Knative {
     pub(super) fn advise(&self, situation: &Situation, history: &History) -> Advice {
         let per_vm = self.target * situation.vcpus_per_vm();
         let observations = history.until(&situation.now).collect::<Vec<_>>();
-        let (mut since, mut highest) = (None::<Duration>, 0);
+        let first = observations.first().filter(|first| first.ready > 1);
+        let (mut since, mut highest) =
+            (first.map(|first| first.at), first.map_or(0, |first| first.ready));
         let mut wish = Wish { stable: 0, panic: 0, excess: 0.0 };
         for (end, observation) in observations.iter().enumerate() {
             wish = self.wish(&observations[..=end], observation, per_vm);
@@ -61,10 +64,10 @@ impl Knative {
                 (since, highest) = (None, 0);
             }
             if since.is_some() {
-                highest = highest.max(wish.panic);
+                highest = highest.max(wish.panic).max(wish.stable);
             }
         }
-        let size = if since.is_some() { wish.stable.max(highest) } else { wish.stable };
+        let size = if since.is_some() { highest } else { wish.stable };
         let now = situation.now.in_flight;
         let checks = vec![
             Check::input("requests in flight or waiting", now),
@@ -88,6 +91,12 @@ impl Knative {
             wish.panic,
             self.panic_window.as_secs_f64(),
         );
+        let wanted = situation.wanted();
+        if size < wanted && history.is_asked_for(&situation.now, self.stable) {
+            let seconds = self.stable.as_secs_f64();
+            let reason = format!("{reason}, but {wanted} were asked for in the last {seconds} s");
+            return Advice { raw: Some(size), ..Advice::new(wanted, reason, checks) };
+        }
         Advice { raw: Some(size), ..Advice::new(size, reason, checks) }
     }
 

@@ -178,7 +178,7 @@ pub fn named(text: &str) -> (String, Vec<(String, String)>) {
 }
 
 /// Reads `90s`, `5m`, `1h 30m`, or a number of seconds.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let time = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
         Err(_) => Duration::try_from(text.parse::<SignedDuration>().ok()?).ok()?,

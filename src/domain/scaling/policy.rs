@@ -106,7 +106,7 @@ impl Policy {
     pub(super) fn advise(&self, situation: &Situation, history: &History) -> Advice {
         match self {
             Self::Staffing(policy) => policy.advise(situation, history),
-            Self::TargetTracking(policy) => policy.advise(situation),
+            Self::TargetTracking(policy) => policy.advise(situation, history),
             Self::Threshold(policy) => policy.advise(situation, history),
             Self::Step(policy) => policy.advise(situation, history),
             Self::KubernetesHpa(policy) => policy.advise(situation, history),
@@ -117,6 +117,11 @@ impl Policy {
         }
     }
 
+    /// Whether its sizes come from what arrives, and not from a person's word.
+    pub(super) fn follows_load(&self) -> bool {
+        !matches!(self, Self::Scheduled(_) | Self::Static(_))
+    }
+
     /// How long it waits before a scale-in.
     pub(super) fn patience(&self) -> Duration {
         match self {
@@ -124,7 +129,7 @@ impl Policy {
             Self::TargetTracking(policy) => policy.scale_in_cooldown,
             Self::Threshold(policy) => policy.cooldown,
             Self::Step(policy) => policy.cooldown,
-            Self::KubernetesHpa(policy) => policy.down_window,
+            Self::KubernetesHpa(policy) => policy.patience(),
             Self::Knative(policy) => policy.stable,
             Self::QueueDepth(policy) => policy.cooldown,
             Self::Scheduled(_) | Self::Static(_) => Duration::ZERO,

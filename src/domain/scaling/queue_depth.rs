@@ -1,8 +1,8 @@
 //! So many requests per VM: the rule of queue workers.
 //!
 //! As event-driven autoscalers for containers apply it to a queue (`queueLength` and
-//! `scaleOnInFlight` of <https://keda.sh/docs/latest/scalers/aws-sqs/>), with the cooldown before
-//! fewer.
+//! `scaleOnInFlight` of <https://keda.sh/docs/latest/scalers/aws-sqs/>), with the tolerance of the
+//! pod autoscaler that they hand their figure to, and with the cooldown before fewer.
 
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use super::parameters::{BadPolicy, Parameters};
 use super::{Advice, Situation, ceil};
 use crate::domain::decision::Check;
 
-/// `ceil(requests / per_vm)`.
+/// `ceil(requests / per_vm)`, if that differs from what there is by more than a tolerance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueDepth {
     per_vm: f64,
     in_flight: bool,
+    tolerance: f64,
     pub(super) cooldown: Duration,
 }
 
@@ -30,6 +31,7 @@ impl QueueDepth {
                 "true or false",
                 "whether those worked on count beside those that wait",
             )?,
+            tolerance: from.number("tolerance", 0.1, 0.0..=1.0, "so near it is left alone")?,
             cooldown: from.time("cooldown", pause, "it shrinks to the most of this time")?,
         })
     }
@@ -37,15 +39,18 @@ impl QueueDepth {
     pub(super) fn advise(&self, situation: &Situation, history: &History) -> Advice {
         let now = &situation.now;
         let requests = if self.in_flight { now.in_flight } else { now.queued };
-        let raw = ceil(requests / self.per_vm);
-        let held = history.highest_advice(raw, now, self.cooldown);
         let wanted = situation.wanted();
+        let ratio = requests / self.per_vm / f64::from(wanted.max(1));
+        let is_near = wanted > 0 && (ratio - 1.0).abs() <= self.tolerance;
+        let raw = if is_near { wanted } else { ceil(requests / self.per_vm) };
+        let held = history.highest_advice(raw, now, self.cooldown);
         let size = if raw >= wanted { raw } else { held.min(wanted) };
         let what =
             if self.in_flight { "requests in flight or waiting" } else { "requests waiting" };
         let checks = vec![
             Check::input(what, requests),
             Check::input("requests per VM", self.per_vm),
+            Check::compared("off what there is for, share", ratio - 1.0, self.tolerance, !is_near),
             Check::compared(
                 "VMs needed above those wanted",
                 raw.into(),

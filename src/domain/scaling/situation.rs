@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 
 use super::count;
-use super::history::Observation;
+use super::history::{Metric, Observation};
 use crate::domain::decision::Check;
 use crate::domain::termination::Termination;
 use crate::domain::vm::VmId;
@@ -87,6 +87,20 @@ impl Situation {
         count(self.members.iter().filter(warm).count())
     }
 
+    /// A metric of the VMs that have run for so long; none where it is not known. CPU shares are
+    /// those of these VMs alone; of the other metrics only the sum over all is known.
+    pub(super) fn metric_of_warm(&self, metric: Metric, warm_up: Duration) -> Option<f64> {
+        let warm = |m: &&Member| m.running_for.is_some_and(|time| time >= warm_up);
+        let shares = self.members.iter().filter(warm).filter_map(|member| member.cpu);
+        let (number, sum) =
+            shares.fold((0_u32, 0.0), |(number, sum), share| (number + 1, sum + share.get()));
+        match metric {
+            _ if number == 0 => None,
+            Metric::Cpu => Some(sum / f64::from(number)),
+            other => other.of(&self.now),
+        }
+    }
+
     /// Whether so much time has passed since the last change.
     pub(super) fn cooled(&self, cooldown: Duration) -> bool {
         self.since_change() >= cooldown
@@ -98,6 +112,12 @@ impl Situation {
 
     pub(super) fn cooldown_check(&self, cooldown: Duration) -> Check {
         Self::waited("seconds since the last change", self.since_change(), cooldown)
+    }
+
+    /// Time since the last change was complete: since VMs ordered then have had the time to boot.
+    pub(super) fn since_complete(&self) -> Duration {
+        let out = self.since_out.map_or(Duration::MAX, |since| since.saturating_sub(self.boot));
+        out.min(self.since_in.unwrap_or(Duration::MAX))
     }
 
     /// Time that has passed, at most a day, against the time that must.

@@ -27,7 +27,7 @@ use crate::domain::decision::Check;
 /// Time in which the level forgets, in seconds: some reports, so that one odd report does not launch
 /// a VM. This and the next four were chosen on one family of arrivals in virtual time and checked on
 /// another (`cargo bench --bench scaling -- --family`); none is sharp.
-const LEVEL: f64 = 30.0;
+const LEVEL: f64 = 20.0;
 /// Time in which the trend forgets, in seconds. A quicker one mistakes chance for a trend.
 const TREND: f64 = 480.0;
 /// Time for which a trend is believed to last, in seconds (a damped trend: E. S. Gardner and

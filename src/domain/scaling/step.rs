@@ -33,6 +33,9 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq)]
 struct Steps(Vec<(f64, f64)>);
 
+/// Measured values that differ by no more are the same but for rounding.
+const NEAR: f64 = 1e-9;
+
 /// What the numbers of the steps are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -84,7 +87,7 @@ impl Steps {
     /// The adjustment at a distance, the lower end of each step included. What lies below an end by
     /// no more than a rounding error lies on it.
     fn at(&self, distance: f64) -> Option<f64> {
-        self.0.iter().rev().find(|(from, _)| distance + 1e-9 >= *from).map(|(_, by)| *by)
+        self.0.iter().rev().find(|(from, _)| distance + NEAR >= *from).map(|(_, by)| *by)
     }
 }
 
@@ -97,7 +100,7 @@ impl Step {
             return Err(BadPolicy(format!("low={low} must be below high={high} in policy step")));
         }
         let help = "what the steps add: change, exact or percent";
-        Ok(Self {
+        let policy = Self {
             metric,
             high,
             out: from.text("out", "0:1 0.2:2", "DISTANCE:ADJUSTMENT above high", Steps::read)?,
@@ -107,32 +110,39 @@ impl Step {
             least: from.whole("least", 1, 1..=1000, "fewest VMs of a step in per cent")?,
             warm_up: from.time("warm_up", defaults.warm_up, "a VM counts after this")?,
             cooldown: from.time("cooldown", defaults.scale_in_cooldown, "pause before fewer")?,
-        })
+        };
+        let mut adjustments = policy.out.0.iter().chain(&policy.into.0).map(|(_, by)| *by);
+        match adjustments.find(|by| by.fract() > 0.0) {
+            Some(by) if policy.kind != Kind::Percent => {
+                Err(BadPolicy(format!("a step of {by} VMs in policy step: whole VMs are needed")))
+            }
+            _ => Ok(policy),
+        }
     }
 
     pub(super) fn advise(&self, situation: &Situation, _: &History) -> Advice {
         let name = self.metric.said();
-        let Some(value) = self.metric.of(&situation.now) else {
+        let Some(value) = situation.metric_of_warm(self.metric, self.warm_up) else {
             return Advice::hold(situation, format!("{name} is not known"));
         };
         let (above, below) = (value - self.high, self.low - value);
         let warm = situation.warm(self.warm_up);
         let wanted = situation.wanted();
         let checks = vec![
-            Check::compared(&format!("{name} at or above"), value, self.high, above >= 0.0),
-            Check::compared(&format!("{name} at or below"), value, self.low, below >= 0.0),
+            Check::compared(&format!("{name} at or above"), value, self.high, above >= -NEAR),
+            Check::compared(&format!("{name} at or below"), value, self.low, below >= -NEAR),
             Check::input("VMs past their warm-up", warm.into()),
             Check::compared("VMs starting", (wanted - warm).into(), 0.0, wanted > warm),
             situation.cooldown_check(self.cooldown),
         ];
         let said = format!("{name} {value:.2}, {} to {}", self.low, self.high);
-        if let Some(by) = self.out.at(above).filter(|_| above >= 0.0) {
+        if let Some(by) = self.out.at(above) {
             // VMs that still warm up count as what an earlier step has already added.
             let size = self.adjusted(warm, by, 1.0).max(wanted);
             let held = if size == wanted { ": as many start already" } else { "" };
             return Advice::new(size, format!("{said}: step {by} from {warm}{held}"), checks);
         }
-        let Some(by) = self.into.at(below).filter(|_| below >= 0.0) else {
+        let Some(by) = self.into.at(below) else {
             return Advice::new(wanted, format!("{said}: within the marks"), checks);
         };
         if wanted > warm {

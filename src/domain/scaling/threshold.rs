@@ -1,4 +1,8 @@
 //! The policy of every first course on the cloud: a high mark, a low mark, one step at a time.
+//!
+//! As in the big cloud's simple scaling, the cooldown begins when the change before is complete:
+//! when the VMs that it added should serve
+//! (<https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-scaling-cooldowns.html>).
 
 use std::time::Duration;
 
@@ -49,13 +53,14 @@ impl Threshold {
             self.in_a_row(situation, history, |value| value > self.high),
             self.in_a_row(situation, history, |value| value < self.low),
         );
-        let cooled = situation.cooled(self.cooldown);
+        let since = situation.since_complete();
+        let cooled = since >= self.cooldown;
         let checks = vec![
             Check::compared(&format!("{name} above"), now, self.high, now > self.high),
             Check::compared(&format!("{name} below"), now, self.low, now < self.low),
             enough("reports above in a row", above, self.samples),
             enough("reports below in a row", below, self.samples),
-            situation.cooldown_check(self.cooldown),
+            Situation::waited("seconds since the last change was complete", since, self.cooldown),
         ];
         let wanted = situation.wanted();
         let said = format!("{name} {now:.2}, {} to {}", self.low, self.high);

@@ -6,7 +6,8 @@ use crate::domain::simulation::{self, Terms};
 /// Every policy, with parameters that make it quick.
 const QUICK: [&str; 9] = [
     "staffing hold=0s",
-    "target-tracking target=0.5 scale_out_cooldown=0s scale_in_cooldown=0s",
+    "target-tracking target=0.5 out_reports=1 in_reports=1 scale_out_cooldown=0s \
+     scale_in_cooldown=0s",
     "threshold samples=1 cooldown=0s step=5",
     "step cooldown=0s out=0:5 in=0:5",
     "kubernetes-hpa down_window=0s",

@@ -44,8 +44,15 @@ fn a_threshold_must_be_crossed_so_often_in_a_row() {
     assert_size("threshold samples=3 step=2", &busy, &past(&busy, 2, |_, _| ()), 6);
     let dip = past(&busy, 5, |ago, seen| seen.cpu = (ago != 1).then_some(0.9));
     assert_size("threshold samples=3", &busy, &dip, 4);
-    let cooling = Situation { since_out: Some(SECOND), ..busy.clone() };
-    assert_size("threshold samples=1", &cooling, &History::default(), 4);
+    let after = |seconds| Situation {
+        since_out: Some(seconds * SECOND),
+        boot: 40 * SECOND,
+        ..busy.clone()
+    };
+    let cooldown = "threshold samples=1 cooldown=20s";
+    // It counts from when the VM that was added should serve.
+    assert_size(cooldown, &after(59), &History::default(), 4);
+    assert_size(cooldown, &after(60), &History::default(), 5);
     let idle = serving(4, 0.4);
     assert_size("threshold samples=1", &idle, &History::default(), 3);
 }
@@ -69,14 +76,34 @@ fn vms_that_warm_up_count_towards_a_step() {
     situation.members.push(member(5, Some(1), Some(0.0)));
     assert_size("step out=0:1", &situation, &History::default(), 5);
     assert_size("step out=0:2", &situation, &History::default(), 6);
-    situation.now.cpu = Some(0.1);
+    // Its idleness does not count yet.
+    assert_size("step high=0.9 out=0:2", &situation, &History::default(), 6);
+    for member in &mut situation.members {
+        member.cpu = Some(Share::saturating(0.1));
+    }
     assert_size("step", &situation, &History::default(), 5);
 }
 
 #[test]
 fn target_tracking_takes_requests_in_flight_as_well_as_cpu() {
     let situation = serving(4, 12.0);
-    assert_size("target-tracking metric=in-flight target=2", &situation, &History::default(), 6);
+    let policy = "target-tracking metric=in-flight target=2 out_reports=1";
+    assert_size(policy, &situation, &History::default(), 6);
+}
+
+#[test]
+fn target_tracking_asks_for_three_reports_above_and_for_fifteen_well_below() {
+    let tracking = "target-tracking target=0.5";
+    let busy = serving(4, 2.1);
+    assert_size(tracking, &busy, &past(&busy, 1, |_, _| ()), 4);
+    assert_size(tracking, &busy, &past(&busy, 2, |_, _| ()), 5);
+    let dip = past(&busy, 5, |ago, seen| seen.cpu = Some(if ago == 2 { 0.5 } else { 0.9 }));
+    assert_size(tracking, &busy, &dip, 4);
+    let idle = serving(4, 0.4);
+    assert_size(tracking, &idle, &past(&idle, 13, |_, _| ()), 4);
+    assert_size(tracking, &idle, &past(&idle, 14, |_, _| ()), 3);
+    let near = serving(4, 1.84);
+    assert_size(tracking, &near, &past(&near, 90, |_, _| ()), 4);
 }
 
 #[test]
@@ -84,6 +111,9 @@ fn a_queue_gets_a_vm_for_so_many_requests() {
     let mut situation = serving(10, 1500.0);
     situation.maximum = 100;
     assert_size("queue-depth per_vm=100", &situation, &History::default(), 15);
+    situation.now.in_flight = 1090.0;
+    assert_size("queue-depth per_vm=100", &situation, &History::default(), 10);
+    assert_size("queue-depth per_vm=100 tolerance=0", &situation, &History::default(), 11);
     situation.now.in_flight = 100.0;
     let lately = past(&situation, 60, |ago, seen| seen.advice = Some(if ago > 30 { 8 } else { 1 }));
     assert_size("queue-depth per_vm=100 cooldown=5m", &situation, &lately, 8);
@@ -96,7 +126,7 @@ fn the_pod_autoscaler_shrinks_to_the_most_of_its_window_and_grows_within_its_lim
     let before = past(&idle, 80, |ago, seen| seen.advice = Some(if ago == 50 { 7 } else { 2 }));
     assert_size("kubernetes-hpa", &idle, &before, 7);
     assert_size("kubernetes-hpa down_window=2m", &idle, &before, 2);
-    assert_size("kubernetes-hpa down_window=0s down_percent=10", &idle, &before, 9);
+    assert_size("kubernetes-hpa down_window=0s down=10%/15s", &idle, &before, 9);
     assert_size("kubernetes-hpa down_select=disabled down_window=0s", &idle, &before, 10);
     let mut busy = serving(2, 2.0);
     assert_size("kubernetes-hpa target=0.1", &busy, &History::default(), 6);
@@ -108,7 +138,7 @@ fn the_pod_autoscaler_shrinks_to_the_most_of_its_window_and_grows_within_its_lim
 fn of_72_pods_ten_per_cent_are_eight() {
     let mut idle = serving(72, 1.0);
     idle.maximum = 100;
-    assert_size("kubernetes-hpa down_percent=10 down_window=0s", &idle, &History::default(), 64);
+    assert_size("kubernetes-hpa down=10%/15s down_window=0s", &idle, &History::default(), 64);
 }
 
 #[test]
@@ -126,6 +156,23 @@ fn knative_panics_on_a_crowd_and_stays_so_for_a_stable_window() {
         (seen.in_flight, seen.ready) = if ago == 20 { (12.0, 2) } else { (1.4, 10) };
     });
     assert_size("knative target=0.7", &after, &long_ago, 5);
+}
+
+#[test]
+fn knative_starts_in_panic_and_keeps_the_most_of_both_windows_in_it() {
+    let mut idle = serving(8, 1.4);
+    idle.now.in_flight = 0.7;
+    assert_size("knative target=0.7", &idle, &History::default(), 8);
+    assert_size("knative target=0.7", &idle, &past(&idle, 11, |_, _| ()), 8);
+    assert_size("knative target=0.7", &idle, &past(&idle, 14, |_, _| ()), 4);
+    assert_size("knative target=0.7", &serving(1, 0.7), &History::default(), 1);
+    // Most VMs have gone, and half of the load: the stable window still asked for twenty then.
+    let mut halved = serving(20, 7.0);
+    (halved.maximum, halved.now.ready) = (50, 4);
+    let seen = past(&halved, 60, |ago, seen| {
+        (seen.in_flight, seen.ready) = if ago < 10 { (7.0, 4) } else { (14.0, 20) };
+    });
+    assert_size("knative target=0.7", &halved, &seen, 20);
 }
 
 #[test]
@@ -153,11 +200,48 @@ fn staffing_shrinks_to_the_most_of_its_hold_and_not_for_a_trifle() {
 #[test]
 fn an_autoscaler_that_has_just_started_takes_nothing_away() {
     let idle = serving(3, 0.0);
-    for policy in ["staffing hold=60s", "kubernetes-hpa", "queue-depth"] {
+    for policy in ["staffing hold=60s", "kubernetes-hpa", "queue-depth tolerance=0"] {
         assert_size(policy, &idle, &History::default(), 3);
         assert_size(policy, &idle, &past(&idle, 5, |_, seen| seen.advice = Some(1)), 3);
         assert_size(policy, &idle, &past(&idle, 90, |_, seen| seen.advice = Some(1)), 1);
     }
+}
+
+#[test]
+fn a_size_asked_for_by_hand_is_not_taken_back_at_once() {
+    let idle = serving(20, 0.0);
+    // Two until a person asked for twenty, so many reports ago.
+    let asked = |when| {
+        past(&idle, 60, |ago, seen| {
+            seen.wanted = if ago > when { 2 } else { 20 };
+            seen.advice = (ago != when).then_some(0);
+        })
+    };
+    for (policy, later) in [("staffing", 1), ("knative", 10), ("queue-depth cooldown=1m", 1)] {
+        assert_size(policy, &idle, &asked(10), 20);
+        assert_size(policy, &idle, &asked(14), later);
+    }
+}
+
+#[test]
+fn the_last_vm_stays_while_requests_come_and_comes_back_for_one() {
+    let mut idle = Situation { minimum: 0, ..serving(1, 0.0) };
+    let used = |when| {
+        past(&idle, 90, |ago, seen| {
+            seen.advice = Some(0);
+            seen.rate = Some(if ago == when { 0.1 } else { 0.0 });
+        })
+    };
+    assert_size("staffing", &idle, &used(59), 1);
+    assert_size("staffing", &idle, &used(61), 0);
+    idle.members.clear();
+    idle.now = Observation { ready: 0, wanted: 0, rate: Some(0.1), ..idle.now };
+    for policy in ["staffing", "queue-depth", "static"] {
+        let size = u32::from(policy != "static");
+        assert_size(policy, &idle, &past(&idle, 90, |_, seen| seen.rate = Some(0.0)), size);
+    }
+    let closed = Situation { maximum: 0, ..idle };
+    assert_size("staffing", &closed, &History::default(), 0);
 }
 
 #[test]
@@ -197,6 +281,8 @@ fn nonsense_is_refused_with_what_would_be_right() {
         ("threshold high=0.2 low=0.5", "low=0.5 must be below high=0.2"),
         ("step out=0.5:1 0.2:2", "the distances must grow"),
         ("step out=x", "`x` is not DISTANCE:ADJUSTMENT"),
+        ("step in=0:1.5", "a step of 1.5 VMs in policy step: whole VMs are needed"),
+        ("kubernetes-hpa up=4", "`4` is not VMs/PERIOD or PERCENT%/PERIOD"),
         ("static size=-3", "`-3` is neither a number of VMs nor as-it-is"),
         ("scheduled", "at least one time is needed"),
         ("knative target=0", "a number from 0.01"),
