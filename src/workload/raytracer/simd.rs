@@ -78,6 +78,8 @@ pub(super) trait Doubles: Arithmetic + Neg<Output = Self> {
     fn about_mul_add(self, factor: Self, addend: Self) -> Self;
     fn sqrt(self) -> Self;
     fn floor(self) -> Self;
+    /// Rounds to a whole number towards zero.
+    fn trunc(self) -> Self;
     /// The larger of +0 and each number; NaN stays.
     fn positive(self) -> Self;
     /// Comparisons are false for NaN.

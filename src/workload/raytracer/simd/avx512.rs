@@ -186,6 +186,12 @@ impl Doubles for Wide64 {
     }
 
     #[inline(always)]
+    fn trunc(self) -> Self {
+        const TO_ZERO: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+        Self(unsafe { _mm512_roundscale_pd::<TO_ZERO>(self.0) })
+    }
+
+    #[inline(always)]
     fn positive(self) -> Self {
         unsafe {
             let zero = _mm512_setzero_pd();
