@@ -45,7 +45,7 @@ impl Simd for Avx512 {
     type M = Truths;
     type N = Truths;
 
-    const GLANCES: bool = false;
+    const GLANCES: bool = true;
 
     #[inline(always)]
     fn run<T: Task>(self, task: T) -> T::Output {
