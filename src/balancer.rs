@@ -29,6 +29,7 @@ mod latency;
 mod learner;
 mod lease;
 mod merged;
+mod message;
 mod overflow;
 mod patience;
 mod probe;

@@ -7,14 +7,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::{HeaderMap, Response};
 use tokio::time::Sleep;
 
 use super::finish::Finish;
+use super::message::AnswerHead;
 use super::tape::Tape;
 use super::tunnel::Tunnel;
 use super::upstream::{self, AnswerError, Connection};
+
+/// An answer on its way to a client.
+pub(super) struct Reply {
+    /// Its head.
+    pub(super) head: AnswerHead,
+    /// Its body.
+    pub(super) body: AnswerBody,
+}
+
+impl From<Reply> for Response<AnswerBody> {
+    fn from(Reply { head, body }: Reply) -> Self {
+        let mut response = Self::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.fields.into();
+        response
+    }
+}
 
 /// The body of an answer.
 pub(super) enum AnswerBody {

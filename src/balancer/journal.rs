@@ -2,13 +2,14 @@
 //! for those that no VM has finished. Written by a thread of its own, so that no request waits for
 //! a file.
 
-use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use hyper::{Method, Version};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -22,13 +23,13 @@ use crate::state::events::Event;
 use crate::state::folder::StateFolder;
 use crate::state::metrics::Metric;
 
-/// So many lines may wait to be written; more are dropped rather than kept in memory.
-const WAITING_LINES: usize = 16_384;
+/// So many bytes may wait to be written; more are dropped rather than kept in memory.
+const WAITING_BYTES: usize = 8 << 20;
+/// So much memory is kept for those that will wait next.
+const KEPT_BYTES: usize = 256 << 10;
 
 /// An access log that has grown to this is set aside as `access.log.1`.
 const SET_ASIDE_AT_BYTES: u64 = 32 << 20;
-/// So much of the access log is written at once, when there is much to write.
-const WRITTEN_AT_ONCE: usize = 64 << 10;
 
 /// After some lines were written the next ones are let gather for so long: to wake a thread costs as
 /// much as to route a request.
@@ -36,7 +37,13 @@ const GATHERED: Duration = Duration::from_millis(20);
 
 /// Where to tell what happened.
 #[derive(Clone)]
-pub(super) struct Journal(Arc<Mailbox>);
+pub(super) struct Journal {
+    mailbox: Arc<Mailbox>,
+    /// The time zone of the lines for people, if there are to be any.
+    printed: Option<TimeZone>,
+    /// Whether there is an access log.
+    logged: bool,
+}
 
 /// Notes on their way to the thread that writes them.
 #[derive(Default)]
@@ -48,15 +55,25 @@ struct Mailbox {
 
 #[derive(Default)]
 struct Notes {
-    waiting: Vec<Note>,
+    /// Lines of the access log.
+    log: String,
+    /// Lines for people.
+    screen: String,
+    rare: Vec<Note>,
     /// The thread sleeps until the bell rings.
     asleep: bool,
     ended: bool,
 }
 
 enum Note {
-    Request(Box<Account>),
+    Metric(Metric),
     Event(Event),
+}
+
+impl Notes {
+    fn is_empty(&self) -> bool {
+        self.log.is_empty() && self.screen.is_empty() && self.rare.is_empty()
+    }
 }
 
 /// All that is known of a request in the end.
@@ -65,7 +82,7 @@ pub(super) struct Account {
     /// When it came.
     pub(super) at: Timestamp,
     /// Its id.
-    pub(super) request: String,
+    pub(super) request: HeaderValue,
     /// Its method.
     pub(super) method: Method,
     /// Its path.
@@ -171,40 +188,51 @@ impl Journal {
         let mailbox = Arc::new(Mailbox::default());
         let log = log.then(|| Log::open(&folder.log_path(access::FILE), SET_ASIDE_AT_BYTES));
         let log = log.transpose()?;
-        let journal = Self(mailbox.clone());
+        let printed = print.then(TimeZone::system);
+        let journal = Self { mailbox: mailbox.clone(), printed, logged: log.is_some() };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(&mailbox, &folder, print, log.as_ref()))?;
+            .spawn(move || write(&mailbox, &folder, log.as_ref()))?;
         Ok((journal, thread))
     }
 
     /// A request has come to its end.
-    pub(super) fn request(&self, account: Box<Account>) {
-        self.tell(Note::Request(account));
+    pub(super) fn request(&self, account: &Account) {
+        self.tell(|notes| {
+            if let Some(zone) = &self.printed {
+                // Writing to a String cannot fail.
+                let _ = writeln!(notes.screen, "{}", account.line(zone));
+            }
+            if self.logged {
+                account.access().append_to(&mut notes.log);
+            }
+            notes.rare.extend(account.metric().map(Note::Metric));
+        });
     }
 
     /// Something happened to a VM.
     pub(super) fn event(&self, event: Event) {
-        self.tell(Note::Event(event));
+        self.tell(|notes| notes.rare.push(Note::Event(event)));
     }
 
     /// Nothing more is to be told.
     pub(super) fn end(&self) {
-        self.0.notes().ended = true;
-        self.0.bell.notify_one();
+        self.mailbox.notes().ended = true;
+        self.mailbox.bell.notify_one();
     }
 
-    fn tell(&self, note: Note) {
-        let mut notes = self.0.notes();
-        if notes.waiting.len() == WAITING_LINES {
+    fn tell(&self, tell: impl FnOnce(&mut Notes)) {
+        let mut notes = self.mailbox.notes();
+        let waiting = notes.log.len() + notes.screen.len() + notes.rare.len() * size_of::<Note>();
+        if waiting >= WAITING_BYTES {
             drop(notes);
-            tracing::warn!("a line was not written: {WAITING_LINES} others wait for the disk");
+            tracing::warn!("a line was not written: {waiting} bytes of others wait for the disk");
             return;
         }
-        notes.waiting.push(note);
-        if std::mem::take(&mut notes.asleep) {
+        tell(&mut notes);
+        if !notes.is_empty() && std::mem::take(&mut notes.asleep) {
             drop(notes);
-            self.0.bell.notify_one();
+            self.mailbox.bell.notify_one();
         }
     }
 }
@@ -214,46 +242,43 @@ impl Mailbox {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Swaps the notes that have gathered for an empty list; false if there will be none any more.
-    fn take(&self, into: &mut Vec<Note>) -> bool {
+    /// Swaps the notes that have gathered for empty ones; false if there will be none any more.
+    fn take(&self, into: &mut Notes) -> bool {
         let mut notes = self.notes();
         if !notes.ended {
             let gathered = self.bell.wait_timeout(notes, GATHERED);
             notes = gathered.unwrap_or_else(PoisonError::into_inner).0;
         }
-        while notes.waiting.is_empty() && !notes.ended {
+        while notes.is_empty() && !notes.ended {
             notes.asleep = true;
             notes = self.bell.wait(notes).unwrap_or_else(PoisonError::into_inner);
         }
-        std::mem::swap(&mut notes.waiting, into);
+        std::mem::swap(&mut notes.log, &mut into.log);
+        std::mem::swap(&mut notes.screen, &mut into.screen);
+        std::mem::swap(&mut notes.rare, &mut into.rare);
         !into.is_empty()
     }
 }
 
-fn write(mailbox: &Mailbox, folder: &StateFolder, print: bool, log: Option<&Log>) {
-    let zone = TimeZone::system();
-    let mut screen = BufWriter::new(io::stdout());
-    let mut log = log.map(|log| BufWriter::with_capacity(WRITTEN_AT_ONCE, log));
-    let mut notes = Vec::new();
+fn write(mailbox: &Mailbox, folder: &StateFolder, log: Option<&Log>) {
+    let mut screen = io::stdout();
+    let mut notes = Notes::default();
     while mailbox.take(&mut notes) {
-        for note in notes.drain(..) {
-            let written = match note {
+        for note in notes.rare.drain(..) {
+            tell(match note {
                 Note::Event(event) => folder.append_event(&event),
-                Note::Request(account) => {
-                    if print {
-                        // Nobody reads the screen any more: no reason to stop serving.
-                        let _ = writeln!(screen, "{}", account.line(&zone));
-                    }
-                    if let Some(log) = &mut log {
-                        tell(writeln!(log, "{}", account.access()));
-                    }
-                    account.metric().map_or(Ok(()), |metric| folder.append_metric(&metric))
-                }
-            };
-            tell(written);
+                Note::Metric(metric) => folder.append_metric(&metric),
+            });
         }
-        let _ = screen.flush();
-        tell(log.as_mut().map_or(Ok(()), Write::flush));
+        // If nobody reads the screen any more, that is no reason to stop serving.
+        let _ = screen.write_all(notes.screen.as_bytes()).and_then(|()| screen.flush());
+        if let Some(mut log) = log.filter(|_| !notes.log.is_empty()) {
+            tell(log.write_all(notes.log.as_bytes()));
+        }
+        for text in [&mut notes.log, &mut notes.screen] {
+            text.clear();
+            text.shrink_to(KEPT_BYTES);
+        }
     }
 }
 
@@ -281,11 +306,16 @@ impl Account {
         )
     }
 
+    fn name(&self) -> &str {
+        // Cannot fail: an id is visible ASCII.
+        self.request.to_str().unwrap_or_default()
+    }
+
     /// The line in the access log.
     fn access(&self) -> Access<'_> {
         Access {
             at: self.at,
-            request: &self.request,
+            request: self.name(),
             client: self.client,
             http: match self.version {
                 Version::HTTP_2 => "2",
@@ -315,7 +345,7 @@ impl Account {
     fn metric(&self) -> Option<Metric> {
         (!self.by_vm).then(|| Metric {
             at: Timestamp::now(),
-            request: self.request.clone(),
+            request: self.name().to_owned(),
             workload: self.kind.as_str().to_owned(),
             vm: None,
             status: self.status,
@@ -351,7 +381,7 @@ mod tests {
     fn account() -> Account {
         Account {
             at: "2026-11-21T12:30:01.123Z".parse().unwrap(),
-            request: "r-1".to_owned(),
+            request: HeaderValue::from_static("r-1"),
             method: Method::POST,
             path: "/blurimage".to_owned(),
             kind: Kind::Blur,

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::HeaderMap;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::features::Foretold;
+use super::message::Fields;
 use super::target::Target;
 use crate::domain::cost::{Accuracy, CostModel, Features, Kind, Pace, Work};
 use crate::http::{Cost, X_CUMULET_WORK};
@@ -53,8 +53,8 @@ impl Learner {
     }
 
     /// Learns from the head of a VM's answer, if it says what the answer cost.
-    pub(super) fn hear(&self, foretold: &Foretold, head: &HeaderMap, target: &Target) {
-        let cost = head.get(X_CUMULET_WORK).and_then(|value| value.to_str().ok()?.parse().ok());
+    pub(super) fn hear(&self, foretold: &Foretold, fields: &Fields, target: &Target) {
+        let cost = fields.get(&X_CUMULET_WORK).and_then(|value| value.to_str().ok()?.parse().ok());
         let Some(Cost { cpu, .. }) = cost else { return };
         let Foretold { features, work } = foretold;
         let mut learned = self.learned();

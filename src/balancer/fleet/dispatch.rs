@@ -64,6 +64,19 @@ enum Found {
 }
 
 impl Fleet {
+    /// A VM for a request that makes this `demand`, if one is free.
+    pub(in crate::balancer) fn free_vm(
+        self: &Arc<Self>,
+        visits: &Visits,
+        demand: Demand,
+        now: Instant,
+    ) -> Option<Assignment> {
+        match self.find(&mut self.inner(), visits, demand, now, None) {
+            Found::Vm(assignment) => Some(assignment),
+            Found::Later | Found::Never(_) => None,
+        }
+    }
+
     /// A VM for a request that makes this `demand`; waits for one, if none is free.
     pub(in crate::balancer) async fn wait_for(
         self: &Arc<Self>,
