@@ -40,6 +40,7 @@ mod pulse;
 mod record;
 mod report;
 mod sampler;
+mod signature;
 mod strict;
 mod tape;
 mod target;

@@ -84,6 +84,7 @@ impl Attempt<'_> {
         let answer = loop {
             tokio::select! {
                 biased;
+                answer = &mut exchange => break answer,
                 () = hung.cancelled() => break Err(ForwardError::Hangs { vm: target.id.clone() }),
                 () = &mut alarm => {
                     if alarm.deadline() == deadline.into() {
@@ -92,7 +93,6 @@ impl Attempt<'_> {
                     lease.tell(Event::Overdue);
                     alarm.as_mut().reset(deadline.into());
                 }
-                answer = &mut exchange => break answer,
             }
         };
         answer.map_err(|error| match self.tape.fault() {

@@ -21,8 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::AnswerBody;
-use super::headers::Peer;
 use super::lane::{self, Patient};
+use super::message::Peer;
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits, Notes, Strict};
 use super::tape::Source;

@@ -30,7 +30,7 @@ impl Killers {
     /// nothing is in quarantine this costs nothing; while something is, bodies are read whole
     /// before they are sent on.
     pub(super) async fn refuse(&self, head: &RequestHead, tape: &Tape) -> Option<Problem> {
-        if self.lock().is_empty(self.born.elapsed()) {
+        if self.lock().is_unused() || self.lock().is_empty(self.born.elapsed()) {
             return None;
         }
         let hash = tape.fingerprint(seed(head)).await?;

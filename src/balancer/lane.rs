@@ -23,8 +23,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::buffers;
-use super::headers::{Peer, says_close};
-use super::message::RequestHead;
+use super::headers::says_close;
+use super::message::{Peer, RequestHead};
 use super::patience::Patience;
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits};

@@ -1,8 +1,11 @@
 //! The heads of messages, the same whichever way they came in.
 
+use std::net::IpAddr;
+
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::{request, response};
 use hyper::{Method, StatusCode, Uri, Version};
+use memchr::memchr_iter;
 
 /// The header lines of a head, in their order.
 ///
@@ -126,6 +129,31 @@ pub(super) struct AnswerHead {
 impl From<response::Parts> for AnswerHead {
     fn from(parts: response::Parts) -> Self {
         Self { status: parts.status, fields: parts.headers.into() }
+    }
+}
+
+/// Where the head ends that `bytes` begin with: behind its empty line. None if that has not come.
+pub(super) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', bytes)
+        .map(|at| at + 1)
+        .find(|&end| bytes.get(..end).is_some_and(|head| head.ends_with(b"\r\n\r\n")))
+}
+
+/// Who sends requests on a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// Its address.
+    pub(super) ip: IpAddr,
+    /// The same as text.
+    pub(super) name: HeaderValue,
+}
+
+impl Peer {
+    /// A client at this address.
+    pub(super) fn new(ip: IpAddr) -> Self {
+        let name = HeaderValue::try_from(ip.to_string());
+        // Cannot fail: an address is digits, letters, dots and colons.
+        Self { ip, name: name.unwrap_or(HeaderValue::from_static("unknown")) }
     }
 }
 

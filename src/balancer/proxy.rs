@@ -1,7 +1,6 @@
 //! The life of a request in the balancer.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,16 +16,17 @@ use super::features::{self, Foretold};
 use super::finish::Finish;
 use super::fleet::{Assignment, Fleet, NoVm};
 use super::forward::{self, Answer, Attempt, ForwardError};
-use super::headers::{self, Peer};
+use super::headers;
 use super::journal::{Journal, Pace};
 use super::killers::Killers;
 use super::learner::Learner;
 use super::lease::{Lease, Visits};
-use super::message::{AnswerHead, Fields, RequestHead};
+use super::message::{AnswerHead, Fields, Peer, RequestHead};
 use super::overflow::{Overflow, Place};
 use super::problems::{no_vm_problem, problem_of, too_long};
 use super::record::Record;
 use super::sampler::Sampler;
+use super::signature::{NOBODY, sign};
 use super::strict::Arrival;
 use super::tape::{Source, Tape};
 use super::tunnel::Tunnel;
@@ -34,10 +34,7 @@ use super::upstream::{self, Interim};
 use crate::domain::balancing::Demand;
 use crate::domain::cost::Work;
 use crate::domain::quarantine::Suspicion;
-use crate::http::{
-    self, Problem, SERVER_TIMING, TRACEPARENT, X_CUMULET_ATTEMPTS, X_CUMULET_ROUTE, X_CUMULET_VM,
-    X_REQUEST_ID,
-};
+use crate::http::{self, Problem, TRACEPARENT, X_REQUEST_ID};
 
 /// After an answer of these the connection is closed: where the next request would begin is not
 /// certain, or its client is not to be waited for.
@@ -46,9 +43,6 @@ const CLOSING: [StatusCode; 3] = [
     StatusCode::REQUEST_TIMEOUT,
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
 ];
-
-/// Stands in an answer where its VM would, if no VM has made it.
-const NOBODY: HeaderValue = HeaderValue::from_static("-");
 
 /// Takes requests and has VMs answer them.
 pub(super) struct Proxy {
@@ -288,6 +282,10 @@ impl Proxy {
         if streams || head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Held::Part(VecDeque::new(), body));
         }
+        let body = match answer::take_all(body) {
+            Ok(held) => return Ok(held),
+            Err(body) => body,
+        };
         let hung = lease.target.state().hung.clone();
         tokio::select! {
             biased;
@@ -402,43 +400,4 @@ fn preflight(record: Record, id: &HeaderValue) -> Reply {
     record.refused(204, "it was not to be forwarded".to_owned());
     let head = AnswerHead { status: StatusCode::NO_CONTENT, fields };
     Reply { head, body: AnswerBody::Held(Whole::default()) }
-}
-
-/// Says who answered which request, after how many attempts, and where the time went.
-fn sign(
-    fields: &mut Fields,
-    vm: HeaderValue,
-    record: &Record,
-    id: &HeaderValue,
-    (now, at_vm): (Instant, Duration),
-) {
-    fields.set(X_CUMULET_VM, vm);
-    fields.set(X_CUMULET_ATTEMPTS, number(record.attempts()));
-    fields.set(X_REQUEST_ID, id.clone());
-    if let Some(route) = record.explanation()
-        && let Ok(route) = HeaderValue::try_from(route.to_string())
-    {
-        fields.set(X_CUMULET_ROUTE, route);
-    }
-    let age = now.saturating_duration_since(record.begun());
-    let own = age.saturating_sub(at_vm);
-    let timing = format!("lb;dur={}, lb-queue;dur={}", Millis(own), Millis(record.queued()));
-    if let Ok(timing) = HeaderValue::try_from(timing) {
-        fields.add(SERVER_TIMING, timing);
-    }
-}
-
-/// Shown in milliseconds with two decimals.
-struct Millis(Duration);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = (self.0.as_micros() + 5) / 10;
-        write!(f, "{}.{:02}", hundredths / 100, hundredths % 100)
-    }
-}
-
-/// A number of attempts, of which nearly all requests need one.
-fn number(attempts: u32) -> HeaderValue {
-    if attempts == 1 { HeaderValue::from_static("1") } else { attempts.into() }
 }

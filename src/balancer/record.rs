@@ -71,15 +71,16 @@ impl Record {
     }
 
     /// It is sent to a VM, for this reason, after it has waited so long.
-    pub(super) fn assigned(&mut self, vm: &VmId, reason: Reason, waited: Duration) {
+    pub(super) fn assigned(&mut self, vm: &VmId, reason: Arc<Reason>, waited: Duration) {
         let Some(account) = &mut self.open else { return };
-        let reason = Arc::new(reason);
+        let is_first = account.attempts == 0;
         account.vm = Some(vm.clone());
         account.attempts += 1;
         account.queued += waited;
         account.why = Why::Chosen(reason.clone());
         self.fleet.chosen(Chosen {
-            at: Timestamp::now(),
+            // Chosen as soon as it came, mostly.
+            at: if is_first && waited.is_zero() { account.at } else { Timestamp::now() },
             request: account.request.clone(),
             attempt: account.attempts,
             kind: account.kind,
@@ -90,7 +91,7 @@ impl Record {
     }
 
     /// It is sent to an idle VM too, for this reason, because the other one is late.
-    pub(super) fn hedged(&mut self, vm: &VmId, reason: Reason) {
+    pub(super) fn hedged(&mut self, vm: &VmId, reason: Arc<Reason>) {
         self.assigned(vm, reason, Duration::ZERO);
         self.fleet.count(|totals| totals.hedges += 1);
     }

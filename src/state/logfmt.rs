@@ -100,7 +100,10 @@ fn quote_if_needed(text: &mut String, start: usize) {
     let value = text.get(start..).unwrap_or_default();
     let stays = |c: u8| (b' '..=b'~').contains(&c) && !matches!(c, b'"' | b'\\');
     if is_plain(value) {
-    } else if value.bytes().all(stays) {
+        return;
+    }
+    // All of them are looked at, for then several are at once.
+    if value.bytes().fold(true, |all, c| all & stays(c)) {
         text.insert(start, '"');
         text.push('"');
     } else {

@@ -5,8 +5,7 @@ use hyper::header::{EXPECT, HeaderName, HeaderValue, TE, UPGRADE};
 use hyper::{Method, Uri, Version};
 use memchr::memchr;
 
-use crate::balancer::headers::end_of_head;
-use crate::balancer::message::{Fields, RequestHead};
+use crate::balancer::message::{Fields, RequestHead, end_of_head};
 use crate::balancer::strict::{self, After};
 
 /// What stands at the front of a connection's buffer.

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 
 use super::{AskError, Connection, Exchange};
 use crate::balancer::buffers;
-use crate::balancer::headers::{end_of_head, says_close};
-use crate::balancer::message::{AnswerHead, Fields};
+use crate::balancer::headers::says_close;
+use crate::balancer::message::{AnswerHead, Fields, end_of_head};
 use crate::balancer::strict::{Chunks, Piece};
 use crate::balancer::tape::Fault;
 
@@ -202,6 +202,21 @@ impl Body {
             Framing::Over => Some(0),
             Framing::Chunks(_) | Framing::UntilClose => None,
         }
+    }
+
+    /// The whole body, if it is all here: a short one mostly comes with its head.
+    pub(in crate::balancer) fn take_all(&mut self) -> Option<Bytes> {
+        let buffer = &mut self.exchange.connection.buffer;
+        let length = match self.rest.framing {
+            Framing::Over => 0,
+            Framing::Length(left) => usize::try_from(left).ok()?,
+            Framing::Chunks(_) | Framing::UntilClose => return None,
+        };
+        if self.exchange.sending.is_some() || buffer.len() < length {
+            return None;
+        }
+        self.rest.framing = Framing::Over;
+        Some(buffer.split_to(length).freeze())
     }
 
     /// The connection, if it can take another request.
