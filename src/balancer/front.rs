@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::AnswerBody;
+use super::buffers;
 use super::lane::{self, Patient};
 use super::message::Peer;
 use super::proxy::Proxy;
@@ -37,8 +38,6 @@ const IDLE: Duration = Duration::from_mins(1);
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// What a client sends first that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// So much of a connection is read at first.
-const FIRST_READ: usize = 8 << 10;
 /// The parser's own limits, which the scanner before it never lets a head reach.
 const PARSED_HEAD: usize = 128 << 10;
 const PARSED_HEADERS: usize = 128;
@@ -201,8 +200,8 @@ impl Door {
 /// Reads until it is certain whether the client begins with the preface of HTTP/2, for up to
 /// `limit` after its first byte; no bytes if it has closed the connection.
 async fn first_bytes(stream: &mut TcpStream, limit: Duration) -> std::io::Result<BytesMut> {
-    let mut first = BytesMut::with_capacity(FIRST_READ);
-    stream.read_buf(&mut first).await?;
+    let mut first = BytesMut::new();
+    std::future::poll_fn(|cx| buffers::poll_fill(stream, &mut first, cx)).await?;
     let undecided = async {
         while !first.is_empty() && first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
             if stream.read_buf(&mut first).await? == 0 {

@@ -64,11 +64,11 @@ impl Access<'_> {
             .pair("at", format_args!("{:.3}", self.at))
             .pair("request", self.request)
             .pair("client", self.client)
-            .pair("http", self.http)
+            .word("http", self.http)
             .pair("method", self.method)
             .pair("path", self.path)
             .number("status", self.status.into())
-            .known("vm", self.vm)
+            .word("vm", self.vm.map_or("-", VmId::as_str))
             .number("attempts", self.attempts.into())
             .number("waiting", self.waiting)
             .number("head_us", self.head_us)
@@ -78,7 +78,7 @@ impl Access<'_> {
             .number("total_us", self.total_us)
             .number("input_bytes", self.input_bytes)
             .number("output_bytes", self.output_bytes)
-            .pair("end", self.end)
+            .word("end", self.end)
             .number("predicted_us", self.predicted_us)
             .pair("why", self.why);
         *lines = line.into_text();

@@ -43,6 +43,14 @@ impl Builder {
         self
     }
 
+    /// Adds a pair whose value is a word that needs no quotes, as [`Self::pair`] does in more time.
+    #[must_use]
+    pub(in crate::state) fn word(mut self, key: &str, value: &str) -> Self {
+        self.key(key);
+        self.text.push_str(value);
+        self
+    }
+
     /// Adds a pair whose value is a number, as [`Self::pair`] does in more time.
     #[must_use]
     pub(in crate::state) fn number(mut self, key: &str, value: u64) -> Self {
