@@ -33,6 +33,7 @@ mod news;
 mod replay;
 mod rows;
 mod scaler;
+mod sort;
 mod source;
 mod stats;
 mod steer;

@@ -89,6 +89,23 @@ async fn a_vm_that_others_use_gets_less() {
 }
 
 #[tokio::test]
+async fn a_vm_without_cpu_credits_counts_for_its_baseline() {
+    let vms = [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await];
+    let cluster = Cluster::start(&[]).await;
+    let [mut spent, mut rich] = vms.each_ref().map(FakeVm::report);
+    for (vm, credits) in [(&mut spent, 0.0), (&mut rich, 30.0)] {
+        vm.instance_type = "t2.micro".to_owned();
+        vm.load.cpu_credits = Some(credits);
+    }
+    cluster.set_vms(vec![spent, rich]);
+    cluster.until("/state", |answer| answer.text().contains("\"speed\": 0.1")).await;
+    for _ in 0..4 {
+        assert_eq!(cluster.get("/").await.vm(), "vm-2");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn idle_vms_take_turns() {
     let vms =
         [FakeVm::start("vm-1").await, FakeVm::start("vm-2").await, FakeVm::start("vm-3").await];

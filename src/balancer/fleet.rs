@@ -278,6 +278,8 @@ impl Fleet {
         }
         state.report = (Some(report.reported_at), now);
         state.reported = inside;
+        let rule = self.rules.types.get(&report.instance_type).and_then(InstanceType::credit_rule);
+        state.throttled_to = rule.zip(report.load.cpu_credits).map(|(rule, left)| rule.speed(left));
         state.hear_load(inside, now, self.age(now));
         true
     }

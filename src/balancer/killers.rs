@@ -39,7 +39,7 @@ impl Killers {
     }
 
     /// Puts a condemned request into quarantine, and says so.
-    pub(super) async fn condemn(&self, it: Suspicion, head: &RequestHead, tape: &Tape) -> Problem {
+    pub(super) async fn condemn(&self, it: &Suspicion, head: &RequestHead, tape: &Tape) -> Problem {
         if tape.is_over()
             && let Some(hash) = tape.fingerprint(seed(head)).await
         {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::features::Foretold;
 use super::message::Fields;
 use super::target::Target;
-use crate::domain::cost::{Accuracy, CostModel, Features, Kind, Pace, Work};
+use crate::domain::cost::{Accuracy, CostModel, Features, Kind, Typical, Work};
 use crate::http::{Cost, X_CUMULET_WORK};
 use crate::state::StateFolder;
 use crate::state::cost_model::CostModelFile;
@@ -30,7 +30,7 @@ pub(super) struct Learner(Mutex<Learned>);
 struct Learned {
     model: CostModel,
     /// The pace of all VMs together: the VM that costs are foretold for.
-    typical: Pace,
+    typical: Typical,
     /// Whether something was learned since it was last written.
     is_new: bool,
 }
@@ -52,21 +52,27 @@ impl Learner {
         self.learned().model.predict(features)
     }
 
-    /// Learns from the head of a VM's answer, if it says what the answer cost.
-    pub(super) fn hear(&self, foretold: &Foretold, fields: &Fields, target: &Target) {
+    /// Learns from the head of a VM's answer, if it says what the answer cost. `now` is the fleet's
+    /// age.
+    pub(super) fn hear(
+        &self,
+        foretold: &Foretold,
+        fields: &Fields,
+        target: &Target,
+        now: Duration,
+    ) {
         let cost = fields.get(&X_CUMULET_WORK).and_then(|value| value.to_str().ok()?.parse().ok());
         let Some(Cost { cpu, .. }) = cost else { return };
         let Foretold { features, work } = foretold;
         let mut learned = self.learned();
-        let pace = {
+        let Some(ratio) = learned.typical.compare(*work, cpu) else { return };
+        let before = {
             let mut state = target.state();
-            let before = state.pace;
-            state.pace.hear(*work, cpu);
+            let before = state.pace.factor(now);
+            state.pace.hear(ratio, now);
             before
         };
-        let factor = pace.next_to(learned.typical);
-        learned.typical.follow(pace);
-        learned.model.learn(features, *work, cpu, factor);
+        learned.model.learn(features, *work, cpu, before);
         learned.is_new = true;
     }
 

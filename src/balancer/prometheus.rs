@@ -135,7 +135,7 @@ fn capacities(page: &mut Page, targets: &[Arc<Target>], now: Duration) {
         "cumulet_speed_ratio",
         "gauge",
         "Speed of a VM as learned from its answers, in that of one vCPU.",
-        targets.iter().map(|it| (labelled(it), it.speed * it.state().pace.factor())),
+        targets.iter().map(|it| (labelled(it), it.speed_of(&it.state(), now))),
     );
     page.each(
         "cumulet_requests_cap",

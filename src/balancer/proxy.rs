@@ -159,7 +159,8 @@ impl Proxy {
             let tried = self.tried(&attempt, lease, late, (&visits, demand), &mut record).await;
             let (error, lease) = match tried {
                 Ok(taken) => {
-                    self.learner.hear(foretold, &taken.head.fields, &taken.lease.target);
+                    let (age, vm) = (self.fleet.age(taken.done), &taken.lease.target);
+                    self.learner.hear(foretold, &taken.head.fields, vm, age);
                     return deliver(taken, record, id, tape);
                 }
                 Err(failure) => failure,
@@ -169,13 +170,14 @@ impl Proxy {
             sent += u32::from(counts);
             let may = error.again().allows(repeatable);
             if error.may_be_a_death() && !is_function {
-                suspicion.add_death(lease.company());
+                let target = &lease.target;
+                suspicion.add_death(&target.id, target.pid, lease.company());
             }
             let may = may && sent < self.settings.attempts && !suspicion.is_condemned();
             let again = may && (!counts || self.fleet.may_repeat(Instant::now()));
             note_failure(&error, &lease, again);
             if suspicion.is_condemned() {
-                break self.killers.condemn(suspicion, head, &tape).await;
+                break self.killers.condemn(&suspicion, head, &tape).await;
             }
             if !again {
                 let mut problem = problem_of(&error);

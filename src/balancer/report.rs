@@ -143,7 +143,7 @@ fn line(fleet: &Fleet, target: &Target, now: Instant) -> LbTarget {
         ejections: state.tally.ejections,
         capacity: LbCapacity {
             cap: target.cap,
-            speed: target.speed * state.pace.factor(),
+            speed: target.speed_of(&state, fleet.age(now)),
             weight: fleet.weight(&state, now),
             foreign: state.foreign.at(fleet.age(now)),
         },

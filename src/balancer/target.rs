@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) outstanding: Work,
     /// How fast it computes, by what its answers cost and were foretold to cost.
     pub(super) pace: Pace,
+    /// The most vCPUs that its CPU credits leave it, by its last report; none for a type without.
+    pub(super) throttled_to: Option<f64>,
     /// Requests that others have put there.
     pub(super) foreign: Foreign,
     /// What it had in flight and queued by its last report.
@@ -141,6 +143,7 @@ impl Target {
             peak: Peak { from: now, now: 0, before: 0 },
             outstanding: Work::NONE,
             pace: Pace::default(),
+            throttled_to: None,
             foreign: Foreign::default(),
             reported: 0,
             last_chosen: 0,
@@ -158,6 +161,11 @@ impl Target {
     /// The same as a function.
     pub(super) fn into_function(self) -> Self {
         Self { is_function: true, ..self }
+    }
+
+    /// How many vCPUs' worth of work it does in a second, in this state of it; `age` is the fleet's.
+    pub(super) fn speed_of(&self, state: &State, age: Duration) -> f64 {
+        state.allowed(self.speed) * state.pace.factor(age)
     }
 
     /// Its numbers, locked.
@@ -207,6 +215,11 @@ impl Target {
 }
 
 impl State {
+    /// What is left of this many vCPUs.
+    pub(super) fn allowed(&self, vcpus: f64) -> f64 {
+        self.throttled_to.map_or(vcpus, |most| most.min(vcpus))
+    }
+
     /// A request of so much `work` is sent to it, by the choice of this number.
     pub(super) fn take_on(&mut self, work: Work, choice: u64, now: Instant) {
         self.in_flight += 1;

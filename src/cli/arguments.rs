@@ -61,7 +61,7 @@ pub(super) struct Top {
     #[arg(long)]
     pub(super) json: bool,
     /// Print a line of JSON now and at every change.
-    #[arg(long, conflicts_with_all = ["once", "json"])]
+    #[arg(long, conflicts_with = "once")]
     pub(super) watch: bool,
     /// Only look: no key changes anything.
     #[arg(long)]

@@ -30,7 +30,8 @@ pub(super) fn top(config: &Config, top: &Top) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         });
     }
-    let folder = operate::folder(config)?;
+    // What does not run has exit code 2 here, whether or not it ever ran.
+    let folder = operate::folder(config).map_err(|error| Usage(error.to_string()))?;
     if top.watch {
         let settings = &config.settings;
         return roles::run_light(|stop| async move {

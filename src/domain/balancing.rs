@@ -131,7 +131,8 @@ pub struct Choice {
 /// the fewest in flight, then the one chosen least recently.
 ///
 /// If more than half of those that should serve are ejected or dead, health no longer tells the
-/// good from the bad: then all that live are chosen from alike (Envoy's panic threshold).
+/// good from the bad: then all that live are chosen from alike (Envoy's panic threshold), but for the
+/// one that has just failed this request.
 pub fn choose(
     policy: Policy,
     candidates: &[Candidate<'_>],
@@ -186,7 +187,8 @@ impl<'a> Field<'a> {
     fn class(&self, candidate: &Candidate<'_>) -> Option<Class> {
         let standing = match candidate.standing {
             Standing::Dead | Standing::Barred => return None,
-            Standing::Ejected if !self.panic => return None,
+            // It has just failed this very request: it has to be seen to live first.
+            Standing::Ejected if !self.panic || candidate.tried == Tried::Last => return None,
             Standing::Sound => Standing::Sound,
             Standing::Suspect | Standing::Ejected if self.panic => Standing::Sound,
             other => other,

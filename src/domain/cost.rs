@@ -18,7 +18,7 @@ mod pace;
 
 pub use fit::{Sums, TERMS};
 pub use model::{Accuracy, CostModel};
-pub use pace::Pace;
+pub use pace::{Pace, Typical};
 
 use std::fmt;
 use std::iter::Sum;

@@ -8,33 +8,40 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::domain::vm::VmId;
+
 /// How long condemned bytes are refused.
 pub const REFUSED_FOR: Duration = Duration::from_mins(1);
 /// So many are remembered; the oldest are forgotten first.
 const REMEMBERED: usize = 256;
 /// So many VMs must have died with it alone.
-const PROOF: u32 = 2;
+const PROOF: usize = 2;
 
 /// What a request has to do with the deaths of VMs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Suspicion {
-    alone: u32,
+    /// The VMs that died while they had it alone, with the numbers of their processes.
+    alone: Vec<(VmId, u32)>,
 }
 
 impl Suspicion {
-    /// A VM died while it had this request and `others` besides.
-    pub fn add_death(&mut self, others: u32) {
-        self.alone += u32::from(others == 0);
+    /// The process `pid` of a VM died while it had this request and `others` besides. One that
+    /// takes its time to die may be met twice, and dies but once.
+    pub fn add_death(&mut self, vm: &VmId, pid: u32, others: u32) {
+        let is_known = self.alone.iter().any(|(id, process)| (id, *process) == (vm, pid));
+        if others == 0 && !is_known {
+            self.alone.push((vm.clone(), pid));
+        }
     }
 
     /// How many VMs died while they had this request alone.
-    pub fn deaths(self) -> u32 {
-        self.alone
+    pub fn deaths(&self) -> usize {
+        self.alone.len()
     }
 
     /// Whether it must not be sent to another VM.
-    pub fn is_condemned(self) -> bool {
-        self.alone >= PROOF
+    pub fn is_condemned(&self) -> bool {
+        self.alone.len() >= PROOF
     }
 }
 
@@ -81,10 +88,21 @@ mod tests {
 
     fn after(deaths: &[u32]) -> Suspicion {
         let mut suspicion = Suspicion::default();
-        for others in deaths {
-            suspicion.add_death(*others);
+        for (pid, others) in (100..).zip(deaths) {
+            suspicion.add_death(&"vm-1".parse().unwrap(), pid, *others);
         }
         suspicion
+    }
+
+    #[test]
+    fn a_vm_dies_but_once() {
+        let (one, two) = ("vm-1".parse().unwrap(), "vm-2".parse().unwrap());
+        let mut suspicion = Suspicion::default();
+        suspicion.add_death(&one, 7, 0);
+        suspicion.add_death(&one, 7, 0);
+        assert!(!suspicion.is_condemned(), "{suspicion:?}");
+        suspicion.add_death(&two, 7, 0);
+        assert!(suspicion.is_condemned(), "{suspicion:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::data::{Data, Decided};
 use crate::domain::decision::Direction;
+use crate::operator;
 use crate::state::events::{Event, EventKind};
 
 /// One thing that moved the fleet, or held it.
@@ -38,7 +39,7 @@ impl Act<'_> {
         }
     }
 
-    /// Its sign and word: `▲ OUT`, `▼ IN`, `· hold`, `◆ YOU`, `✖ LOST`.
+    /// Its sign and word: `▲ OUT`, `▼ IN`, `· hold`, `◆ YOU`, `✖ LOST`, `✖ FAULT`.
     pub(crate) fn sign(&self) -> (&'static str, &'static str) {
         match self {
             Self::Decision { decided, .. } => match decided.action {
@@ -48,6 +49,7 @@ impl Act<'_> {
             },
             Self::Event(event) => match event.kind {
                 EventKind::Crash => ("✖", "LOST"),
+                EventKind::Fault if event.role != operator::BY => ("✖", "FAULT"),
                 _ => ("◆", "YOU"),
             },
         }

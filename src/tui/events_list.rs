@@ -1,7 +1,9 @@
 //! The lists that grow at their end: they follow it, unless the reader has gone back.
 
 use super::acts::{Level, level};
+use super::filter;
 use super::model::Model;
+use super::sort::RequestSort;
 use crate::state::events::Event;
 use crate::state::metrics::Metric;
 
@@ -33,21 +35,42 @@ fn contains(event: &Event, word: &str) -> bool {
     found == wanted
 }
 
-/// The requests that pass the filter, each with its number since the beginning, oldest first.
-fn requests(model: &Model) -> impl DoubleEndedIterator<Item = (usize, &Metric)> {
+/// The requests that pass the filter, each with its number since the beginning: oldest first, or in
+/// the order that they are sorted by.
+fn requests(model: &Model) -> Vec<(usize, &Metric)> {
     let data = model.shown();
     let first = data.requests_ever.saturating_sub(data.requests.len());
     let words = model.request_filter.to_lowercase();
-    let words = words.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    data.requests
-        .iter()
-        .enumerate()
-        .filter(move |(_, metric)| words.iter().all(|word| tells_of(metric, word)))
-        .map(move |(index, metric)| (first + index, metric))
+    let words = words.split_whitespace().collect::<Vec<_>>();
+    let fits = |metric: &Metric| words.iter().all(|word| tells_of(metric, word));
+    let numbered = data.requests.iter().enumerate();
+    let mut requests = numbered
+        .filter(|(_, metric)| fits(metric))
+        .map(|(index, metric)| (first + index, metric))
+        .collect::<Vec<_>>();
+    if model.request_sort != RequestSort::At {
+        requests.sort_by(|a, b| model.request_sort.compare(a.1, b.1));
+    }
+    if model.request_ascending {
+        requests.reverse();
+    }
+    requests
 }
 
-/// The request has to do with the word: a workload, a VM, a status or its beginning, an id.
+/// The request has to do with the word: a workload, a VM, a status or its beginning, an id; or a
+/// number of it lies where a comparison says.
 fn tells_of(metric: &Metric, word: &str) -> bool {
+    let number = |name: &str| match name {
+        "took" => Some(metric.wall_us as f64 / 1e3),
+        "queue" => metric.queue_us.map(|us| us as f64 / 1e3),
+        "tries" => Some(f64::from(metric.attempts)),
+        "code" => Some(f64::from(metric.status)),
+        "size" => metric.width.zip(metric.height).map(|(w, h)| f64::from(w) * f64::from(h) / 1e6),
+        _ => None,
+    };
+    if let Some(comparison) = filter::comparison(word) {
+        return number(comparison.name).is_some_and(|value| comparison.holds(value));
+    }
     let (word, wanted) = word.strip_prefix('!').map_or((word, true), |word| (word, false));
     let found = metric.workload.contains(word)
         || metric.vm.as_ref().is_some_and(|vm| vm.as_str() == word)
@@ -56,10 +79,14 @@ fn tells_of(metric: &Metric, word: &str) -> bool {
     found == wanted
 }
 
-/// The requests up to the place where the reader is, newest first.
+/// The requests from the place on where the reader is: newest first, or the largest by what they
+/// are sorted by.
 pub(crate) fn shown_requests(model: &Model) -> impl Iterator<Item = &Metric> {
-    let place = model.places.request.unwrap_or(usize::MAX);
-    requests(model).rev().filter(move |(number, _)| *number <= place).map(|(_, metric)| metric)
+    let mut requests = requests(model);
+    if let Some(end) = end(&requests, model.places.request, model.requests_in_time()) {
+        requests.truncate(end + 1);
+    }
+    requests.into_iter().rev().map(|(_, metric)| metric)
 }
 
 /// The events up to the place where the reader is, newest first.
@@ -78,22 +105,32 @@ pub(crate) fn last_shown_request(model: &Model) -> Option<&Metric> {
 
 /// The place so many rows further on; none at the end, which is followed.
 pub(crate) fn step_events(model: &Model, by: isize) -> Option<usize> {
-    let numbers = events(model).into_iter().map(|(number, _)| number).collect::<Vec<_>>();
-    step(&numbers, model.places.event, by)
+    step(&events(model), model.places.event, by, true)
 }
 
 /// As [`step_events`], among the requests.
 pub(crate) fn step_requests(model: &Model, by: isize) -> Option<usize> {
-    let numbers = requests(model).map(|(number, _)| number).collect::<Vec<_>>();
-    step(&numbers, model.places.request, by)
+    let requests = requests(model);
+    // In time one goes back and forth; in any other order, down and up.
+    let in_time = model.requests_in_time();
+    let by = if in_time { by } else { by.saturating_neg() };
+    step(&requests, model.places.request, by, in_time)
 }
 
-fn step(numbers: &[usize], place: Option<usize>, by: isize) -> Option<usize> {
-    let last = numbers.len().checked_sub(1)?;
-    let index = match place {
-        None => last,
-        Some(place) => numbers.partition_point(|number| *number <= place).saturating_sub(1),
-    };
-    let index = super::update::moved(index, by, numbers.len());
-    (index < last).then(|| numbers.get(index).copied()).flatten()
+fn step<T>(rows: &[(usize, T)], place: Option<usize>, by: isize, in_time: bool) -> Option<usize> {
+    let last = rows.len().checked_sub(1)?;
+    let index = end(rows, place, in_time).unwrap_or(last);
+    let index = super::update::moved(index, by, rows.len());
+    (index < last).then(|| rows.get(index).map(|(number, _)| *number)).flatten()
+}
+
+/// Where the place is in a list that ends with what is shown first; none for its end. A row that is
+/// gone from a list in time leaves its place to the one before it.
+fn end<T>(list: &[(usize, T)], place: Option<usize>, in_time: bool) -> Option<usize> {
+    let place = place?;
+    if in_time {
+        let after = list.partition_point(|(number, _)| *number <= place);
+        return Some(after.saturating_sub(1));
+    }
+    list.iter().position(|(number, _)| *number == place)
 }

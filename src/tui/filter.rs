@@ -25,6 +25,27 @@ enum Field {
     Age,
 }
 
+/// `name>number` or `name<number`.
+pub(crate) struct Comparison<'a> {
+    pub(crate) name: &'a str,
+    above: bool,
+    bound: f64,
+}
+
+impl Comparison<'_> {
+    /// The number lies there.
+    pub(crate) fn holds(&self, value: f64) -> bool {
+        if self.above { value > self.bound } else { value < self.bound }
+    }
+}
+
+/// Reads a word as a comparison, if it is one.
+pub(crate) fn comparison(word: &str) -> Option<Comparison<'_>> {
+    let (name, rest) = word.split_at_checked(word.find(['>', '<'])?)?;
+    let bound = rest.get(1..)?.trim_end_matches('%').parse().ok()?;
+    Some(Comparison { name, above: rest.starts_with('>'), bound })
+}
+
 impl Field {
     fn named(name: &str) -> Option<Self> {
         match name {
@@ -67,14 +88,10 @@ impl Filter {
 
 impl Term {
     fn parse(word: &str) -> Option<Self> {
-        let comparison = word.find(['>', '<']).and_then(|at| {
-            let (name, rest) = word.split_at_checked(at)?;
-            let bound = rest.get(1..)?.trim_end_matches('%').parse().ok()?;
-            let field = Field::named(&name.to_ascii_lowercase())?;
-            Some(Self::Number { field, above: rest.starts_with('>'), bound })
-        });
-        if comparison.is_some() {
-            return comparison;
+        let lower = word.to_ascii_lowercase();
+        let known = comparison(&lower).and_then(|it| Some((Field::named(it.name)?, it)));
+        if let Some((field, Comparison { above, bound, .. })) = known {
+            return Some(Self::Number { field, above, bound });
         }
         let (text, there) = word.strip_prefix('!').map_or((word, true), |text| (text, false));
         (!text.is_empty()).then(|| Self::Text { text: text.to_lowercase(), there })

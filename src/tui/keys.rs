@@ -129,6 +129,8 @@ const fn act(
 
 /// Screens with a table of VMs.
 const VMS: &[Screen] = &[Screen::Overview, Screen::Instances];
+/// Screens with a table that can be sorted.
+const LISTS: &[Screen] = &[Screen::Overview, Screen::Instances, Screen::Requests];
 /// Screens that show how large the fleet is.
 const SIZED: &[Screen] = &[Screen::Overview, Screen::Instances, Screen::Autoscaler];
 /// Screens with a time axis.
@@ -244,17 +246,17 @@ pub(crate) static BINDINGS: &[Binding] = &[
     },
     Binding {
         footer: true,
-        screens: VMS,
+        screens: LISTS,
         ..look(Action::Sort, &[Char('s')], "sort", "sort by the next column")
     },
     Binding {
-        screens: VMS,
+        screens: LISTS,
         ..look(Action::Reverse, &[Char('S')], "reverse", "sort the other way round")
     },
     Binding {
         footer: true,
         screens: &[Screen::Instances, Screen::Requests, Screen::Events, Screen::Overview],
-        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, blur, 503, cpu>70")
+        ..look(Action::Filter, &[Char('/')], "filter", "filter: vm-4, 503, cpu>70, took>90")
     },
     Binding {
         footer: true,

@@ -11,6 +11,7 @@ use super::filter::Filter;
 use super::format::since;
 use super::keys::Rebound;
 use super::rows::{Row, rows};
+use super::sort::{RequestSort, Sort};
 use super::theme::Theme;
 use crate::domain::cost::Kind;
 use crate::domain::vm::VmId;
@@ -65,48 +66,6 @@ impl Screen {
     pub(crate) fn shifted(self, by: usize) -> Self {
         let at = Self::ALL.iter().position(|screen| *screen == self).unwrap_or(0);
         Self::ALL[(at + by) % Self::ALL.len()]
-    }
-}
-
-/// What rows of VMs can be sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sort {
-    Id,
-    State,
-    Cpu,
-    Memory,
-    InFlight,
-    Rate,
-    P95,
-    Failures,
-    Age,
-}
-
-impl Sort {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Id,
-        Self::State,
-        Self::Cpu,
-        Self::Memory,
-        Self::InFlight,
-        Self::Rate,
-        Self::P95,
-        Self::Failures,
-        Self::Age,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::State => "state",
-            Self::Cpu => "cpu",
-            Self::Memory => "mem",
-            Self::InFlight => "flight",
-            Self::Rate => "req/s",
-            Self::P95 => "p95",
-            Self::Failures => "err",
-            Self::Age => "age",
-        }
     }
 }
 
@@ -214,6 +173,9 @@ pub(crate) struct Model {
     pub(crate) screen: Screen,
     pub(crate) sort: Sort,
     pub(crate) descending: bool,
+    pub(crate) request_sort: RequestSort,
+    /// Requests are shown the other way round: oldest first, or the smallest.
+    pub(crate) request_ascending: bool,
     pub(crate) vm_filter: String,
     pub(crate) event_filter: String,
     pub(crate) request_filter: String,
@@ -253,6 +215,8 @@ impl Model {
             screen: Screen::Overview,
             sort: Sort::Id,
             descending: false,
+            request_sort: RequestSort::At,
+            request_ascending: false,
             vm_filter: String::new(),
             event_filter: String::new(),
             request_filter: String::new(),
@@ -311,6 +275,11 @@ impl Model {
         (rows, all)
     }
 
+    /// Requests are listed as they came, the newest first.
+    pub(crate) fn requests_in_time(&self) -> bool {
+        self.request_sort == RequestSort::At && !self.request_ascending
+    }
+
     /// Where the chosen VM stands among `rows`; its neighbour if it has gone.
     pub(crate) fn chosen_index(&self, rows: &[Row<'_>]) -> usize {
         let place = self.places.vm.as_ref();
@@ -328,26 +297,5 @@ impl Model {
     pub(crate) fn chosen_act(&self, acts: &[Act<'_>]) -> usize {
         let place = self.places.act;
         place.and_then(|at| acts.iter().position(|act| act.covers(at))).unwrap_or(0)
-    }
-}
-
-impl Sort {
-    fn compare(self, a: &Row<'_>, b: &Row<'_>) -> std::cmp::Ordering {
-        fn by(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
-            a.unwrap_or(-1.0).total_cmp(&b.unwrap_or(-1.0))
-        }
-        let memory = |row: &Row<'_>| row.report.map(|report| report.load.memory_bytes);
-        let failures = |row: &Row<'_>| row.report.map(|report| report.served.failures);
-        match self {
-            Self::Id => std::cmp::Ordering::Equal,
-            Self::State => a.status.cmp(&b.status),
-            Self::Cpu => by(a.cpu(), b.cpu()),
-            Self::Memory => memory(a).cmp(&memory(b)),
-            Self::InFlight => a.in_flight().cmp(&b.in_flight()),
-            Self::Rate => by(a.rate(), b.rate()),
-            Self::P95 => by(a.p95(), b.p95()),
-            Self::Failures => failures(a).cmp(&failures(b)),
-            Self::Age => a.age.cmp(&b.age),
-        }
     }
 }

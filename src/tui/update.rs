@@ -9,9 +9,10 @@ use super::dialogs;
 use super::events_list;
 use super::format::since;
 use super::keys::{self, Action, Reach};
-use super::model::{Dialog, Model, Notice, Screen, Sort, Target, WINDOWS, Wish};
+use super::model::{Dialog, Model, Notice, Screen, Target, WINDOWS, Wish};
 use super::news::News;
 use super::rows::{Row, Status};
+use super::sort;
 use super::steer::{self, Steering};
 use super::verdict::{Condition, judge};
 use crate::domain::balancing;
@@ -157,8 +158,8 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Option<Effect> {
         Action::Back => back(model),
         Action::Longer => model.window = Some((model.window_index() + 1).min(WINDOWS.len() - 1)),
         Action::Shorter => model.window = Some(model.window_index().saturating_sub(1)),
-        Action::Sort => sort(model),
-        Action::Reverse => model.descending = !model.descending,
+        Action::Sort => sort::by_next(model),
+        Action::Reverse => sort::reverse(model),
         Action::Freeze => freeze(model),
         Action::Holds => model.holds = !model.holds,
         Action::Level => model.level = model.level.next(),
@@ -301,13 +302,6 @@ fn back(model: &mut Model) {
     } else if model.notice.take().is_none() {
         dialogs::filter_of(model).clear();
     }
-}
-
-fn sort(model: &mut Model) {
-    let at = Sort::ALL.iter().position(|sort| *sort == model.sort).unwrap_or(0);
-    model.sort = Sort::ALL[(at + 1) % Sort::ALL.len()];
-    // Whoever sorts by a number looks for the largest.
-    model.descending = !matches!(model.sort, Sort::Id | Sort::State);
 }
 
 fn freeze(model: &mut Model) {

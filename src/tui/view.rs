@@ -43,6 +43,8 @@ struct Scene<'a> {
 
 /// From this size on there are two columns.
 const WIDE: (u16, u16) = (110, 30);
+/// From this height on there is room for whole reasons beside the charts.
+const ROOMY: u16 = 38;
 /// Below this size there is a status of a few lines.
 const SMALL: (u16, u16) = (60, 15);
 
@@ -115,9 +117,11 @@ impl Scene<'_> {
         // Frame, heading and rows; the events get what is left, and give first.
         let table = u16::try_from(self.rows.len()).unwrap_or(u16::MAX).max(1).saturating_add(3);
         if full.width >= WIDE.0 && full.height >= WIDE.1 {
+            // Where there is height to spare, reasons are told to the end.
+            let reasons = if full.height >= ROOMY { 2 } else { 0 };
             let [top, middle, bottom] = Layout::vertical([
-                Constraint::Length(16),
-                Constraint::Length(table.min(area.height.saturating_sub(16 + 5))),
+                Constraint::Length(16 + reasons),
+                Constraint::Length(table.min(area.height.saturating_sub(16 + reasons + 5))),
                 Constraint::Min(3),
             ])
             .areas(area);
@@ -125,7 +129,8 @@ impl Scene<'_> {
                 Layout::horizontal([Constraint::Fill(1), Constraint::Length(56)]).areas(top);
             self.timeline(frame, left);
             let [scaler, requests] =
-                Layout::vertical([Constraint::Length(7), Constraint::Min(0)]).areas(right);
+                Layout::vertical([Constraint::Length(7 + reasons), Constraint::Min(0)])
+                    .areas(right);
             self.scaler_panel(frame, scaler);
             self.request_panel(frame, requests);
             self.table(frame, middle);

@@ -241,7 +241,7 @@ impl Fleet {
             cap: target.cap,
             foreign: state.foreign.at(age),
             outstanding: state.outstanding,
-            speed: target.speed * state.pace.factor(),
+            speed: target.speed_of(&state, age),
             weight: self.weight(&state, now),
             reported: state.reported,
             last_chosen: state.last_chosen,
@@ -274,9 +274,9 @@ impl Inner {
         boots || ordered() || ejected()
     }
 
-    /// The speeds of the VMs that get requests.
+    /// The speeds of the VMs that get requests, by their types.
     fn speeds(&self) -> impl Iterator<Item = f64> + '_ {
-        self.serving().map(|target| target.speed)
+        self.serving().map(|target| target.state().allowed(target.speed))
     }
 
     /// The VMs that get requests.

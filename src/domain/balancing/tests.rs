@@ -303,7 +303,7 @@ proptest! {
         let panic = is_panic(&candidates);
         let may = |c: &Candidate<'_>| match c.standing {
             Standing::Dead | Standing::Barred => false,
-            Standing::Ejected => panic,
+            Standing::Ejected => panic && c.tried != Tried::Last,
             Standing::Sound | Standing::Suspect => true,
         };
         let eligible: Vec<_> = candidates.iter().filter(|c| may(c)).collect();

@@ -8,6 +8,7 @@ use crate::domain::cost::Kind;
 use crate::domain::vm::VmId;
 use crate::tui::fixture::{many, model, now, order, scaling};
 use crate::tui::model::Options;
+use crate::tui::sort::RequestSort;
 
 fn key(code: KeyCode) -> Message {
     Message::Key(KeyEvent::new(code, KeyModifiers::NONE))
@@ -291,11 +292,39 @@ fn requests_are_filtered_by_what_they_are() {
     assert_eq!(shown(&model), 1);
     press(&mut model, "⎋/!503⏎");
     assert_eq!(shown(&model), all - 1);
+    press(&mut model, "⎋/code>499⏎");
+    assert_eq!(shown(&model), 1);
+    press(&mut model, "⎋/code<500 took>0⏎");
+    assert_eq!(shown(&model), all - 1);
     press(&mut model, "⎋");
     assert_eq!(shown(&model), all);
 }
 
 /// What is on the screen when a key is pressed: the wish that a `y` would grant.
+#[test]
+fn requests_are_sorted_by_any_column_and_the_chosen_row_stays() {
+    let mut model = model(scaling());
+    let took =
+        |model: &Model| events_list::shown_requests(model).map(|it| it.wall_us).collect::<Vec<_>>();
+    let in_time = took(&model);
+    press(&mut model, "3s");
+    let mut slowest_first = in_time.clone();
+    slowest_first.sort_by(|a, b| b.cmp(a));
+    assert_eq!(took(&model), slowest_first);
+    press(&mut model, "jj");
+    assert_eq!(took(&model), slowest_first[2..]);
+    press(&mut model, "k");
+    assert_eq!(took(&model), slowest_first[1..]);
+    press(&mut model, "S");
+    slowest_first.reverse();
+    assert_eq!(took(&model), slowest_first);
+    for _ in 0..RequestSort::ALL.len() - 1 {
+        press(&mut model, "s");
+        assert_eq!(took(&model).len(), in_time.len());
+    }
+    assert_eq!(took(&model), in_time);
+}
+
 fn asked(model: &Model) -> Option<Wish> {
     match model.dialog.as_ref()? {
         Dialog::Confirm(wish) => Some(wish.clone()),

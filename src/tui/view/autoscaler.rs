@@ -144,7 +144,10 @@ impl Scene<'_> {
             let moved = acts.iter().find(|act| act.moved() && matches!(act, Act::Decision { .. }));
             lines.push(self.did(act));
             let moved = moved.filter(|moved| moved.at() != act.at());
-            lines.extend(self.because(reason(act), width, if moved.is_some() { 1 } else { 2 }));
+            // The other lines: what it did, what before, the gauge, what next.
+            let others = 3 + usize::from(moved.is_some());
+            let room = usize::from(inner.height).saturating_sub(others).max(1);
+            lines.extend(self.because(reason(act), width, room));
             if let Some(moved) = moved {
                 let ago = duration(since(self.data.now, moved.at()));
                 let text = format!("{} {} ago: {}", did_words(moved), ago, reason(moved));
@@ -388,7 +391,7 @@ fn role_of(act: &Act<'_>) -> Role {
     match act.sign().1 {
         "OUT" | "IN" => Role::Warn,
         "YOU" => Role::Leaving,
-        "LOST" => Role::Bad,
+        "LOST" | "FAULT" => Role::Bad,
         _ => Role::Faint,
     }
 }

@@ -92,10 +92,9 @@ impl Scene<'_> {
         let vm = event.vm.as_ref().map(|vm| format!("{vm} ")).unwrap_or_default();
         let head = at.len() + 6 + format::columns(&who);
         let text = format!("{vm}{}", event.detail);
-        // A sentence that does not say what happened gets the word for it.
-        let said = event.detail.to_lowercase().contains(event.kind.as_str());
+        // These tell in their own words what happened; the others say why.
         let plain = matches!(event.kind, EventKind::Role | EventKind::Operator | EventKind::Fault);
-        let text = if said || plain { text } else { format!("{} {text}", event.kind) };
+        let text = if plain { text } else { format!("{} {text}", event.kind) };
         let text_role = if role == Role::Faint { Role::Text } else { role };
         let text_role = if text_role == Role::Accent { Role::Text } else { text_role };
         Line::from(vec![

@@ -230,7 +230,7 @@ impl Scene<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::model::Sort;
+    use crate::tui::sort::Sort;
 
     #[test]
     fn no_width_squeezes_a_column_and_the_first_ones_are_never_left_out() {

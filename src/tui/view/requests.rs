@@ -224,12 +224,16 @@ impl Scene<'_> {
 
     /// The last requests, newest first.
     fn latest(&self, frame: &mut Frame<'_>, area: Rect) {
-        let note = match (self.model.places.request, self.model.request_filter.as_str()) {
-            (None, "") => "following".to_owned(),
-            (None, filter) => format!("following · /{filter}"),
-            (Some(_), "") => "held · G follows again".to_owned(),
-            (Some(_), filter) => format!("held · G follows again · /{filter}"),
+        let model = self.model;
+        let arrow = if model.request_ascending { "▲" } else { "▼" };
+        let mut note = match (model.requests_in_time(), model.places.request) {
+            (true, None) => "following".to_owned(),
+            (true, Some(_)) => "held · G follows again".to_owned(),
+            (false, _) => format!("sort: {} {arrow}", model.request_sort.name()),
         };
+        if !model.request_filter.is_empty() {
+            note = format!("{note} · /{}", model.request_filter);
+        }
         let inner = self.panel(frame, area, "Latest", &note);
         let height = usize::from(inner.height);
         // What stands before the reason; the size of the picture gives way to it.
