@@ -88,7 +88,7 @@ mod tests {
             let gone = KEPT.to_remove(&parts, current);
             let fits = |parts: &[Part]| {
                 let bytes = current + parts.iter().map(|part| part.bytes).sum::<u64>();
-                let least = if current < 1_000 { 1 } else { 0 };
+                let least = usize::from(current < 1_000);
                 parts.iter().all(|part| part.age < KEPT.keep)
                     && (parts.len() <= least || bytes <= KEPT.most_bytes)
             };
