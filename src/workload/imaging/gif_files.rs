@@ -210,6 +210,10 @@ mod tests {
     use super::*;
     use crate::workload::FullSpeed;
 
+    fn low(number: u16) -> u8 {
+        number.to_le_bytes()[0]
+    }
+
     /// Encodes and decodes a picture 100 pixels wide; gives red, green, blue of each pixel.
     fn round_trip(samples: &[u8], channels: Channels) -> Vec<u8> {
         let height = samples.len() / channels.count() / 100;
@@ -225,18 +229,18 @@ mod tests {
     #[test]
     fn up_to_256_colours_are_kept() {
         for colours in [1, 2, 5, 17, 256] {
-            let pixel = |place: u16| [place % colours, 3 * (place % colours), 7].map(|x| x as u8);
+            let pixel = |place: u16| [place % colours, 3 * (place % colours), 7].map(low);
             let samples: Vec<u8> = (0..5000).flat_map(pixel).collect();
             assert_eq!(round_trip(&samples, Channels::Rgb), samples, "{colours}");
         }
-        let greys: Vec<u8> = (0..5000_u16).map(|place| (place % 256) as u8).collect();
+        let greys: Vec<u8> = (0..5000_u16).map(low).collect();
         let same: Vec<u8> = greys.iter().flat_map(|level| [*level; 3]).collect();
         assert_eq!(round_trip(&greys, Channels::Grey), same);
     }
 
     #[test]
     fn more_colours_become_near_ones() {
-        let pixel = |place: u16| [place % 100 * 2, place / 100 * 5, 90].map(|x| x as u8);
+        let pixel = |place: u16| [place % 100 * 2, place / 100 * 5, 90].map(low);
         let samples: Vec<u8> = (0..5000).flat_map(pixel).collect();
         let result = round_trip(&samples, Channels::Rgb);
         let distance: usize =
@@ -249,7 +253,7 @@ mod tests {
         for colours in [4, 1000_u16] {
             let pixel = |place: u16| {
                 let opacity = if place.is_multiple_of(3) { 0 } else { 9 };
-                [(place % colours / 4) as u8, place as u8, 1, opacity]
+                [low(place % colours / 4), low(place), 1, opacity]
             };
             let samples: Vec<u8> = (0..6000).flat_map(pixel).collect();
             let layout = Layout { width: 100, height: 60, channels: Channels::Rgba };

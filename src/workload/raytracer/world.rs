@@ -138,8 +138,8 @@ impl World {
 /// A texture coordinate of eight points.
 #[inline(always)]
 fn mapped<S: Simd>(simd: S, mapping: &[f64; 4], [x, y, z]: Vectors<S>) -> S::D {
-    let [a, b, c, d] = mapping.map(|factor| simd.splat(factor));
-    a * x + b * y + c * z + d
+    let factors = mapping.map(|factor| simd.splat(factor));
+    factors[0] * x + factors[1] * y + factors[2] * z + factors[3]
 }
 
 /// Which of eight cells, whole numbers or NaN, are odd. Negative ones count like positive ones, and
