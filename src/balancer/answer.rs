@@ -223,11 +223,11 @@ pub(super) enum Held {
     Part(VecDeque<Bytes>, upstream::Body),
 }
 
-/// Takes an answer's body if it is all here already.
-pub(super) fn take_all(mut body: upstream::Body) -> Result<Held, upstream::Body> {
-    let Some(bytes) = body.take_all() else { return Err(body) };
+/// Takes an answer's body if it is all here already, or nothing of it.
+pub(super) fn take_all(mut body: upstream::Body) -> Held {
+    let Some(bytes) = body.take_all() else { return Held::Part(VecDeque::new(), body) };
     let chunks = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([bytes]) };
-    Ok(Held::Whole(chunks.into(), body.into_connection()))
+    Held::Whole(chunks.into(), body.into_connection())
 }
 
 /// Takes an answer's body until it is whole or longer than `limit` bytes.

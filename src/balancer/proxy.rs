@@ -285,8 +285,8 @@ impl Proxy {
             return Ok(Held::Part(VecDeque::new(), body));
         }
         let body = match answer::take_all(body) {
-            Ok(held) => return Ok(held),
-            Err(body) => body,
+            Held::Part(_, rest) => rest,
+            whole @ Held::Whole(..) => return Ok(whole),
         };
         let hung = lease.target.state().hung.clone();
         tokio::select! {
