@@ -4,6 +4,8 @@
 //! octaves, discs with hard edges, and noise, so strong that a JPEG file of quality 75 has about two
 //! bits a pixel, like a camera's of quality 90.
 //!
+//! `cargo bench --bench imaging -- --threads` compares one thread with two: see [`threads`].
+//!
 //! `cargo bench --bench imaging -- --serve` measures on demand, for `compare_imaging.py`: see
 //! [`serve`].
 #![expect(
@@ -26,7 +28,32 @@ fn main() {
         return serve();
     }
     println!("{}", imaging::jpeg_description());
+    if std::env::args().any(|argument| argument == "--threads") {
+        return threads();
+    }
     divan::main();
+}
+
+/// Prints how long whole requests, base64 to base64, take by the clock on one thread and on two,
+/// and the ratio: the shortest of many runs in turns, for whatever else the machine does only
+/// lengthens them.
+fn threads() {
+    println!("{:<8} {:>9}  1 thread, ms  2 threads, ms   ratio", "filter", "size");
+    for (size, rounds) in SIZES.into_iter().zip([400, 100, 25]) {
+        for (name, filter) in [("blur", Filter::Blur), ("enhance", Filter::Enhance)] {
+            let mut least = [f64::INFINITY; 2];
+            for _ in 0..rounds {
+                for (threads, least) in (1..).zip(&mut least) {
+                    let start = Instant::now();
+                    black_box(request(Instructions::best(), filter, &input(size).url, threads));
+                    *least = least.min(start.elapsed().as_secs_f64() * 1e3);
+                }
+            }
+            let [one, two] = least;
+            let size = format!("{}x{}", size.0, size.1);
+            println!("{name:<8} {size:>9} {one:>13.2} {two:>14.2} {:>6.2}x", one / two);
+        }
+    }
 }
 
 /// Answers lines from standard input, so that another program can be measured in turns with this

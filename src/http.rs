@@ -12,7 +12,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 pub use cost::Cost;
 pub use problem::Problem;
-pub use request_id::request_id;
+pub use request_id::{TRACEPARENT, name_of, request_id};
 
 /// Which VM answered.
 pub const X_CUMULET_VM: HeaderName = HeaderName::from_static("x-cumulet-vm");

@@ -7,6 +7,7 @@
 pub mod foresight;
 pub mod imaging;
 mod instructions;
+mod kernel;
 pub mod raytracer;
 pub mod wire;
 

@@ -7,14 +7,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::{HeaderMap, Response};
 use tokio::time::Sleep;
 
 use super::finish::Finish;
+use super::message::AnswerHead;
 use super::tape::Tape;
 use super::tunnel::Tunnel;
 use super::upstream::{self, AnswerError, Connection};
+
+/// An answer on its way to a client.
+pub(super) struct Reply {
+    /// Its head.
+    pub(super) head: AnswerHead,
+    /// Its body.
+    pub(super) body: AnswerBody,
+}
+
+impl From<Reply> for Response<AnswerBody> {
+    fn from(Reply { head, body }: Reply) -> Self {
+        let mut response = Self::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.fields.into();
+        response
+    }
+}
 
 /// The body of an answer.
 pub(super) enum AnswerBody {
@@ -32,7 +50,7 @@ pub(super) enum AnswerBody {
 #[derive(Debug, Default)]
 pub(super) struct Whole {
     chunks: VecDeque<Bytes>,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl From<VecDeque<Bytes>> for Whole {
@@ -54,7 +72,7 @@ impl Whole {
 
     fn next(&mut self) -> Option<Frame<Bytes>> {
         let chunk = self.chunks.pop_front().map(Frame::data);
-        chunk.or_else(|| self.trailers.take().map(Frame::trailers))
+        chunk.or_else(|| self.trailers.take().map(|trailers| Frame::trailers(*trailers)))
     }
 
     fn is_empty(&self) -> bool {
@@ -205,6 +223,13 @@ pub(super) enum Held {
     Part(VecDeque<Bytes>, upstream::Body),
 }
 
+/// Takes an answer's body if it is all here already, or nothing of it.
+pub(super) fn take_all(mut body: upstream::Body) -> Held {
+    let Some(bytes) = body.take_all() else { return Held::Part(VecDeque::new(), body) };
+    let chunks = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([bytes]) };
+    Held::Whole(chunks.into(), body.into_connection())
+}
+
 /// Takes an answer's body until it is whole or longer than `limit` bytes.
 pub(super) async fn hold(mut body: upstream::Body, limit: u64) -> Result<Held, AnswerError> {
     let (mut chunks, mut trailers) = (VecDeque::new(), None);
@@ -213,7 +238,7 @@ pub(super) async fn hold(mut body: upstream::Body, limit: u64) -> Result<Held, A
         let chunk = match part?.into_data() {
             Ok(chunk) => chunk,
             Err(frame) => {
-                trailers = frame.into_trailers().ok();
+                trailers = frame.into_trailers().ok().map(Box::new);
                 continue;
             }
         };

@@ -20,7 +20,7 @@ const KEPT: usize = 32;
 /// crumbs does not hold many times its size.
 const WORTH_KEEPING: usize = SIZE / 4;
 
-/// A new buffer of a connection has room for so much at least.
+/// So much is read at once into a connection's own buffer, or room for so much made in it.
 const READ: usize = 8 << 10;
 /// As long as there is room for so much, it serves on: heads and short bodies that were split off
 /// still share its memory.
@@ -43,6 +43,11 @@ impl Drop for Lent {
     }
 }
 
+fn unused() -> Vec<u8> {
+    let unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    unused.unwrap_or_else(|| Vec::with_capacity(SIZE))
+}
+
 fn give_back(mut buffer: Vec<u8>) {
     buffer.clear();
     let mut unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,11 +57,23 @@ fn give_back(mut buffer: Vec<u8>) {
 }
 
 /// Reads into a connection's own buffer, at least a byte unless the connection has ended.
+///
+/// What comes into an empty one is read into memory that all share and copied: connections that wait
+/// have no memory then, and what is read into is always in the processor's cache.
 pub(super) fn poll_fill(
     stream: &mut TcpStream,
     buffer: &mut BytesMut,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
+    if buffer.is_empty() {
+        let mut shared = unused();
+        let read = poll_read_buf(Pin::new(stream), cx, &mut (&mut shared).limit(READ));
+        if matches!(read, Poll::Ready(Ok(1..))) {
+            *buffer = BytesMut::from(shared.as_slice());
+        }
+        give_back(shared);
+        return read;
+    }
     if buffer.capacity() - buffer.len() < LITTLE_ROOM {
         buffer.reserve(READ);
     }
@@ -69,8 +86,7 @@ pub(super) fn poll_read(
     cx: &mut Context<'_>,
     most: u64,
 ) -> Poll<io::Result<Bytes>> {
-    let unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let mut buffer = unused.unwrap_or_else(|| Vec::with_capacity(SIZE));
+    let mut buffer = unused();
     let most = usize::try_from(most).unwrap_or(SIZE).min(SIZE);
     let read = poll_read_buf(Pin::new(stream), cx, &mut (&mut buffer).limit(most));
     if !matches!(read, Poll::Ready(Ok(WORTH_KEEPING..))) {

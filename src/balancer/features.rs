@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hyper::Method;
-use hyper::http::request::Parts;
 
 use super::learner::Learner;
+use super::message::RequestHead;
 use super::sampler::Sampler;
 use super::tape::Tape;
 use crate::domain::cost::{Features, Kind, Work};
@@ -30,7 +30,7 @@ pub(super) struct Foretold {
 }
 
 /// What kind of work a request asks for.
-pub(super) fn kind(head: &Parts) -> Kind {
+pub(super) fn kind(head: &RequestHead) -> Kind {
     if head.method != Method::POST {
         return Kind::Other;
     }
@@ -48,7 +48,7 @@ pub(super) fn kind(head: &Parts) -> Kind {
 
 /// Foretells what a request will cost, from its head and as much of its body as comes at once.
 pub(super) async fn foretell(
-    head: &Parts,
+    head: &RequestHead,
     tape: &Tape,
     learner: &Learner,
     sampler: &Sampler,

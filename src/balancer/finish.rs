@@ -27,11 +27,12 @@ impl Finish {
 
     /// The answer is whole; its connection can be used again, or there is none that can.
     pub(super) fn whole(self, connection: Option<Connection>) {
-        self.lease.answered(self.status);
+        let now = Instant::now();
+        self.lease.answered(self.status, now);
         if let Some(connection) = connection {
-            self.lease.target.put_back(connection, Instant::now());
+            self.lease.target.put_back(connection, now);
         }
-        self.record.answered(self.status, self.bytes);
+        self.record.answered(self.status, self.bytes, now);
     }
 
     /// The answer broke off. The client has the beginning already, so nobody else can take over: the

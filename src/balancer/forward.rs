@@ -4,18 +4,17 @@ mod error;
 
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use hyper::header::{CONTENT_LENGTH, HOST, RETRY_AFTER, UPGRADE};
-use hyper::http::request::Parts;
-use hyper::http::response;
 use hyper::{Method, StatusCode};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 use super::headers;
 use super::journal::Pace;
 use super::lease::Lease;
+use super::message::{AnswerHead, RequestHead};
 use super::tape::Tape;
 use super::target::Target;
 use super::upstream::{self, AnswerError, AskError, Connection, Framing, Interim};
@@ -34,7 +33,7 @@ pub(super) fn is_repeatable(method: &Method, path: &str) -> bool {
 /// What every attempt at one request has in common.
 pub(super) struct Attempt<'a> {
     /// Its head, ready for a VM.
-    pub(super) head: &'a Parts,
+    pub(super) head: &'a RequestHead,
     /// Its body.
     pub(super) tape: &'a Tape,
     /// Takes answers that only tell of progress to the client.
@@ -50,7 +49,7 @@ pub(super) struct Attempt<'a> {
 /// An answer of which the head is there.
 pub(super) struct Answer {
     /// The head.
-    pub(super) head: response::Parts,
+    pub(super) head: AnswerHead,
     /// The body to come, and the connection that it comes over.
     pub(super) body: upstream::Body,
     /// How long the VM took.
@@ -64,35 +63,36 @@ impl Attempt<'_> {
         let target = &lease.target;
         let hung = target.state().hung.clone();
         let exchange = async {
-            if let Some(connection) = target.take_idle(std::time::Instant::now()) {
-                match self.exchange(target, connection, None, number).await {
+            if let Some(connection) = target.take_idle(lease.begun) {
+                match self.exchange(lease, connection, None, number).await {
                     Err(ForwardError::Unsent { .. }) => {}
                     outcome => return outcome,
                 }
             }
             let began = Instant::now();
             let connection = connect(target, self.connect_timeout).await?;
-            match self.exchange(target, connection, Some(began.elapsed()), number).await {
+            let connected = Instant::now();
+            match self.exchange(lease, connection, Some((began, connected)), number).await {
                 Err(ForwardError::Unsent { .. }) => Err(closed_at_once(target)),
                 outcome => outcome,
             }
         };
         let (deadline, limit) = self.deadline;
-        let overdue = Instant::now() + self.overdue_after;
-        let alarm = tokio::time::sleep_until(overdue.min(deadline));
+        let first = deadline.min(lease.begun + self.overdue_after);
+        let alarm = tokio::time::sleep_until(first.into());
         let (mut exchange, mut alarm) = (pin!(exchange), pin!(alarm));
         let answer = loop {
             tokio::select! {
                 biased;
+                answer = &mut exchange => break answer,
                 () = hung.cancelled() => break Err(ForwardError::Hangs { vm: target.id.clone() }),
                 () = &mut alarm => {
-                    if alarm.deadline() == deadline {
+                    if alarm.deadline() == deadline.into() {
                         break Err(ForwardError::TooLate { after: limit });
                     }
                     lease.tell(Event::Overdue);
-                    alarm.as_mut().reset(deadline);
+                    alarm.as_mut().reset(deadline.into());
                 }
-                answer = &mut exchange => break answer,
             }
         };
         answer.map_err(|error| match self.tape.fault() {
@@ -101,60 +101,61 @@ impl Attempt<'_> {
         })
     }
 
-    /// Sends the request over a connection that took so long to be made, or was kept.
+    /// Sends the request over a connection that was made between these two moments, or was kept.
     async fn exchange(
         &self,
-        target: &Target,
+        lease: &Lease,
         connection: Connection,
-        connect: Option<Duration>,
+        made: Option<(Instant, Instant)>,
         number: u32,
     ) -> Result<Answer, ForwardError> {
-        let began = Instant::now();
+        let target = &lease.target;
         let (head, body) = match connection.ask(self.request(target, number)).await {
             Ok(answer) => answer,
-            Err(error) => return Err(no_answer(target.id.clone(), error, connect.is_none())),
+            Err(error) => return Err(no_answer(target.id.clone(), error, made.is_none())),
         };
         match head.status {
             StatusCode::SERVICE_UNAVAILABLE => {
-                let after = head.headers.get(RETRY_AFTER);
+                let after = head.fields.get(&RETRY_AFTER);
                 let retry_after = after.and_then(|s| s.to_str().ok()?.parse().ok()).unwrap_or(1);
                 if let Some(connection) = body.into_connection() {
-                    target.put_back(connection, std::time::Instant::now());
+                    target.put_back(connection, Instant::now());
                 }
                 Err(ForwardError::Declined { vm: target.id.clone(), retry_after })
             }
-            StatusCode::SWITCHING_PROTOCOLS if !self.head.headers.contains_key(UPGRADE) => {
+            StatusCode::SWITCHING_PROTOCOLS if !self.head.fields.has(&UPGRADE) => {
                 Err(ForwardError::BadAnswer {
                     vm: target.id.clone(),
                     detail: "it switched protocols, which nobody had asked for".to_owned(),
                 })
             }
             _ => {
-                let connect = connect.unwrap_or_default();
-                Ok(Answer { head, body, pace: Pace { connect, answer: began.elapsed() } })
+                let (began, connected) = made.unwrap_or((lease.begun, lease.begun));
+                let connect = connected.saturating_duration_since(began);
+                Ok(Answer { head, body, pace: Pace { connect, answer: connected.elapsed() } })
             }
         }
     }
 
     /// The request as the VM is to get it, in the attempt of this `number`.
     fn request(&self, target: &Target, number: u32) -> upstream::Request {
-        let Parts { method, uri, headers, .. } = self.head;
-        let mut head = Vec::with_capacity(512);
+        let RequestHead { method, uri, fields, .. } = self.head;
+        let mut head = BytesMut::with_capacity(512);
         let mut line = |parts: &[&[u8]]| headers::write_line(&mut head, parts);
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         line(&[method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1"]);
-        for (name, value) in headers.iter().filter(|(name, _)| *name != X_CUMULET_ATTEMPTS) {
+        for (name, value) in fields.iter().filter(|(name, _)| *name != X_CUMULET_ATTEMPTS) {
             line(&[name.as_str().as_bytes(), b": ", value.as_bytes()]);
         }
         line(&[X_CUMULET_ATTEMPTS.as_str().as_bytes(), b": ", number.to_string().as_bytes()]);
-        if !headers.contains_key(HOST) {
+        if !fields.has(&HOST) {
             // HTTP/1.0 knows no Host, and the VM is spoken to in HTTP/1.1, which demands it.
             line(&[b"host: ", target.address.as_bytes()]);
         }
         let mut framing = Framing::Length;
-        if headers::is_chunked(headers) {
+        if headers::is_chunked(fields) {
             framing = Framing::Chunks;
-        } else if !headers.contains_key(CONTENT_LENGTH) {
+        } else if !fields.has(&CONTENT_LENGTH) {
             match self.tape.declared() {
                 Some(0) if !may_have_body(method) => {}
                 Some(length) => line(&[b"content-length: ", length.to_string().as_bytes()]),

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
@@ -20,7 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::AnswerBody;
+use super::buffers;
 use super::lane::{self, Patient};
+use super::message::Peer;
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits, Notes, Strict};
 use super::tape::Source;
@@ -35,8 +38,6 @@ const IDLE: Duration = Duration::from_mins(1);
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// What a client sends first that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// So much of a connection is read at first.
-const FIRST_READ: usize = 8 << 10;
 /// The parser's own limits, which the scanner before it never lets a head reach.
 const PARSED_HEAD: usize = 128 << 10;
 const PARSED_HEADERS: usize = 128;
@@ -73,21 +74,22 @@ pub(super) async fn serve(
 
 impl Door {
     async fn connection(self, mut stream: TcpStream, peer: SocketAddr) {
+        let peer = Peer::new(peer.ip());
         let first = tokio::select! {
             first = tokio::time::timeout(IDLE, first_bytes(&mut stream, self.limits.head)) => first,
             () = self.last_word() => return,
         };
         match first {
             Ok(Ok(first)) if first.starts_with(PREFACE) => {
-                Box::pin(self.http2(stream, first, peer)).await;
+                Box::pin(self.http2(stream, first, &peer)).await;
             }
-            Ok(Ok(first)) if !first.is_empty() => self.http1(stream, &first, peer).await,
-            _ => tracing::debug!(%peer, "a connection on which nothing was said"),
+            Ok(Ok(first)) if !first.is_empty() => self.http1(stream, first, &peer).await,
+            _ => tracing::debug!(peer = %peer.ip, "a connection on which nothing was said"),
         }
     }
 
     /// HTTP/1: on the short way as long as that will do.
-    async fn http1(self, stream: TcpStream, first: &[u8], peer: SocketAddr) {
+    async fn http1(self, stream: TcpStream, first: BytesMut, peer: &Peer) {
         let last_word = std::pin::pin!(self.last_word());
         let is_last = || self.stop.is_cancelled();
         let patient = Patient { last_word, idle: IDLE, is_last: &is_last };
@@ -98,7 +100,7 @@ impl Door {
     }
 
     /// HTTP/1 by the parser, behind the scanner.
-    async fn parsed(&self, stream: TcpStream, first: &[u8], peer: SocketAddr) {
+    async fn parsed(&self, stream: TcpStream, first: &[u8], peer: &Peer) {
         let notes = Notes::default();
         let stream = Strict::new(stream, first, self.limits, notes.clone());
         let switched = Arc::new(Mutex::new(None));
@@ -119,7 +121,7 @@ impl Door {
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, %peer, "a connection ended early");
+            tracing::debug!(%error, peer = %peer.ip, "a connection ended early");
         }
         let switched = switched.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((client, tunnel)) = switched {
@@ -127,17 +129,18 @@ impl Door {
         }
     }
 
-    async fn http2(self, stream: TcpStream, first: Vec<u8>, peer: SocketAddr) {
-        let stream = Strict::transparent(stream, first, self.limits);
+    async fn http2(self, stream: TcpStream, first: BytesMut, peer: &Peer) {
+        let stream = Strict::transparent(stream, first.into(), self.limits);
         let proxy = self.proxy.clone();
-        let service = service_fn(move |request| {
-            let proxy = proxy.clone();
+        let service = service_fn(|request: Request<Incoming>| {
+            let (proxy, peer) = (proxy.clone(), peer.clone());
             async move {
-                let request = request.map(Source::Stream);
-                let mut response = proxy.serve(peer, Arrival::default(), request).await;
+                let (head, body) = request.into_parts();
+                let (head, body) = (head.into(), Source::Stream(body));
+                let mut reply = proxy.serve(&peer, Arrival::default(), head, body).await;
                 // HTTP/2 has other means to say so.
-                response.headers_mut().remove(CONNECTION);
-                Ok::<_, Infallible>(response)
+                reply.head.fields.remove(&CONNECTION);
+                Ok::<_, Infallible>(Response::from(reply))
             }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -159,7 +162,7 @@ impl Door {
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, %peer, "a connection ended early");
+            tracing::debug!(%error, peer = %peer.ip, "a connection ended early");
         }
     }
 
@@ -167,22 +170,24 @@ impl Door {
     /// `switched`.
     async fn answer(
         &self,
-        peer: SocketAddr,
+        peer: &Peer,
         arrival: Arrival,
         mut request: Request<Incoming>,
         switched: &Mutex<Option<(OnUpgrade, Box<Tunnel>)>>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let client = arrival.asks_for_upgrade.then(|| hyper::upgrade::on(&mut request));
-        let mut response = self.proxy.serve(peer, arrival, request.map(Source::Parsed)).await;
-        let tunnel = response.body_mut().take_tunnel();
+        let (head, body) = request.into_parts();
+        let (head, body) = (head.into(), Source::Parsed(body));
+        let mut reply = self.proxy.serve(peer, arrival, head, body).await;
+        let tunnel = reply.body.take_tunnel();
         // Where an upgrade was asked for in vain, what follows may be in either protocol.
         let in_vain = client.is_some() && tunnel.is_none();
         if let (Some(client), Some(tunnel)) = (client, tunnel) {
             *switched.lock().unwrap_or_else(PoisonError::into_inner) = Some((client, tunnel));
         } else if in_vain || self.stop.is_cancelled() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            reply.head.fields.set(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response)
+        Ok(reply.into())
     }
 
     /// The end of the time in which a client may send one more request after a stop.
@@ -194,9 +199,9 @@ impl Door {
 
 /// Reads until it is certain whether the client begins with the preface of HTTP/2, for up to
 /// `limit` after its first byte; no bytes if it has closed the connection.
-async fn first_bytes(stream: &mut TcpStream, limit: Duration) -> std::io::Result<Vec<u8>> {
-    let mut first = Vec::with_capacity(FIRST_READ);
-    stream.read_buf(&mut first).await?;
+async fn first_bytes(stream: &mut TcpStream, limit: Duration) -> std::io::Result<BytesMut> {
+    let mut first = BytesMut::new();
+    std::future::poll_fn(|cx| buffers::poll_fill(stream, &mut first, cx)).await?;
     let undecided = async {
         while !first.is_empty() && first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
             if stream.read_buf(&mut first).await? == 0 {

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
-use hyper::http::request::Parts;
 
+use super::message::RequestHead;
 use super::tape::{Tape, fingerprint};
 use crate::domain::quarantine::{Quarantine, REFUSED_FOR, Suspicion};
 use crate::http::{Problem, X_REQUEST_ID};
@@ -29,8 +29,8 @@ impl Killers {
     /// Why this request is not to be sent to any VM, if the same has killed before. As long as
     /// nothing is in quarantine this costs nothing; while something is, bodies are read whole
     /// before they are sent on.
-    pub(super) async fn refuse(&self, head: &Parts, tape: &Tape) -> Option<Problem> {
-        if self.lock().is_empty(self.born.elapsed()) {
+    pub(super) async fn refuse(&self, head: &RequestHead, tape: &Tape) -> Option<Problem> {
+        if self.lock().is_unused() || self.lock().is_empty(self.born.elapsed()) {
             return None;
         }
         let hash = tape.fingerprint(seed(head)).await?;
@@ -39,13 +39,13 @@ impl Killers {
     }
 
     /// Puts a condemned request into quarantine, and says so.
-    pub(super) async fn condemn(&self, it: &Suspicion, head: &Parts, tape: &Tape) -> Problem {
+    pub(super) async fn condemn(&self, it: &Suspicion, head: &RequestHead, tape: &Tape) -> Problem {
         if tape.is_over()
             && let Some(hash) = tape.fingerprint(seed(head)).await
         {
             self.lock().add(hash, self.born.elapsed());
         }
-        let request = head.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+        let request = head.fields.get(&X_REQUEST_ID).and_then(|id| id.to_str().ok());
         tracing::warn!(
             request,
             deaths = it.deaths(),
@@ -69,7 +69,7 @@ fn problem(what: &str, refused_for: Duration) -> Problem {
 }
 
 /// The hash of what comes before the body.
-fn seed(head: &Parts) -> u64 {
+fn seed(head: &RequestHead) -> u64 {
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
     let hash = fingerprint(FNV_BASIS, head.method.as_str().as_bytes());
     fingerprint(fingerprint(hash, b" "), target.as_bytes())

@@ -11,19 +11,20 @@ mod head;
 mod reply;
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use hyper::{Method, Request};
+use hyper::Method;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::buffers;
+use super::headers::says_close;
+use super::message::{Peer, RequestHead};
 use super::patience::Patience;
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits};
@@ -64,7 +65,7 @@ pub(super) struct PlainBody(Lane);
 
 /// What comes next on a connection.
 enum Next {
-    Request(Box<hyper::http::request::Parts>, u64),
+    Request(RequestHead, u64),
     /// Something for the parser.
     Strange,
     End,
@@ -84,16 +85,16 @@ pub(super) struct Patient<'a, S> {
 /// that is not for the short way, and what was read from it.
 pub(super) async fn serve(
     proxy: &Proxy,
-    peer: SocketAddr,
+    peer: &Peer,
     stream: TcpStream,
-    first: &[u8],
+    first: BytesMut,
     limits: Limits,
     mut patient: Patient<'_, impl Future<Output = ()>>,
 ) -> Option<(TcpStream, BytesMut)> {
     let interim = Interim::default();
     let client = Client {
         stream,
-        buffer: BytesMut::from(first),
+        buffer: first,
         ahead: BytesMut::new(),
         interim: interim.clone(),
         ended: false,
@@ -113,19 +114,18 @@ pub(super) async fn serve(
             Next::End => return None,
         };
         let is_head = head.method == Method::HEAD;
-        let mut close = head::asks_to_close(&head.headers);
+        let mut close = says_close(&head.fields);
         let source = if length > 0 { Source::Plain(lane.body(length)) } else { Source::Nothing };
-        let request = Request::from_parts(*head, source);
         let arrival = Arrival { interim: Some(interim.clone()), ..Arrival::default() };
         // Pinned here, for to move it would be to copy all that it will ever hold.
-        let mut serving = pin!(proxy.serve(peer, arrival, request));
+        let mut serving = pin!(proxy.serve(peer, arrival, head, source));
         // None if the client has left.
-        let response = lane.while_it_stays(serving.as_mut()).await?;
+        let reply = lane.while_it_stays(serving.as_mut()).await?;
         close |= (patient.is_last)();
         writing.renew(limits.answer);
-        let written = reply::write(&lane, response, &mut out, &mut close, is_head, &mut writing);
+        let written = reply::write(&lane, reply, &mut out, &mut close, is_head, &mut writing);
         if let Err(error) = written.await {
-            tracing::debug!(%error, %peer, "a connection ended early");
+            tracing::debug!(%error, peer = %peer.ip, "a connection ended early");
             return None;
         }
         if close || lane.lock().left > 0 {
@@ -238,7 +238,7 @@ impl Client {
     /// What a VM has told of its progress and the client does not have yet.
     fn take_ahead(&mut self) -> BytesMut {
         self.ahead.unsplit(self.interim.take());
-        self.ahead.split()
+        std::mem::take(&mut self.ahead)
     }
 
     /// Writes of that as much as the client takes.

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::HeaderMap;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::features::Foretold;
+use super::message::Fields;
 use super::target::Target;
 use crate::domain::cost::{Accuracy, CostModel, Features, Kind, Typical, Work};
 use crate::http::{Cost, X_CUMULET_WORK};
@@ -57,11 +57,11 @@ impl Learner {
     pub(super) fn hear(
         &self,
         foretold: &Foretold,
-        head: &HeaderMap,
+        fields: &Fields,
         target: &Target,
         now: Duration,
     ) {
-        let cost = head.get(X_CUMULET_WORK).and_then(|value| value.to_str().ok()?.parse().ok());
+        let cost = fields.get(&X_CUMULET_WORK).and_then(|value| value.to_str().ok()?.parse().ok());
         let Some(Cost { cpu, .. }) = cost else { return };
         let Foretold { features, work } = foretold;
         let mut learned = self.learned();

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::HeaderValue;
 
 use super::fleet::Fleet;
+use super::message::Fields;
 use super::target::Target;
 use crate::domain::balancing::{Demand, Tried};
 use crate::domain::health::Event;
@@ -17,7 +18,8 @@ pub(super) struct Lease {
     /// The VM.
     pub(super) target: Arc<Target>,
     demand: Demand,
-    begun: Instant,
+    /// Since when.
+    pub(super) begun: Instant,
 }
 
 impl Lease {
@@ -34,8 +36,8 @@ impl Lease {
     }
 
     /// Takes in the load that the VM tells of in the head of an answer.
-    pub(super) fn hear_load(&self, headers: &HeaderMap) {
-        if let Some(inside) = headers.get(X_CUMULET_LOAD).and_then(inside) {
+    pub(super) fn hear_load(&self, fields: &Fields) {
+        if let Some(inside) = fields.get(&X_CUMULET_LOAD).and_then(inside) {
             let now = Instant::now();
             self.target.state().hear_load(inside, now, self.fleet.age(now));
         }
@@ -47,8 +49,7 @@ impl Lease {
     }
 
     /// The VM has answered with this status.
-    pub(super) fn answered(&self, status: u16) {
-        let now = Instant::now();
+    pub(super) fn answered(&self, status: u16, now: Instant) {
         let mut state = self.target.state();
         let class = usize::from(status / 100).saturating_sub(1);
         if let Some(count) = state.tally.answered.get_mut(class) {
@@ -62,7 +63,9 @@ impl Lease {
         if status < 400 && !self.target.is_function {
             self.fleet.took(time, self.demand);
         }
-        self.tell(if status >= 500 { Event::Failed { can_spare: false } } else { Event::Answered });
+        let event =
+            if status >= 500 { Event::Failed { can_spare: false } } else { Event::Answered };
+        self.fleet.tell(&self.target, event, now);
     }
 
     /// How many other requests the VM may have had when it broke off. Those that share its fate may

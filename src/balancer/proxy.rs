@@ -1,19 +1,17 @@
 //! The life of a request in the balancer.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
     HeaderValue,
 };
-use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
 
 use super::Settings;
-use super::answer::{self, AnswerBody, Held, Whole};
+use super::answer::{self, AnswerBody, Held, Reply, Whole};
 use super::features::{self, Foretold};
 use super::finish::Finish;
 use super::fleet::{Assignment, Fleet, NoVm};
@@ -23,10 +21,12 @@ use super::journal::{Journal, Pace};
 use super::killers::Killers;
 use super::learner::Learner;
 use super::lease::{Lease, Visits};
+use super::message::{AnswerHead, Fields, Peer, RequestHead};
 use super::overflow::{Overflow, Place};
 use super::problems::{no_vm_problem, problem_of, too_long};
 use super::record::Record;
 use super::sampler::Sampler;
+use super::signature::{NOBODY, sign};
 use super::strict::Arrival;
 use super::tape::{Source, Tape};
 use super::tunnel::Tunnel;
@@ -34,9 +34,7 @@ use super::upstream::{self, Interim};
 use crate::domain::balancing::Demand;
 use crate::domain::cost::Work;
 use crate::domain::quarantine::Suspicion;
-use crate::http::{
-    self, Problem, SERVER_TIMING, X_CUMULET_ATTEMPTS, X_CUMULET_ROUTE, X_CUMULET_VM, X_REQUEST_ID,
-};
+use crate::http::{self, Problem, TRACEPARENT, X_REQUEST_ID};
 
 /// After an answer of these the connection is closed: where the next request would begin is not
 /// certain, or its client is not to be waited for.
@@ -59,12 +57,13 @@ pub(super) struct Proxy {
 
 /// A VM's answer, as much of it as was to be waited for.
 pub(super) struct Taken {
-    head: hyper::http::response::Parts,
+    head: AnswerHead,
     body: Held,
     lease: Lease,
-    /// How long the VM took, in all and until it began its answer.
-    at_vm: Duration,
+    /// How long the VM took until it began its answer.
     pace: Pace,
+    /// When it was taken.
+    done: Instant,
 }
 
 impl Proxy {
@@ -84,12 +83,13 @@ impl Proxy {
     /// Has a request answered, by a VM or, if none can, with a problem.
     pub(super) async fn serve(
         &self,
-        peer: SocketAddr,
+        peer: &Peer,
         arrival: Arrival,
-        request: Request<Source>,
-    ) -> Response<AnswerBody> {
-        let (mut head, body) = request.into_parts();
-        let id = http::request_id(&head.headers);
+        mut head: RequestHead,
+        body: Source,
+    ) -> Reply {
+        let begun = Instant::now();
+        let id = http::name_of(head.fields.get(&X_REQUEST_ID), head.fields.all(TRACEPARENT));
         let tape = Tape::new(body, self.settings.body_limit);
         let refused = arrival.refusal.map_or(Ok(()), Err);
         let checked =
@@ -98,10 +98,10 @@ impl Proxy {
             Ok(()) => features::foretell(&head, &tape, &self.learner, &self.sampler).await,
             Err(_) => Foretold::default(),
         };
-        let name = id.to_str().unwrap_or_default().to_owned();
         let (fleet, journal) = (self.fleet.clone(), self.journal.clone());
-        let origin = (peer.ip(), arrival.head_time);
-        let record = Record::open(fleet, journal, tape.clone(), &head, name, foretold, origin);
+        let origin = (peer.ip, arrival.head_time, begun);
+        let record =
+            Record::open(fleet, journal, tape.clone(), &head, id.clone(), foretold, origin);
         if let Err(problem) = checked {
             return refuse(problem, record, &id, tape).await;
         }
@@ -111,7 +111,7 @@ impl Proxy {
         if let Some(problem) = self.killers.refuse(&head, &tape).await {
             return refuse(problem, record, &id, tape).await;
         }
-        headers::towards_vm(&mut head, peer.ip(), &id, arrival.asks_for_upgrade);
+        headers::towards_vm(&mut head, peer, &id, arrival.asks_for_upgrade);
         self.forward(&head, tape, record, &foretold, (&id, arrival.interim)).await
     }
 
@@ -127,19 +127,19 @@ impl Proxy {
     /// more.
     async fn forward(
         &self,
-        head: &Parts,
+        head: &RequestHead,
         tape: Tape,
         mut record: Record,
         foretold: &Foretold,
         (id, interim): (&HeaderValue, Option<Interim>),
-    ) -> Response<AnswerBody> {
+    ) -> Reply {
         let demand = Demand { kind: foretold.features.kind, work: foretold.work };
         let limit = self.settings.request_deadline;
         let attempt = Attempt {
             head,
             tape: &tape,
             interim,
-            deadline: (tokio::time::Instant::now() + limit, limit),
+            deadline: (record.begun() + limit, limit),
             connect_timeout: self.settings.connect_timeout,
             overdue_after: overdue_after(demand.work),
         };
@@ -149,8 +149,8 @@ impl Proxy {
         let mut last = None;
         let mut suspicion = Suspicion::default();
         let problem = loop {
-            let account = (&mut record, id);
-            let lease = match self.next(&visits, demand, &attempt, last.take(), account).await {
+            let next = self.next(&visits, demand, &attempt, last.take(), &mut record);
+            let lease = match next.await {
                 Ok(lease) => lease,
                 Err(problem) => break problem,
             };
@@ -159,8 +159,8 @@ impl Proxy {
             let tried = self.tried(&attempt, lease, late, (&visits, demand), &mut record).await;
             let (error, lease) = match tried {
                 Ok(taken) => {
-                    let age = self.fleet.age(Instant::now());
-                    self.learner.hear(foretold, &taken.head.headers, &taken.lease.target, age);
+                    let (age, vm) = (self.fleet.age(taken.done), &taken.lease.target);
+                    self.learner.hear(foretold, &taken.head.fields, vm, age);
                     return deliver(taken, record, id, tape);
                 }
                 Err(failure) => failure,
@@ -217,14 +217,19 @@ impl Proxy {
         demand: Demand,
         attempt: &Attempt<'_>,
         last: Option<ForwardError>,
-        (record, id): (&mut Record, &HeaderValue),
+        record: &mut Record,
     ) -> Result<Lease, Problem> {
         let began = Instant::now();
         let (deadline, limit) = attempt.deadline;
+        // Nearly always one is free, and there is nothing to wait for.
+        if let Some(Assignment { lease, reason }) = self.fleet.free_vm(visits, demand, began) {
+            record.assigned(&lease.target.id, reason, Duration::ZERO);
+            return Ok(lease);
+        }
         let place = self.overflow.place(&self.fleet, visits, demand);
-        match tokio::time::timeout_at(deadline, place).await {
+        match tokio::time::timeout_at(deadline.into(), place).await {
             Ok(Ok(Place::Vm(Assignment { lease, reason }))) => {
-                record.assigned(&lease.target.id, id, reason, began.elapsed());
+                record.assigned(&lease.target.id, reason, began.elapsed());
                 Ok(lease)
             }
             Ok(Ok(Place::Function(lease, because))) => {
@@ -249,14 +254,13 @@ impl Proxy {
         lease: Lease,
         number: u32,
     ) -> Result<Taken, (ForwardError, Lease)> {
-        let began = Instant::now();
         let Answer { head, body, pace } = match attempt.run(&lease, number).await {
             Ok(answer) => answer,
             Err(error) => return Err((error, lease)),
         };
-        lease.hear_load(&head.headers);
+        lease.hear_load(&head.fields);
         match self.hold(attempt, &head, body, &lease).await {
-            Ok(body) => Ok(Taken { head, body, lease, at_vm: began.elapsed(), pace }),
+            Ok(body) => Ok(Taken { head, body, lease, pace, done: Instant::now() }),
             Err(error) => Err((error, lease)),
         }
     }
@@ -265,7 +269,7 @@ impl Proxy {
     async fn hold(
         &self,
         attempt: &Attempt<'_>,
-        head: &hyper::http::response::Parts,
+        head: &AnswerHead,
         body: upstream::Body,
         lease: &Lease,
     ) -> Result<Held, ForwardError> {
@@ -273,13 +277,17 @@ impl Proxy {
         let limit = self.settings.held_answer_limit;
         let is_long = body.length().is_some_and(|length| length > limit);
         let is_live = head
-            .headers
-            .get(CONTENT_TYPE)
+            .fields
+            .get(&CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let streams = (is_long || is_live) && body.length() != Some(0);
         if streams || head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Held::Part(VecDeque::new(), body));
         }
+        let body = match answer::take_all(body) {
+            Held::Part(_, rest) => rest,
+            whole @ Held::Whole(..) => return Ok(whole),
+        };
         let hung = lease.target.state().hung.clone();
         tokio::select! {
             biased;
@@ -287,7 +295,7 @@ impl Proxy {
                 outcome.map_err(|error| forward::broken_answer(vm(), &error))
             }
             () = hung.cancelled() => Err(ForwardError::Hangs { vm: vm() }),
-            () = tokio::time::sleep_until(attempt.deadline.0) => {
+            () = tokio::time::sleep_until(attempt.deadline.0.into()) => {
                 Err(ForwardError::TooLate { after: attempt.deadline.1 })
             }
         }
@@ -305,38 +313,39 @@ fn overdue_after(work: Work) -> Duration {
 }
 
 /// Gives a VM's answer to the client.
-fn deliver(taken: Taken, mut record: Record, id: &HeaderValue, tape: Tape) -> Response<AnswerBody> {
-    let Taken { mut head, body, lease, at_vm, pace } = taken;
+fn deliver(taken: Taken, mut record: Record, id: &HeaderValue, tape: Tape) -> Reply {
+    let Taken { mut head, body, lease, pace, done } = taken;
     record.came_from(&lease.target.id);
     record.answering(pace);
     let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
-    headers::towards_client(&mut head.headers, switched);
-    head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
-    sign(&mut head.headers, lease.target.id.as_str(), &record, id, Some(at_vm));
+    headers::towards_client(&mut head.fields, switched);
+    head.fields.add_missing(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let at_vm = done.saturating_duration_since(lease.begun);
+    sign(&mut head.fields, lease.target.name.clone(), &record, id, (done, at_vm));
     let status = head.status.as_u16();
     let body = match body {
         Held::Part(_, body) if switched => {
-            lease.answered(status);
+            lease.answered(status, done);
             let tunnel = Tunnel::new(body.into_stream(), lease, record);
             AnswerBody::Switched(Some(Box::new(tunnel)))
         }
         Held::Whole(whole, connection) => {
-            lease.answered(status);
-            record.answered(status, whole.length());
+            lease.answered(status, done);
+            record.answered(status, whole.length(), done);
             if let Some(connection) = connection {
-                lease.target.put_back(connection, Instant::now());
+                lease.target.put_back(connection, done);
             }
             if tape.is_over() {
                 AnswerBody::Held(whole)
             } else {
-                answer_early(&mut head.headers, whole, tape)
+                answer_early(&mut head.fields, whole, tape)
             }
         }
         Held::Part(chunks, rest) => {
             AnswerBody::streamed(chunks, rest, Finish { lease, record, status, bytes: 0 })
         }
     };
-    Response::from_parts(head, body)
+    Reply { head, body }
 }
 
 /// Takes in that an attempt has failed, and whether there will be another.
@@ -351,76 +360,46 @@ pub(super) fn note_failure(error: &ForwardError, lease: &Lease, again: bool) {
 }
 
 /// Answers with a problem.
-async fn refuse(
-    problem: Problem,
-    record: Record,
-    id: &HeaderValue,
-    tape: Tape,
-) -> Response<AnswerBody> {
+async fn refuse(problem: Problem, record: Record, id: &HeaderValue, tape: Tape) -> Reply {
     let (status, detail) = (problem.status, problem.detail.clone());
-    let (mut head, body) = problem.into_response().into_parts();
-    sign(&mut head.headers, "-", &record, id, None);
+    let (parts, body) = problem.into_response().into_parts();
+    let mut head = AnswerHead::from(parts);
+    sign(&mut head.fields, NOBODY, &record, id, (Instant::now(), Duration::ZERO));
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        head.headers
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+        head.fields.set(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
     let whole = Whole::from(VecDeque::from([answer::text_of(body).await]));
     let body = if tape.is_over() {
         AnswerBody::Held(whole)
     } else {
-        answer_early(&mut head.headers, whole, tape)
+        answer_early(&mut head.fields, whole, tape)
     };
     if CLOSING.contains(&status) {
-        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        head.fields.set(CONNECTION, HeaderValue::from_static("close"));
     }
     record.refused(status.as_u16(), detail);
-    Response::from_parts(head, body)
+    Reply { head, body }
 }
 
 /// An answer to a request of which the client still sends the body. What follows on this
 /// connection is the rest of that body, so it takes no other request.
-fn answer_early(headers: &mut HeaderMap, answer: Whole, tape: Tape) -> AnswerBody {
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+fn answer_early(fields: &mut Fields, answer: Whole, tape: Tape) -> AnswerBody {
+    fields.set(CONNECTION, HeaderValue::from_static("close"));
     if answer.length() == 0 {
         // Perhaps an answer that may not have a body, such as one to HEAD: its length stays.
         return AnswerBody::Held(answer);
     }
-    headers.remove(CONTENT_LENGTH);
+    fields.remove(&CONTENT_LENGTH);
     AnswerBody::early(answer, tape)
 }
 
 /// The answer to an `OPTIONS` that may not be forwarded any further.
-fn preflight(record: Record, id: &HeaderValue) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::Held(Whole::default()));
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    http::preflight(response.headers_mut());
-    sign(response.headers_mut(), "-", &record, id, None);
+fn preflight(record: Record, id: &HeaderValue) -> Reply {
+    let mut allowed = HeaderMap::new();
+    http::preflight(&mut allowed);
+    let mut fields = Fields::from(allowed);
+    sign(&mut fields, NOBODY, &record, id, (Instant::now(), Duration::ZERO));
     record.refused(204, "it was not to be forwarded".to_owned());
-    response
-}
-
-/// Says who answered which request, after how many attempts, and where the time went.
-fn sign(
-    headers: &mut HeaderMap,
-    vm: &str,
-    record: &Record,
-    id: &HeaderValue,
-    at_vm: Option<Duration>,
-) {
-    let vm = HeaderValue::from_str(vm).unwrap_or(HeaderValue::from_static("-"));
-    headers.insert(X_CUMULET_VM, vm);
-    headers.insert(X_CUMULET_ATTEMPTS, record.attempts().into());
-    headers.insert(X_REQUEST_ID, id.clone());
-    if let Some(route) = record.explanation()
-        && let Ok(route) = HeaderValue::try_from(route.to_string())
-    {
-        headers.insert(X_CUMULET_ROUTE, route);
-    }
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    let age = record.age();
-    let own = age.saturating_sub(at_vm.unwrap_or_default());
-    let timing = format!("lb;dur={:.2}, lb-queue;dur={:.2}", ms(own), ms(record.queued()));
-    if let Ok(timing) = HeaderValue::from_str(&timing) {
-        headers.append(SERVER_TIMING, timing);
-    }
+    let head = AnswerHead { status: StatusCode::NO_CONTENT, fields };
+    Reply { head, body: AnswerBody::Held(Whole::default()) }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
-use hyper::http::request::Parts;
 use jiff::Timestamp;
 
 use super::features::Foretold;
 use super::fleet::{Chosen, Fleet};
 use super::journal::{Account, End, Journal, Pace, Why};
+use super::message::RequestHead;
 use super::tape::Tape;
 use crate::domain::balancing::Reason;
 use crate::domain::vm::VmId;
@@ -37,12 +37,11 @@ impl Record {
         fleet: Arc<Fleet>,
         journal: Journal,
         tape: Tape,
-        head: &Parts,
-        request: String,
+        head: &RequestHead,
+        request: HeaderValue,
         Foretold { features, work }: Foretold,
-        (client, head_time): (IpAddr, Duration),
+        (client, head_time, begun): (IpAddr, Duration, Instant),
     ) -> Self {
-        let begun = Instant::now();
         let waiting = fleet.arrived(work, begun);
         let account = Account {
             at: Timestamp::now(),
@@ -67,27 +66,22 @@ impl Record {
             by_vm: false,
             why: Why::Nothing,
         };
-        let explains = head.headers.get(X_CUMULET_EXPLAIN).is_some_and(|wish| wish == "1");
+        let explains = head.fields.get(&X_CUMULET_EXPLAIN).is_some_and(|wish| wish == "1");
         Self { fleet, journal, tape, begun, explains, open: Some(Box::new(account)) }
     }
 
     /// It is sent to a VM, for this reason, after it has waited so long.
-    pub(super) fn assigned(
-        &mut self,
-        vm: &VmId,
-        request: &HeaderValue,
-        reason: Reason,
-        waited: Duration,
-    ) {
+    pub(super) fn assigned(&mut self, vm: &VmId, reason: Arc<Reason>, waited: Duration) {
         let Some(account) = &mut self.open else { return };
-        let reason = Arc::new(reason);
+        let is_first = account.attempts == 0;
         account.vm = Some(vm.clone());
         account.attempts += 1;
         account.queued += waited;
         account.why = Why::Chosen(reason.clone());
         self.fleet.chosen(Chosen {
-            at: Timestamp::now(),
-            request: request.clone(),
+            // Chosen as soon as it came, mostly.
+            at: if is_first && waited.is_zero() { account.at } else { Timestamp::now() },
+            request: account.request.clone(),
             attempt: account.attempts,
             kind: account.kind,
             work: account.work,
@@ -97,11 +91,8 @@ impl Record {
     }
 
     /// It is sent to an idle VM too, for this reason, because the other one is late.
-    pub(super) fn hedged(&mut self, vm: &VmId, reason: Reason) {
-        let id = self.open.as_ref().map(|account| account.request.clone()).unwrap_or_default();
-        if let Ok(id) = HeaderValue::try_from(id) {
-            self.assigned(vm, &id, reason, Duration::ZERO);
-        }
+    pub(super) fn hedged(&mut self, vm: &VmId, reason: Arc<Reason>) {
+        self.assigned(vm, reason, Duration::ZERO);
         self.fleet.count(|totals| totals.hedges += 1);
     }
 
@@ -145,14 +136,14 @@ impl Record {
         self.open.as_ref().map_or(Duration::ZERO, |account| account.queued)
     }
 
-    /// Since it came.
-    pub(super) fn age(&self) -> Duration {
-        self.begun.elapsed()
+    /// When it came.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// The VM's answer went out, `bytes` long.
-    pub(super) fn answered(mut self, status: u16, bytes: u64) {
-        self.close(|account| {
+    pub(super) fn answered(mut self, status: u16, bytes: u64, now: Instant) {
+        self.close(now, |account| {
             account.status = status;
             account.output_bytes = bytes;
             account.by_vm = true;
@@ -171,17 +162,17 @@ impl Record {
     }
 
     fn ended(mut self, end: End, status: u16, because: String) {
-        self.close(|account| {
+        self.close(Instant::now(), |account| {
             account.end = end;
             account.status = status;
             account.why = Why::Because(because);
         });
     }
 
-    fn close(&mut self, how: impl FnOnce(&mut Account)) {
+    fn close(&mut self, now: Instant, how: impl FnOnce(&mut Account)) {
         let Some(mut account) = self.open.take() else { return };
         how(&mut account);
-        account.total = self.begun.elapsed();
+        account.total = now.saturating_duration_since(self.begun);
         account.input_bytes = self.tape.bytes();
         let (status, by_vm) = (account.status, account.by_vm);
         self.fleet.count(|totals| {
@@ -196,13 +187,13 @@ impl Record {
                 *count += 1;
             }
         });
-        self.journal.request(account);
+        self.journal.request(&account);
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.close(|account| {
+        self.close(Instant::now(), |account| {
             account.why = Why::Because("the client left before it was answered".to_owned());
         });
     }

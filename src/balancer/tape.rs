@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -117,6 +117,15 @@ pub(super) enum Fault {
 impl Tape {
     /// A tape that takes up to `limit` bytes.
     pub(super) fn new(source: Source, limit: u64) -> Self {
+        /// All requests without a body have the same one: nothing ever changes on it.
+        static EMPTY: LazyLock<Tape> = LazyLock::new(|| Tape::recording(Source::Nothing, 0));
+        match source {
+            Source::Nothing => EMPTY.clone(),
+            source => Self::recording(source, limit),
+        }
+    }
+
+    fn recording(source: Source, limit: u64) -> Self {
         let end = if source.is_over() { End::Whole } else { End::Open };
         let declared = source.length();
         let (chunks, bytes, reader) = (Vec::new(), 0, 0);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hyper::header::HeaderValue;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,8 @@ const IDLE_CONNECTIONS: usize = 256;
 pub(super) struct Target {
     /// The VM.
     pub(super) id: VmId,
+    /// The same as it stands in the heads of answers.
+    pub(super) name: HeaderValue,
     /// Its process.
     pub(super) pid: u32,
     /// Where it listens, `host:port`.
@@ -150,7 +153,9 @@ impl Target {
         };
         let over = CancellationToken::new();
         let (state, idle) = (Mutex::new(state), Mutex::default());
-        Self { id, pid, address, speed, cap, is_function: false, over, state, idle }
+        // Cannot fail: an id is letters, digits and hyphens.
+        let name = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("-"));
+        Self { id, name, pid, address, speed, cap, is_function: false, over, state, idle }
     }
 
     /// The same as a function.

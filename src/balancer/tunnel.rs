@@ -1,6 +1,8 @@
 //! A connection on which another protocol has begun (RFC 9110, section 7.8), such as WebSocket:
 //! bytes go both ways as they come.
 
+use std::time::Instant;
+
 use bytes::BytesMut;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -36,7 +38,7 @@ impl Tunnel {
             Err(error) => Err(std::io::Error::other(error)),
         };
         match passed {
-            Ok(bytes) => record.answered(SWITCHED, bytes),
+            Ok(bytes) => record.answered(SWITCHED, bytes, Instant::now()),
             Err(error) => record.cut_short(SWITCHED, format!("its tunnel broke: {error}")),
         }
         drop(lease);

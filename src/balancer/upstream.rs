@@ -12,10 +12,10 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use hyper::http::response::Parts;
 use tokio::net::TcpStream;
 
 use super::buffers;
+use super::message::AnswerHead;
 use super::tape::{Fault, Reader};
 pub(super) use answer::{AnswerError, Body};
 pub(super) use interim::Interim;
@@ -32,7 +32,7 @@ pub(super) struct Connection {
 /// A request in bytes.
 pub(super) struct Request {
     /// The head, with the empty line that ends it.
-    pub(super) head: Vec<u8>,
+    pub(super) head: BytesMut,
     /// How its body is framed.
     pub(super) framing: Framing,
     /// The body.
@@ -78,7 +78,7 @@ impl Connection {
 
     /// Sends `request` and waits for the head of the answer. Answers that only tell of progress
     /// (100 to 199, but for 101) come before it.
-    pub(super) async fn ask(self, request: Request) -> Result<(Parts, Body), AskError> {
+    pub(super) async fn ask(self, request: Request) -> Result<(AnswerHead, Body), AskError> {
         let Request { head, framing, body, is_head, interim } = request;
         let sending = Some(Sending::new(head, framing, body));
         let mut exchange = Exchange { connection: self, sending };
@@ -113,7 +113,7 @@ impl Exchange {
         cx: &mut Context<'_>,
         is_head: bool,
         interim: Option<&Interim>,
-    ) -> Poll<Result<(Parts, answer::Rest), AskError>> {
+    ) -> Poll<Result<(AnswerHead, answer::Rest), AskError>> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(Err(error));
         }

@@ -124,7 +124,10 @@ pub(super) fn balancer(config: &Config, listeners_inherited: bool) -> anyhow::Re
     let role = balancer_settings(settings, !listeners_inherited);
     // On one thread: a request is then never handed from one core to another, which would cost more
     // than the balancer's own work on it.
-    run_light(move |stop| async move {
+    let mut runtime = Builder::new_current_thread();
+    // Reading and writing its files takes it milliseconds a second. Two may wait for a lock at once.
+    runtime.max_blocking_threads(3);
+    run_on(&mut runtime, move |stop, _| async move {
         balancer::run(role, folder, asynchronous(listener)?, asynchronous(admin)?, stop).await
     })
 }
@@ -187,8 +190,7 @@ pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(
     run_on(&mut Builder::new_multi_thread(), role)
 }
 
-/// As [`run`], on one thread: for a client, which is to leave the cores to those it measures, and
-/// for the balancer, which is to leave them to the VMs.
+/// As [`run`], on one thread: for a client, which is to leave the cores to those it measures.
 pub(super) fn run_light<T, F: Future<Output = anyhow::Result<T>>>(
     role: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<T> {

@@ -1,7 +1,9 @@
 //! How long records are kept: by their age and by their size, whichever is reached first.
 //!
 //! A file of lines that grows is closed in parts, and the oldest parts are removed. A part holds at
-//! most an eighth of what is kept, so what is kept is right to an eighth.
+//! most an eighth of what is kept, so what is kept is right to an eighth. Only a part that grew beyond
+//! all bounds between two looks may be more: it stays until there is another part's worth after it,
+//! or else nothing would be left.
 
 use std::time::Duration;
 
@@ -36,11 +38,13 @@ impl Retention {
     /// has `current` bytes.
     pub fn to_remove(&self, parts: &[Part], current: u64) -> usize {
         let mut kept = current;
-        let fits = |part: &&Part| {
+        let nothing_after = !self.is_full(current, Duration::ZERO);
+        let fits = |(place, part): &(usize, &Part)| {
             kept = kept.saturating_add(part.bytes);
-            kept <= self.most_bytes && part.age < self.keep
+            let is_all = *place == 0 && nothing_after;
+            (kept <= self.most_bytes || is_all) && part.age < self.keep
         };
-        parts.len() - parts.iter().rev().take_while(fits).count()
+        parts.len() - parts.iter().rev().enumerate().take_while(fits).count()
     }
 }
 
@@ -59,6 +63,15 @@ mod tests {
         assert!(!KEPT.is_full(0, secs(1_000)));
     }
 
+    #[test]
+    fn what_grew_too_large_at_once_stays_until_there_is_more() {
+        let huge = Part { bytes: 100_000, age: Duration::from_secs(9) };
+        assert_eq!(KEPT.to_remove(&[huge, huge], 999), 1);
+        assert_eq!(KEPT.to_remove(&[huge, huge], 1_000), 2);
+        let old = Part { age: KEPT.keep, ..huge };
+        assert_eq!(KEPT.to_remove(&[old], 0), 1);
+    }
+
     proptest! {
         /// What stays is within both bounds, and one more would not be.
         #[test]
@@ -75,8 +88,9 @@ mod tests {
             let gone = KEPT.to_remove(&parts, current);
             let fits = |parts: &[Part]| {
                 let bytes = current + parts.iter().map(|part| part.bytes).sum::<u64>();
+                let least = usize::from(current < 1_000);
                 parts.iter().all(|part| part.age < KEPT.keep)
-                    && (parts.is_empty() || bytes <= KEPT.most_bytes)
+                    && (parts.len() <= least || bytes <= KEPT.most_bytes)
             };
             prop_assert!(fits(&parts[gone..]));
             prop_assert!(gone == 0 || !fits(&parts[gone - 1..]));

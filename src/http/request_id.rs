@@ -6,23 +6,30 @@ use hyper::header::{HeaderName, HeaderValue};
 use super::X_REQUEST_ID;
 
 /// Which trace a request belongs to (W3C Trace Context, section 3.2). It is forwarded as it is.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// A longer name is not kept: it goes into every log line.
 const LONGEST: usize = 128;
 
 /// The client's name for its request; or else the trace that it belongs to; or else a new one.
 pub fn request_id(headers: &HeaderMap) -> HeaderValue {
+    name_of(headers.get(X_REQUEST_ID), headers.get_all(TRACEPARENT).iter())
+}
+
+/// The same from the values of these two headers, [`X_REQUEST_ID`] and [`TRACEPARENT`].
+pub fn name_of<'a>(
+    own: Option<&HeaderValue>,
+    traceparents: impl Iterator<Item = &'a HeaderValue>,
+) -> HeaderValue {
     let usable = |id: &&HeaderValue| {
         (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
-    let own = headers.get(X_REQUEST_ID).filter(usable).cloned();
-    own.or_else(|| trace_id(headers)).unwrap_or_else(new)
+    let own = own.filter(usable).cloned();
+    own.or_else(|| trace_id(traceparents)).unwrap_or_else(new)
 }
 
 /// The trace id of a `traceparent`, `00-<trace id>-<parent id>-<flags>`: 32 hexadecimal digits. One
 /// that breaks the rules is as none, and so are several.
-fn trace_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut all = headers.get_all(TRACEPARENT).iter();
+fn trace_id<'a>(mut all: impl Iterator<Item = &'a HeaderValue>) -> Option<HeaderValue> {
     let text = all.next()?.to_str().ok()?;
     let mut fields = text.split('-');
     let mut digits = |count: usize| {
@@ -41,7 +48,9 @@ fn trace_id(headers: &HeaderMap) -> Option<HeaderValue> {
 /// 12 characters of base 32, 60 random bits: two in a million million requests are the same.
 fn new() -> HeaderValue {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let id: [u8; 12] = std::array::from_fn(|_| DIGITS[fastrand::usize(..DIGITS.len())]);
+    let bits = fastrand::u64(..);
+    let digit = |at| usize::try_from(bits >> (5 * at) & 31).unwrap_or_default();
+    let id: [u8; 12] = std::array::from_fn(|at| DIGITS[digit(at)]);
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("request"))
 }
 

@@ -57,30 +57,32 @@ pub struct Access<'a> {
     pub why: &'a dyn fmt::Display,
 }
 
-impl fmt::Display for Access<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Builder::default()
+impl Access<'_> {
+    /// Adds the line, with its end, to others.
+    pub fn append_to(&self, lines: &mut String) {
+        let line = Builder::behind(std::mem::take(lines))
             .pair("at", format_args!("{:.3}", self.at))
             .pair("request", self.request)
             .pair("client", self.client)
-            .pair("http", self.http)
+            .word("http", self.http)
             .pair("method", self.method)
             .pair("path", self.path)
-            .pair("status", self.status)
-            .known("vm", self.vm)
-            .pair("attempts", self.attempts)
-            .pair("waiting", self.waiting)
-            .pair("head_us", self.head_us)
-            .pair("queue_us", self.queue_us)
-            .pair("connect_us", self.connect_us)
-            .pair("vm_us", self.vm_us)
-            .pair("total_us", self.total_us)
-            .pair("input_bytes", self.input_bytes)
-            .pair("output_bytes", self.output_bytes)
-            .pair("end", self.end)
-            .pair("predicted_us", self.predicted_us)
-            .pair("why", self.why)
-            .fmt(f)
+            .number("status", self.status.into())
+            .word("vm", self.vm.map_or("-", VmId::as_str))
+            .number("attempts", self.attempts.into())
+            .number("waiting", self.waiting)
+            .number("head_us", self.head_us)
+            .number("queue_us", self.queue_us)
+            .number("connect_us", self.connect_us)
+            .number("vm_us", self.vm_us)
+            .number("total_us", self.total_us)
+            .number("input_bytes", self.input_bytes)
+            .number("output_bytes", self.output_bytes)
+            .word("end", self.end)
+            .number("predicted_us", self.predicted_us)
+            .pair("why", self.why);
+        *lines = line.into_text();
+        lines.push('\n');
     }
 }
 
@@ -112,12 +114,14 @@ mod tests {
             predicted_us: 30_000,
             why: &"least-work: vm-2",
         };
+        let mut lines = "before\n".to_owned();
+        access.append_to(&mut lines);
         assert_eq!(
-            access.to_string(),
-            "at=2026-11-21T12:30:01.123Z request=r-1 client=127.0.0.1 http=1.1 method=POST \
+            lines,
+            "before\nat=2026-11-21T12:30:01.123Z request=r-1 client=127.0.0.1 http=1.1 method=POST \
              path=\"/blur\\n image\" status=200 vm=vm-2 attempts=1 waiting=3 head_us=0 \
              queue_us=1500 connect_us=80 vm_us=34000 total_us=36000 input_bytes=10 \
-             output_bytes=20 end=whole predicted_us=30000 why=\"least-work: vm-2\""
+             output_bytes=20 end=whole predicted_us=30000 why=\"least-work: vm-2\"\n"
         );
     }
 }

@@ -26,7 +26,6 @@ mod pipeline;
 mod png_files;
 mod rows;
 mod samples;
-mod simd;
 mod ticker;
 mod transpose;
 mod wbmp_files;
@@ -181,7 +180,7 @@ pub fn filter_with(
     let layout = Layout { width: width as usize, height: height as usize, channels };
     let result = Layout { channels: filters::result_channels(filter, channels), ..layout };
     let source = Box::new(Decoded::new(layout, samples, false));
-    let sink = Box::new(Gather::new(result, |_, samples| Ok(std::mem::take(samples))));
+    let sink = Box::new(Gather::new(result, |_, samples, _| Ok(std::mem::take(samples))));
     let (samples, cpu) = filters::run(instructions, filter, source, sink, run)?;
     Ok((Picture { width, height, channels: result.channels, samples }, cpu))
 }
@@ -257,8 +256,9 @@ pub fn encode(picture: &Picture, format: Format) -> Result<Vec<u8>, Error> {
         return Err(Error::Unprocessable(Refusal::Alpha(format).to_string()));
     }
     let mut sink = create(format, layout)?;
-    sink.write(&picture.samples, &mut Ticker::new(&FullSpeed))?;
-    sink.finish()
+    let mut ticker = Ticker::new(&FullSpeed);
+    sink.write(&picture.samples, &mut ticker)?;
+    sink.finish(&mut ticker)
 }
 
 /// Ends a request that has no result, begun at `start` of the thread's CPU time.
@@ -351,7 +351,7 @@ fn create(format: Format, layout: Layout) -> Result<Box<dyn RowSink>, Error> {
         Format::Png => png_files::create(layout),
         Format::Bmp => bmp_files::create(layout),
         Format::Gif => Ok(Box::new(Gather::new(layout, gif_files::encode))),
-        Format::Tiff => Ok(Box::new(Gather::new(layout, |layout, samples| {
+        Format::Tiff => Ok(Box::new(Gather::new(layout, |layout, samples, _| {
             other_files::encode_tiff(layout, samples)
         }))),
         Format::Wbmp => Err(Error::Unprocessable(Refusal::TwoLevels.to_string())),

@@ -33,7 +33,7 @@ pub(in crate::balancer) struct Assignment {
     /// The right to use it, given back when dropped.
     pub(in crate::balancer) lease: Lease,
     /// Why this one.
-    pub(in crate::balancer) reason: Reason,
+    pub(in crate::balancer) reason: Arc<Reason>,
 }
 
 /// Why a request gets no VM.
@@ -64,6 +64,19 @@ enum Found {
 }
 
 impl Fleet {
+    /// A VM for a request that makes this `demand`, if one is free.
+    pub(in crate::balancer) fn free_vm(
+        self: &Arc<Self>,
+        visits: &Visits,
+        demand: Demand,
+        now: Instant,
+    ) -> Option<Assignment> {
+        match self.find(&mut self.inner(), visits, demand, now, None) {
+            Found::Vm(assignment) => Some(assignment),
+            Found::Later | Found::Never(_) => None,
+        }
+    }
+
     /// A VM for a request that makes this `demand`; waits for one, if none is free.
     pub(in crate::balancer) async fn wait_for(
         self: &Arc<Self>,
@@ -198,7 +211,7 @@ impl Fleet {
                     inner.choices += 1;
                     let lease =
                         Lease::new(self.clone(), target.clone(), demand, inner.choices, now);
-                    Found::Vm(Assignment { lease, reason: choice.reason })
+                    Found::Vm(Assignment { lease, reason: Arc::new(choice.reason) })
                 }
                 None => Found::Never(NoVm::AtAll("the chosen VM is gone".to_owned())),
             },

@@ -1,18 +1,18 @@
 //! A VM's answer on its way in.
 
+use std::mem::MaybeUninit;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use hyper::StatusCode;
 use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
-use hyper::http::response::Parts;
-use hyper::{Response, StatusCode, Version};
-use memchr::memmem;
 use tokio::net::TcpStream;
 
 use super::{AskError, Connection, Exchange};
 use crate::balancer::buffers;
 use crate::balancer::headers::says_close;
+use crate::balancer::message::{AnswerHead, Fields, end_of_head};
 use crate::balancer::strict::{Chunks, Piece};
 use crate::balancer::tape::Fault;
 
@@ -82,48 +82,51 @@ pub(super) fn is_interim(status: StatusCode) -> bool {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn head(buffer: &mut BytesMut, is_head: bool) -> Result<Option<(Parts, Rest)>, String> {
-    let Some(end) = memmem::find(buffer, b"\r\n\r\n") else {
+pub(super) fn head(
+    buffer: &mut BytesMut,
+    is_head: bool,
+) -> Result<Option<(AnswerHead, Rest)>, String> {
+    let Some(end) = end_of_head(buffer) else {
         return still_to_come(buffer).map(|()| None);
     };
     if end > LONGEST_HEAD {
         return Err(too_long());
     }
-    let bytes = buffer.split_to(end + 4).freeze();
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut parsed = httparse::Response::new(&mut headers);
-    match parsed.parse(&bytes) {
+    let bytes = buffer.split_to(end).freeze();
+    let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    match parser.parse_response_with_uninit_headers(&mut parsed, &bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
         Ok(_) => return Err("its head has a line that ends with a line feed alone".to_owned()),
         Err(error) => return Err(format!("its head cannot be read: {error}")),
     }
-    let mut head = Response::new(()).into_parts().0;
-    head.status = StatusCode::from_u16(parsed.code.unwrap_or_default())
+    let status = StatusCode::from_u16(parsed.code.unwrap_or_default())
         .map_err(|_| "its status is not a number from 100 to 999".to_owned())?;
-    if parsed.version == Some(0) {
-        head.version = Version::HTTP_10;
-    }
-    head.headers.reserve(parsed.headers.len() + 8);
+    let mut fields = Fields::with_room();
     for header in parsed.headers.iter() {
         let name = HeaderName::from_bytes(header.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
         match (name, value) {
-            (Ok(name), Ok(value)) => head.headers.append(name, value),
+            (Ok(name), Ok(value)) => fields.add(name, value),
             _ => return Err(format!("its header `{}` cannot be read", header.name)),
-        };
+        }
     }
+    let mut head = AnswerHead { status, fields };
     let framing = framing(&head, is_head)?;
     // An answer without a body that announces one: the two sides may not agree where it ends.
     let declares = head.status == StatusCode::NO_CONTENT
         && [CONTENT_LENGTH, TRANSFER_ENCODING]
             .iter()
-            .filter_map(|name| head.headers.remove(name))
-            .any(|value| value != "0");
+            .any(|name| head.fields.get(name).is_some_and(|value| value != "0"));
+    if head.status == StatusCode::NO_CONTENT {
+        head.fields.retain(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name));
+    }
     let keep = !declares
-        && head.version == Version::HTTP_11
-        && !says_close(&head.headers)
+        && parsed.version == Some(1)
+        && !says_close(&head.fields)
         && !matches!(framing, Framing::UntilClose)
-        && !head.headers.contains_key(UPGRADE);
+        && !head.fields.has(&UPGRADE);
     Ok(Some((head, Rest { framing, keep })))
 }
 
@@ -148,9 +151,9 @@ fn too_long() -> String {
 }
 
 /// How the body ends that follows this head (RFC 9112, section 6.3).
-fn framing(head: &Parts, is_head: bool) -> Result<Framing, String> {
-    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+fn framing(head: &AnswerHead, is_head: bool) -> Result<Framing, String> {
+    let mut lengths = head.fields.all(CONTENT_LENGTH);
+    let mut codings = head.fields.all(TRANSFER_ENCODING);
     let length = match (lengths.next(), lengths.next()) {
         (None, _) => None,
         (Some(length), None) => Some(
@@ -199,6 +202,21 @@ impl Body {
             Framing::Over => Some(0),
             Framing::Chunks(_) | Framing::UntilClose => None,
         }
+    }
+
+    /// The whole body, if it is all here: a short one mostly comes with its head.
+    pub(in crate::balancer) fn take_all(&mut self) -> Option<Bytes> {
+        let buffer = &mut self.exchange.connection.buffer;
+        let length = match self.rest.framing {
+            Framing::Over => 0,
+            Framing::Length(left) => usize::try_from(left).ok()?,
+            Framing::Chunks(_) | Framing::UntilClose => return None,
+        };
+        if self.exchange.sending.is_some() || buffer.len() < length {
+            return None;
+        }
+        self.rest.framing = Framing::Over;
+        Some(buffer.split_to(length).freeze())
     }
 
     /// The connection, if it can take another request.
@@ -309,7 +327,7 @@ fn or_fault<T>(read: Poll<T>, fault: Option<Fault>) -> Poll<Result<T, Fault>> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Option<(Parts, Rest)>, String> {
+    fn read(text: &str) -> Result<Option<(AnswerHead, Rest)>, String> {
         head(&mut BytesMut::from(text.as_bytes()), false)
     }
 

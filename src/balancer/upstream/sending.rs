@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use hyper::HeaderMap;
 use hyper::body::Body;
 use tokio::io::AsyncWrite;
@@ -25,7 +25,7 @@ pub(in crate::balancer) enum Framing {
 /// What is left of a request to be sent.
 pub(super) struct Sending {
     /// Head, sizes of chunks, trailers.
-    text: Bytes,
+    text: BytesMut,
     /// Goes out after that.
     chunk: Bytes,
     body: Reader,
@@ -49,8 +49,8 @@ pub(super) enum Error {
 }
 
 impl Sending {
-    pub(super) fn new(head: Vec<u8>, framing: Framing, body: Reader) -> Self {
-        let (text, chunk) = (Bytes::from(head), Bytes::new());
+    pub(super) fn new(head: BytesMut, framing: Framing, body: Reader) -> Self {
+        let (text, chunk) = (head, Bytes::new());
         Self { text, chunk, body, framing, in_chunk: false, is_last: false, begun: false }
     }
 
@@ -113,7 +113,8 @@ impl Sending {
             Ok(data) => {
                 if self.framing == Framing::Chunks {
                     let before = if self.in_chunk { "\r\n" } else { "" };
-                    self.say(format!("{before}{:x}\r\n", data.len()).as_bytes());
+                    let size = format!("{before}{:x}\r\n", data.len());
+                    self.text.extend_from_slice(size.as_bytes());
                     self.in_chunk = true;
                 }
                 self.chunk = data;
@@ -128,17 +129,10 @@ impl Sending {
         if self.framing == Framing::Length {
             return;
         }
-        let mut end = Vec::from(if self.in_chunk { &b"\r\n0\r\n"[..] } else { b"0\r\n" });
+        let end = if self.in_chunk { &b"\r\n0\r\n"[..] } else { b"0\r\n" };
+        self.text.extend_from_slice(end);
         let trailers = trailers.into_iter().flatten().filter(|(name, _)| headers::may_trail(name));
-        headers::write(&mut end, trailers);
-        headers::write_line(&mut end, &[]);
-        self.say(&end);
-    }
-
-    fn say(&mut self, text: &[u8]) {
-        self.text = match self.text.len() {
-            0 => Bytes::copy_from_slice(text),
-            _ => [&self.text, text].concat().into(),
-        };
+        headers::write(&mut self.text, trailers);
+        headers::write_line(&mut self.text, &[]);
     }
 }

@@ -13,9 +13,9 @@
 //! the pass along rows, [`transpose`](super::transpose) turns 64 rows into such a block.
 #![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
-use super::simd::{Kernel, run_with};
 use super::ticker::Ticker;
 use super::transpose::{FromLanes, LANES, Lanes, ToLanes};
+use crate::workload::kernel::{Kernel, run_with};
 use crate::workload::{Cancelled, Instructions};
 use std::ops::Range;
 use std::sync::LazyLock;

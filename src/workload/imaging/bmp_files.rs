@@ -68,7 +68,7 @@ impl RowSink for Writer {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Vec<u8>, Error> {
+    fn finish(self: Box<Self>, _: &mut Ticker) -> Result<Vec<u8>, Error> {
         Ok(self.file)
     }
 }

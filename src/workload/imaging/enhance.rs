@@ -15,8 +15,8 @@
 
 mod histogram;
 
-use super::simd::{Kernel, run_with};
 use super::ticker::Ticker;
+use crate::workload::kernel::{Kernel, run_with};
 use crate::workload::{Cancelled, Instructions};
 use histogram::{Column, Window, below_changes};
 use std::cmp::Ordering;

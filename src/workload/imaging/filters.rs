@@ -198,7 +198,7 @@ mod tests {
         let threads = NonZeroUsize::new(threads).expect("at least one");
         let settings = Run { threads, pacer, limits: &limits };
         let source = Box::new(Decoded::new(layout, samples.to_vec(), false));
-        let sink = Box::new(Gather::new(layout, |_, samples| Ok(samples.clone())));
+        let sink = Box::new(Gather::new(layout, |_, samples, _| Ok(samples.clone())));
         run(instructions, filter, source, sink, &settings).map(|(samples, _)| samples)
     }
 

@@ -4,8 +4,8 @@
 //! grey and grey with alpha through the sRGB curve of IEC 61966-2-1 when it reads them.
 #![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
-use super::simd::{Kernel, run_with};
 use crate::workload::Instructions;
+use crate::workload::kernel::{Kernel, run_with};
 use std::sync::LazyLock;
 
 /// For each linear grey level, the sRGB level nearest to it.

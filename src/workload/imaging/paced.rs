@@ -63,7 +63,7 @@ impl Seek for PacedFile<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::imaging::{self, Channels, Format, Picture};
+    use crate::workload::imaging::{self, Channels, Filter, Format, OutputFormat, Picture};
     use crate::workload::{Cancelled, Error, Limits, Run};
     use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -119,6 +119,31 @@ mod tests {
                 }
             }
             assert!(outcomes.iter().all(|count| *count > 0), "{format:?}: {outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn writing_a_gif_file_can_be_given_up() {
+        let mut random = fastrand::Rng::with_seed(4);
+        let samples = (0..400 * 300 * 3).map(|_| random.u8(..)).collect();
+        let picture = Picture { width: 400, height: 300, channels: Channels::Rgb, samples };
+        let file = imaging::encode(&picture, Format::Bmp).unwrap();
+        let apply = |format, patience| {
+            let pacer = Impatient(AtomicU32::new(patience));
+            let limits = Limits::default();
+            let run = Run { threads: NonZeroUsize::MIN, pacer: &pacer, limits: &limits };
+            let output = OutputFormat::As(format);
+            let result = imaging::apply(Filter::Blur, &file, output, &run);
+            (result.map(drop), patience - pacer.0.load(Ordering::Relaxed))
+        };
+        let (whole, looks) = apply(Format::Gif, u32::MAX);
+        let (_, others) = apply(Format::Bmp, u32::MAX);
+        assert!(
+            whole.is_ok() && looks > others + 5,
+            "{looks} looks at the clock, {others} for BMP"
+        );
+        for patience in others..looks {
+            assert_eq!(apply(Format::Gif, patience).0, Err(Error::Cancelled), "after {patience}");
         }
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn run(
         others.into_iter().map(join).fold(own, |sum, cpu| sum + cpu)
     });
     let start = thread_cpu_time();
-    let file = pipeline.finish()?;
+    let file = pipeline.finish(&mut Ticker::new(run.pacer))?;
     Ok((file, cpu + thread_cpu_time().saturating_sub(start)))
 }
 
@@ -341,11 +341,11 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    fn finish(self) -> Result<Vec<u8>, Error> {
+    fn finish(self, ticker: &mut Ticker) -> Result<Vec<u8>, Error> {
         let board = self.board.into_inner().unwrap_or_else(PoisonError::into_inner);
         match board.failure {
             Some(error) => Err(error),
-            None => self.sink.into_inner().unwrap_or_else(PoisonError::into_inner).finish(),
+            None => self.sink.into_inner().unwrap_or_else(PoisonError::into_inner).finish(ticker),
         }
     }
 }

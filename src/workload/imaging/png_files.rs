@@ -185,7 +185,7 @@ impl RowSink for Encoder {
         self.rows.write_all(rows).map_err(|error| unwritable(&error))
     }
 
-    fn finish(self: Box<Self>) -> Result<Vec<u8>, Error> {
+    fn finish(self: Box<Self>, _: &mut Ticker) -> Result<Vec<u8>, Error> {
         self.rows.finish().map_err(|error| unwritable(&error))?;
         let mut file = self.file.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *file))

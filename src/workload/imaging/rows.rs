@@ -61,7 +61,7 @@ pub(super) trait RowSink: Send {
     fn write(&mut self, rows: &[u8], ticker: &mut Ticker) -> Result<(), Error>;
 
     /// Gives the file, after the last row.
-    fn finish(self: Box<Self>) -> Result<Vec<u8>, Error>;
+    fn finish(self: Box<Self>, ticker: &mut Ticker) -> Result<Vec<u8>, Error>;
 }
 
 /// A picture that is decoded already.
@@ -99,14 +99,14 @@ impl RowSource for Decoded {
 pub(super) struct Gather {
     pub(super) layout: Layout,
     pub(super) samples: Vec<u8>,
-    pub(super) encode: fn(Layout, &mut Vec<u8>) -> Result<Vec<u8>, Error>,
+    pub(super) encode: Encode,
 }
 
+/// Encodes a picture, of whose samples it may take what it likes.
+pub(super) type Encode = fn(Layout, &mut Vec<u8>, &mut Ticker) -> Result<Vec<u8>, Error>;
+
 impl Gather {
-    pub(super) fn new(
-        layout: Layout,
-        encode: fn(Layout, &mut Vec<u8>) -> Result<Vec<u8>, Error>,
-    ) -> Self {
+    pub(super) fn new(layout: Layout, encode: Encode) -> Self {
         let samples = Vec::with_capacity(layout.stride() * layout.height);
         Self { layout, samples, encode }
     }
@@ -118,7 +118,7 @@ impl RowSink for Gather {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Vec<u8>, Error> {
-        (self.encode)(self.layout, &mut self.samples)
+    fn finish(mut self: Box<Self>, ticker: &mut Ticker) -> Result<Vec<u8>, Error> {
+        (self.encode)(self.layout, &mut self.samples, ticker)
     }
 }

@@ -1,7 +1,7 @@
 //! Turns rows of bytes into blocks where a vector holds one byte of each of 64 rows, and back.
 #![expect(clippy::inline_always, reason = "compiled for several instruction sets: see Kernel")]
 
-use super::simd::Kernel;
+use crate::workload::kernel::Kernel;
 
 /// Rows that are worked on side by side.
 pub(super) const LANES: usize = 64;
@@ -123,7 +123,7 @@ fn exchange(block: &mut Block, distance: usize, shift: u32, lower: u64) {
 mod tests {
     use super::*;
     use crate::workload::Instructions;
-    use crate::workload::imaging::simd::run_with;
+    use crate::workload::kernel::run_with;
     use proptest::prelude::*;
 
     proptest! {

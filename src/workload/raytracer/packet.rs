@@ -151,6 +151,10 @@ fn meet_plane<S: Simd>(simd: S, rays: &Rays<S>, plane: &Plane, wanted: u32) -> O
     plane_roots(simd, rays, coefficients, simd.splat(plane.constant), wanted)
 }
 
+/// Roots of at least this size are told from 0 by a product, without a division. Any such number
+/// does; with this one the product is not subnormal, which would be slow.
+const LEAST_ROOT: f64 = 1e-200;
+
 /// Where rays meet planes, lane by lane.
 #[inline(always)]
 fn plane_roots<S: Simd>(
@@ -164,7 +168,7 @@ fn plane_roots<S: Simd>(
     let denominator = dot(coefficients, rays.direction);
     let height = dot(coefficients, rays.origin) + constant;
     // Away from the plane: the root is negative, and not so small that it is rounded to -0.
-    let least = denominator * denominator * simd.splat(f64::MIN_POSITIVE);
+    let least = denominator * denominator * simd.splat(LEAST_ROOT);
     if least.less(height * denominator).bits() & wanted == wanted {
         return None;
     }

@@ -227,10 +227,33 @@ fn pigment_at(pigment: &Pigment, texture: Option<&Texture>, p: Vector) -> Rgb {
         Pigment::Texture { across: s, down: t } => {
             let coordinate = |k: &[f64; 4]| k[0] * p.x + k[1] * p.y + k[2] * p.z + k[3];
             texture.map_or([0.0; 3], |texture| {
-                texture.texel(coordinate(s), coordinate(t)).map(|byte| f32::from(byte) / 255.0)
+                texel(texture, coordinate(s), coordinate(t)).map(|byte| f32::from(byte) / 255.0)
             })
         }
     }
+}
+
+/// The texel at texture coordinates of any size.
+pub(super) fn texel(texture: &Texture, across: f64, down: f64) -> [u8; 3] {
+    let place = |coordinate: f64, size: usize| {
+        ((wrap(coordinate) * size as f64).floor() as usize).min(size - 1)
+    };
+    let (width, height) = texture.size();
+    texture.at(place(across, width), place(down, height))
+}
+
+/// Brings a coordinate into 0..1 by steps of 1, at once where those would be too many.
+fn wrap(mut coordinate: f64) -> f64 {
+    if coordinate.abs() > 1e5 {
+        coordinate -= coordinate.trunc();
+    }
+    while coordinate < 0.0 {
+        coordinate += 1.0;
+    }
+    while coordinate >= 1.0 {
+        coordinate -= 1.0;
+    }
+    coordinate
 }
 
 /// The larger of 0 and a number; NaN stays.

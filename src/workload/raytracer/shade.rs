@@ -50,32 +50,49 @@ impl<S: Simd> Looks<S> {
     }
 
     #[inline(always)]
-    fn mixed(simd: S, world: &World, hits: &Hits) -> Self {
+    fn mixed(simd: S, world: &World, hits: &Hits, point: Vectors<S>) -> Self {
+        let looks = hits.code.map(|code| world.look(code));
         let (mut sphere, mut inside) = (0, 0);
-        let (mut pigment, mut finish) = ([[0.0; LANES]; 3], [[0.0; LANES]; 7]);
-        for lane in 0..LANES {
-            let look = world.look(hits.code[lane]);
+        let mut finish = [[0.0; LANES]; 7];
+        for (lane, look) in looks.iter().enumerate() {
             sphere |= u32::from(look.sphere) << lane;
             inside |= u32::from(look.inside) << lane;
             for (part, value) in finish.iter_mut().zip(&world.finishes[look.finish as usize]) {
                 part[lane] = *value;
-            }
-            let color = world.color(
-                &world.pigments[look.pigment as usize],
-                each!(axis => hits.point[axis][lane]),
-            );
-            for (row, channel) in pigment.iter_mut().zip(color) {
-                row[lane] = channel;
             }
         }
         Self {
             vector: vectors(simd, world, hits),
             sphere,
             inside,
-            pigment: each!(channel => simd.load_single(&pigment[channel])),
+            pigment: mixed_colors(simd, world, &looks, point),
             finish: finish.map(|part| simd.load_single(&part)),
         }
     }
+}
+
+/// The colours of eight hits of different pigments.
+#[inline(always)]
+fn mixed_colors<S: Simd>(
+    simd: S,
+    world: &World,
+    looks: &[Look; LANES],
+    point: Vectors<S>,
+) -> [S::S; 3] {
+    let mut colors = [simd.splat_single(0.0); 3];
+    let mut left = ALL;
+    while let Some(first) = set_bits(left).next() {
+        let pigment = looks[first].pigment;
+        let mut lanes = 0;
+        for (lane, look) in looks.iter().enumerate() {
+            lanes |= u32::from(look.pigment == pigment) << lane;
+        }
+        left &= !lanes;
+        let mask = simd.mask(lanes).narrow();
+        let own = world.colors(simd, &world.pigments[pigment as usize], point);
+        colors = each!(channel => S::S::select(mask, own[channel], colors[channel]));
+    }
+    colors
 }
 
 /// The hits' own vectors.
@@ -141,7 +158,7 @@ impl<S: Simd> Task for Shade<'_, '_, S> {
         let point = each!(axis => self.simd.load(&self.hits.point[axis]));
         let looks = match self.look {
             Some(look) => Looks::alike(self.simd, self.world, self.hits, look, point),
-            None => Looks::mixed(self.simd, self.world, self.hits),
+            None => Looks::mixed(self.simd, self.world, self.hits, point),
         };
         self.lit(point, &looks)
     }

@@ -32,8 +32,8 @@ pub(super) trait Simd: Copy + Send + Sync {
     type N: Mask;
 
     /// Whether half the precision takes half the time, so that a glance in it pays before an exact
-    /// test: where eight doubles need two registers, eight singles one, and products are added at
-    /// once.
+    /// test: with vectors of 256 bits, and where those of 512 are worked on in two halves, and
+    /// products are added at once.
     const GLANCES: bool;
 
     /// Does a task compiled for this instruction set.
@@ -78,6 +78,8 @@ pub(super) trait Doubles: Arithmetic + Neg<Output = Self> {
     fn about_mul_add(self, factor: Self, addend: Self) -> Self;
     fn sqrt(self) -> Self;
     fn floor(self) -> Self;
+    /// Rounds to a whole number towards zero.
+    fn trunc(self) -> Self;
     /// The larger of +0 and each number; NaN stays.
     fn positive(self) -> Self;
     /// Comparisons are false for NaN.

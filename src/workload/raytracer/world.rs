@@ -2,8 +2,8 @@
 
 use super::index::Index;
 use super::packet::Vectors;
-use super::scene::{Finish, Geometry, Light, Pigment, Rgb, Scene, Shape};
-use super::simd::{Doubles, LANES, Mask, Simd, Singles, each};
+use super::scene::{Finish, Geometry, Light, Pigment, Scene, Shape};
+use super::simd::{Doubles, Mask, Simd, Singles, each};
 use super::texture::Texture;
 use crate::workload::{Cancelled, Pacer};
 
@@ -127,57 +127,23 @@ impl World {
                     S::S::select(mask, simd.splat_single(odd), simd.splat_single(even))
                 })
             }
-            Pigment::Texture { .. } => {
-                let points = each!(axis => point[axis].to_array());
-                let mut colors = [[0.0; LANES]; 3];
-                for lane in 0..LANES {
-                    let color = self.color(pigment, each!(axis => points[axis][lane]));
-                    for (row, channel) in colors.iter_mut().zip(color) {
-                        row[lane] = channel;
-                    }
-                }
-                each!(channel => simd.load_single(&colors[channel]))
-            }
-        }
-    }
-
-    /// A pigment's colour at a point.
-    #[inline(always)]
-    pub(super) fn color(&self, pigment: &Pigment, point: [f64; 3]) -> Rgb {
-        match pigment {
-            Pigment::Solid(color) => *color,
-            Pigment::Checker { even, odd, scale } => {
-                let [x, y, z] = point;
-                if (cell(x / scale) ^ cell(y / scale) ^ cell(z / scale)) & 1 == 0 {
-                    *even
-                } else {
-                    *odd
-                }
-            }
             Pigment::Texture { across, down } => {
-                let Some(texture) = &self.texture else { return [0.0; 3] };
-                let texel = texture.texel(mapped(across, point), mapped(down, point));
-                each!(channel => f32::from(texel[channel]) / 255.0)
+                let Some(texture) = &self.texture else { return [simd.splat_single(0.0); 3] };
+                texture.texels(simd, mapped(simd, across, point), mapped(simd, down, point))
             }
         }
     }
 }
 
-/// A texture coordinate of a point.
+/// A texture coordinate of eight points.
 #[inline(always)]
-fn mapped(mapping: &[f64; 4], [x, y, z]: [f64; 3]) -> f64 {
-    mapping[0] * x + mapping[1] * y + mapping[2] * z + mapping[3]
+fn mapped<S: Simd>(simd: S, mapping: &[f64; 4], [x, y, z]: Vectors<S>) -> S::D {
+    let factors = mapping.map(|factor| simd.splat(factor));
+    factors[0] * x + factors[1] * y + factors[2] * z + factors[3]
 }
 
-/// Which cell a coordinate falls in, of which only the parity counts. Negative coordinates count
-/// like positive ones, and beyond the range of 32 bits there is one cell.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "saturates as it has to, and NaN is 0")]
-fn cell(coordinate: f64) -> i32 {
-    coordinate.floor().abs() as i32
-}
-
-/// Which of eight whole numbers, or NaN, [`cell`] makes odd: beyond its range all are.
+/// Which of eight cells, whole numbers or NaN, are odd. Negative ones count like positive ones, and
+/// all beyond the range of 32 bits are its last one, which is odd.
 #[inline(always)]
 fn odd_cells<S: Simd>(simd: S, whole: S::D) -> S::M {
     let half = (whole * simd.splat(0.5)).floor();

@@ -3,6 +3,8 @@
 //! A texture comes as one integer a byte, so a body of 32 MB is common: the integers go straight
 //! into bytes, and nothing else is built of them.
 
+mod integers;
+
 use super::{Error, malformed, name_byte};
 use crate::workload::Limits;
 
@@ -225,7 +227,7 @@ impl Scanner<'_> {
             return Ok(Some(values));
         }
         loop {
-            self.short_integers(&mut values);
+            self.at = integers::read(self.body, self.at, &mut values);
             self.skip_whitespace();
             values.push(self.integer()?);
             if values.len() as u64 > most {
@@ -240,49 +242,6 @@ impl Scanner<'_> {
                 return Ok(Some(values));
             }
         }
-    }
-
-    /// Reads integers of one to three digits, each with its comma, eight bytes at a look; stops
-    /// before the first thing of another kind.
-    fn short_integers(&mut self, values: &mut Vec<u8>) {
-        const EACH: u64 = 0x0101_0101_0101_0101;
-        let look = |at: usize| {
-            let word = self.body.get(at..)?.first_chunk::<8>()?;
-            Some(u64::from_le_bytes(*word))
-        };
-        let mut at = self.at;
-        // Spaces before each integer: as many as before the last one, so that where an integer
-        // stands is known before the spaces are looked at.
-        let mut gap = 0;
-        while let (Some(before), Some(word)) = (look(at), look(at + gap)) {
-            let others = before ^ (EACH * u64::from(b' '));
-            let spaces = others.trailing_zeros() as usize / 8;
-            // Digits have this bit, a comma has not: whether it is a comma is seen below, for the
-            // next integer can be looked for before that.
-            let stops = !word & (EACH * 0x10);
-            let count = stops.trailing_zeros() as usize / 8;
-            // Hundreds, tens, ones and the comma, as distances from the digit 0.
-            let digits = word ^ (EACH * u64::from(b'0'));
-            let aligned = (digits << (24_usize.wrapping_sub(8 * count) & 63)) & 0xffff_ffff;
-            // The highest bit of each byte that is no digit.
-            let wrong = (aligned + 0x0076_7676) | aligned;
-            let comma = u64::from(b',' ^ b'0') << 24;
-            if spaces >= gap && (1..=3).contains(&count) && wrong & 0xff80_8080 == comma {
-                // The sum with these weights stands in the third byte.
-                let sum = (aligned & 0x00ff_ffff).wrapping_mul(100 << 16 | 10 << 8 | 1);
-                values.push((sum >> 16).to_le_bytes()[0]);
-                at += gap + count + 1;
-            } else if before & 0xff == u64::from(b'\n') {
-                at += 1;
-            } else if spaces == 8 {
-                at += 8;
-            } else if spaces != gap {
-                gap = spaces;
-            } else {
-                break;
-            }
-        }
-        self.at = at;
     }
 
     /// Reads an integer of 32 bits; gives it modulo 256.

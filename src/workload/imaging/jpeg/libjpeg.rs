@@ -416,7 +416,7 @@ impl RowSink for Encoder {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Vec<u8>, Error> {
+    fn finish(mut self: Box<Self>, _: &mut Ticker) -> Result<Vec<u8>, Error> {
         let codec = &mut self.codec;
         // SAFETY: all rows are written.
         guard(|| unsafe { mozjpeg_sys::jpeg_finish_compress(codec) })?;

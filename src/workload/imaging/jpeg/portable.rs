@@ -4,6 +4,7 @@
 use super::{QUALITY, malformed};
 use crate::workload::Error;
 use crate::workload::imaging::rows::{Channels, Decoded, Gather, Layout};
+use crate::workload::imaging::ticker::Ticker;
 use image::ImageDecoder;
 use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use std::io::Cursor;
@@ -39,7 +40,7 @@ pub(super) fn create(layout: Layout) -> Result<Gather, Error> {
 }
 
 #[expect(clippy::ptr_arg, reason = "the same signature as with libjpeg")]
-fn encode(layout: Layout, samples: &mut Vec<u8>) -> Result<Vec<u8>, Error> {
+fn encode(layout: Layout, samples: &mut Vec<u8>, _: &mut Ticker) -> Result<Vec<u8>, Error> {
     let refused = || Error::Unprocessable("JPEG holds at most 65535 × 65535 pixels".to_owned());
     let width = u32::try_from(layout.width).map_err(|_| refused())?;
     let height = u32::try_from(layout.height).map_err(|_| refused())?;

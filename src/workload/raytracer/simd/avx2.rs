@@ -229,6 +229,12 @@ impl Doubles for Wide64 {
     }
 
     #[inline(always)]
+    fn trunc(self) -> Self {
+        const TO_ZERO: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+        unsafe { Self(_mm256_round_pd::<TO_ZERO>(self.0), _mm256_round_pd::<TO_ZERO>(self.1)) }
+    }
+
+    #[inline(always)]
     fn positive(self) -> Self {
         unsafe {
             let zero = _mm256_setzero_pd();

@@ -45,7 +45,7 @@ impl Simd for Avx512 {
     type M = Truths;
     type N = Truths;
 
-    const GLANCES: bool = false;
+    const GLANCES: bool = true;
 
     #[inline(always)]
     fn run<T: Task>(self, task: T) -> T::Output {
@@ -183,6 +183,12 @@ impl Doubles for Wide64 {
     fn floor(self) -> Self {
         const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
         Self(unsafe { _mm512_roundscale_pd::<DOWN>(self.0) })
+    }
+
+    #[inline(always)]
+    fn trunc(self) -> Self {
+        const TO_ZERO: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+        Self(unsafe { _mm512_roundscale_pd::<TO_ZERO>(self.0) })
     }
 
     #[inline(always)]

@@ -163,6 +163,11 @@ impl Doubles for Wide<f64> {
     }
 
     #[inline(always)]
+    fn trunc(self) -> Self {
+        Self(self.0.map(f64::trunc))
+    }
+
+    #[inline(always)]
     fn positive(self) -> Self {
         Self(self.0.map(|value| if value <= 0.0 { 0.0 } else { value }))
     }

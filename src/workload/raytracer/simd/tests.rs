@@ -38,6 +38,7 @@ impl<S: Simd> Task for Inner<S> {
                 -a,
                 a.sqrt(),
                 a.floor(),
+                a.trunc(),
                 a.positive(),
                 S::D::select(mask, a, b),
                 S::D::select(a.at_most(b) & !mask, a, b),

@@ -5,7 +5,9 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, Rgb
 use proptest::strategy::Strategy as _;
 
 use super::*;
-use crate::workload::{Cancelled, FullSpeed, Limits, Pacer};
+use crate::workload::raytracer::reference;
+use crate::workload::raytracer::simd::{Kernel, Singles, dispatch};
+use crate::workload::{Cancelled, FullSpeed, Instructions, Limits, Pacer};
 
 fn encode(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
@@ -21,6 +23,33 @@ fn decode_any(bytes: &[u8]) -> Result<Texture, Error> {
     decode_within(&Limits::default(), bytes)
 }
 
+/// The texel at texture coordinates, the same with all instructions.
+fn texel(texture: &Texture, across: f64, down: f64) -> [u8; 3] {
+    let texels = |set| dispatch(set, Look { texture, across, down });
+    let expected = texels(Instructions::Portable);
+    assert!(Instructions::available().all(|set| texels(set) == expected), "{across} {down}");
+    expected
+}
+
+struct Look<'a> {
+    texture: &'a Texture,
+    across: f64,
+    down: f64,
+}
+
+impl Kernel for Look<'_> {
+    type Output = [u8; 3];
+
+    fn run(self, simd: impl Simd) -> [u8; 3] {
+        let (across, down) = (simd.splat(self.across), simd.splat(self.down));
+        self.texture.texels(simd, across, down).map(|channel| {
+            let lanes = channel.to_array();
+            assert!(lanes.iter().all(|lane| lane.to_bits() == lanes[0].to_bits()));
+            (lanes[0] * 255.0).round() as u8
+        })
+    }
+}
+
 fn color_picture() -> RgbImage {
     RgbImage::from_fn(5, 3, |x, y| Rgb([x as u8 * 40, y as u8 * 90, 7]))
 }
@@ -29,9 +58,9 @@ fn color_picture() -> RgbImage {
 fn texels_count_from_the_top_left() {
     for format in [ImageFormat::Bmp, ImageFormat::Png, ImageFormat::Tiff] {
         let texture = decode_any(&encode(color_picture(), format)).unwrap();
-        assert_eq!(texture.texel(0.0, 0.0), [0, 0, 7]);
-        assert_eq!(texture.texel(0.99, 0.0), [160, 0, 7]);
-        assert_eq!(texture.texel(0.5, 0.99), [80, 180, 7]);
+        assert_eq!(texel(&texture, 0.0, 0.0), [0, 0, 7]);
+        assert_eq!(texel(&texture, 0.99, 0.0), [160, 0, 7]);
+        assert_eq!(texel(&texture, 0.5, 0.99), [80, 180, 7]);
     }
 }
 
@@ -39,7 +68,7 @@ fn texels_count_from_the_top_left() {
 fn the_colour_under_alpha_counts() {
     let picture = RgbaImage::from_pixel(2, 2, Rgba([10, 20, 30, 0]));
     let texture = decode_any(&encode(picture, ImageFormat::Png)).unwrap();
-    assert_eq!(texture.texel(0.1, 0.1), [10, 20, 30]);
+    assert_eq!(texel(&texture, 0.1, 0.1), [10, 20, 30]);
 }
 
 /// What the widely used Java implementation makes of 256 levels of grey.
@@ -63,7 +92,7 @@ fn grey_of_8_or_16_bits_is_brightened_as_the_golden_table_says() {
     ] {
         let texture = decode_any(&file).unwrap();
         for (grey, expected) in brightened().into_iter().enumerate() {
-            assert_eq!(texture.texel((grey as f64 + 0.5) / 256.0, 0.0), [expected; 3]);
+            assert_eq!(texel(&texture, (grey as f64 + 0.5) / 256.0, 0.0), [expected; 3]);
         }
     }
 }
@@ -223,38 +252,21 @@ fn what_is_no_picture_is_unprocessable() {
     }
 }
 
-/// As the rules have it: one step after another.
-fn wrap_by_steps(mut coordinate: f64) -> f64 {
-    while coordinate < 0.0 {
-        coordinate += 1.0;
-    }
-    while coordinate >= 1.0 {
-        coordinate -= 1.0;
-    }
-    coordinate
-}
-
 proptest::proptest! {
     #[test]
-    fn wrapping_at_once_is_wrapping_step_by_step(
-        coordinate in proptest::prop_oneof![
+    fn coordinates_of_any_size_have_the_texel_that_the_rules_say(
+        coordinates in proptest::array::uniform2(proptest::prop_oneof![
             -5.0..5.0_f64,
             -1e4..1e4_f64,
             -1e-15..1e-15_f64,
             (-50..50).prop_map(f64::from),
             (-50..50).prop_map(|n| f64::from(n).next_down()),
-        ],
+            proptest::num::f64::ANY,
+        ]),
     ) {
-        proptest::prop_assert_eq!(
-            wrap(coordinate).abs().to_bits(),
-            wrap_by_steps(coordinate).abs().to_bits()
-        );
-    }
-
-    #[test]
-    fn every_coordinate_has_a_texel(across: f64, down: f64) {
-        let texture = Texture::from_fn(3, 2, |x, y| [x, y, 0]);
-        let [x, y, _] = texture.texel(across, down);
-        proptest::prop_assert!(x < 3 && y < 2);
+        let texture = Texture::from_fn(7, 5, |x, y| [x, y, 200]);
+        let [across, down] = coordinates;
+        let expected = reference::texel(&texture, across, down);
+        proptest::prop_assert_eq!(texel(&texture, across, down), expected);
     }
 }

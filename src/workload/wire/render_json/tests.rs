@@ -42,6 +42,31 @@ fn what_is_wrong_among_many_integers_is_found() {
     }
 }
 
+/// Integers, now and then something else, and what comes before each.
+fn elements() -> impl Strategy<Value = Vec<(String, &'static str)>> {
+    let odd = prop::sample::select(vec!["-", "1 2", "--3", "4-", "5.", "99999999999", "x"]);
+    let text = prop_oneof![
+        400 => (-999..1000).prop_map(|number: i32| number.to_string()),
+        4 => any::<i32>().prop_map(|number| number.to_string()),
+        1 => odd.prop_map(str::to_owned),
+    ];
+    let space = prop::sample::select(vec!["", "", " ", "    ", "\n  ", "\r\n\t"]);
+    prop::collection::vec((text, space), 1..200)
+}
+
+proptest! {
+    #[test]
+    fn lists_are_read_as_one_integer_after_the_other(elements in elements()) {
+        let integers: Result<Vec<u8>, _> = elements
+            .iter()
+            .map(|(text, _)| text.parse::<i32>().map(|number| number.to_le_bytes()[0]))
+            .collect();
+        let list: Vec<_> = elements.iter().map(|(text, space)| format!("{space}{text}")).collect();
+        let body = format!(r#"{{"scene":"","texmap":[{}]}}"#, list.join(","));
+        prop_assert_eq!(read(&body).ok().map(|body| body.texmap), integers.ok().map(Some));
+    }
+}
+
 #[test]
 fn an_absent_texture_may_be_null() {
     assert_eq!(read(r#"{"texmap":null,"scene":"a"}"#).unwrap().texmap, None);

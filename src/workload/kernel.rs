@@ -3,7 +3,7 @@
 //! Kernels are plain loops over arrays. Inside a function for which the compiler may use AVX2 or
 //! AVX-512 it turns the same loops into wider vectors; the results do not depend on it.
 
-use crate::workload::Instructions;
+use super::Instructions;
 
 /// A computation that may be compiled several times, for several instruction sets.
 ///

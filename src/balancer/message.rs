@@ -1,0 +1,202 @@
+//! The heads of messages, the same whichever way they came in.
+
+use std::net::IpAddr;
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::http::{request, response};
+use hyper::{Method, StatusCode, Uri, Version};
+use memchr::memchr_iter;
+
+/// The header lines of a head, in their order.
+///
+/// A list and not a map: a head has a dozen lines, and to compare a name with each of them takes
+/// less time than to hash it once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields(Vec<(HeaderName, HeaderValue)>);
+
+/// So many lines a head has room for at first: its own and those that are added here.
+const ROOM: usize = 12;
+
+impl Fields {
+    /// None yet, with room for what is usual.
+    pub(super) fn with_room() -> Self {
+        Self(Vec::with_capacity(ROOM))
+    }
+
+    /// The value of the first line of this name.
+    pub(super) fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
+
+    /// The values of all lines of this name.
+    pub(super) fn all(&self, name: HeaderName) -> impl Iterator<Item = &HeaderValue> {
+        self.0.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value)
+    }
+
+    /// Whether there is a line of this name.
+    pub(super) fn has(&self, name: &HeaderName) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All lines.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// One more line, at the end.
+    pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.push((name, value));
+    }
+
+    /// This line instead of all others of its name.
+    pub(super) fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.remove(&name);
+        self.add(name, value);
+    }
+
+    /// This line, unless there is one of its name.
+    pub(super) fn add_missing(&mut self, name: HeaderName, value: HeaderValue) {
+        if !self.has(&name) {
+            self.add(name, value);
+        }
+    }
+
+    /// Takes all lines of this name out.
+    pub(super) fn remove(&mut self, name: &HeaderName) {
+        self.retain(|other| other != name);
+    }
+
+    /// Takes all lines out whose names are not to be kept.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&HeaderName) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+}
+
+impl From<HeaderMap> for Fields {
+    fn from(map: HeaderMap) -> Self {
+        let mut fields = Self(Vec::with_capacity(map.len() + ROOM));
+        let mut last = None;
+        for (name, value) in map {
+            // The second and later values of a name come without it.
+            last = name.or(last);
+            if let Some(name) = &last {
+                fields.add(name.clone(), value);
+            }
+        }
+        fields
+    }
+}
+
+impl From<Fields> for HeaderMap {
+    fn from(fields: Fields) -> Self {
+        let mut map = Self::with_capacity(fields.0.len());
+        for (name, value) in fields.0 {
+            map.append(name, value);
+        }
+        map
+    }
+}
+
+/// The head of a request.
+#[derive(Debug)]
+pub(super) struct RequestHead {
+    /// What is to be done.
+    pub(super) method: Method,
+    /// With what.
+    pub(super) uri: Uri,
+    /// The version of HTTP that the client spoke.
+    pub(super) version: Version,
+    /// The header lines.
+    pub(super) fields: Fields,
+}
+
+impl From<request::Parts> for RequestHead {
+    fn from(parts: request::Parts) -> Self {
+        let request::Parts { method, uri, version, headers, .. } = parts;
+        Self { method, uri, version, fields: headers.into() }
+    }
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct AnswerHead {
+    /// What came of the request.
+    pub(super) status: StatusCode,
+    /// The header lines.
+    pub(super) fields: Fields,
+}
+
+impl From<response::Parts> for AnswerHead {
+    fn from(parts: response::Parts) -> Self {
+        Self { status: parts.status, fields: parts.headers.into() }
+    }
+}
+
+/// Where the head ends that `bytes` begin with: behind its empty line. None if that has not come.
+pub(super) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', bytes)
+        .map(|at| at + 1)
+        .find(|&end| bytes.get(..end).is_some_and(|head| head.ends_with(b"\r\n\r\n")))
+}
+
+/// Who sends requests on a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// Its address.
+    pub(super) ip: IpAddr,
+    /// The same as text.
+    pub(super) name: HeaderValue,
+}
+
+impl Peer {
+    /// A client at this address.
+    pub(super) fn new(ip: IpAddr) -> Self {
+        let name = HeaderValue::try_from(ip.to_string());
+        // Cannot fail: an address is digits, letters, dots and colons.
+        Self { ip, name: name.unwrap_or(HeaderValue::from_static("unknown")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::{ACCEPT, HOST, VIA};
+    use proptest::prelude::*;
+
+    fn lines(fields: &Fields) -> Vec<String> {
+        fields.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn lines_stay_in_their_order_and_names_may_come_again() {
+        let mut fields = Fields::with_room();
+        fields.add(VIA, HeaderValue::from_static("1"));
+        fields.add(HOST, HeaderValue::from_static("a"));
+        fields.add(VIA, HeaderValue::from_static("2"));
+        fields.add_missing(HOST, HeaderValue::from_static("b"));
+        assert_eq!(lines(&fields), ["via: 1", "host: a", "via: 2"]);
+        assert_eq!(fields.get(&VIA).unwrap(), "1");
+        assert_eq!(fields.all(VIA).count(), 2);
+        fields.set(VIA, HeaderValue::from_static("3"));
+        assert_eq!(lines(&fields), ["host: a", "via: 3"]);
+        fields.remove(&HOST);
+        assert!(!fields.has(&HOST) && !fields.has(&ACCEPT));
+    }
+
+    proptest! {
+        #[test]
+        fn a_map_of_lines_has_the_same_values_of_each_name(
+            names in proptest::collection::vec("[a-c]", 0..9),
+        ) {
+            let mut fields = Fields::default();
+            for (number, name) in names.iter().enumerate() {
+                fields.add(name.parse().unwrap(), number.into());
+            }
+            let back = Fields::from(HeaderMap::from(fields.clone()));
+            for name in ["a", "b", "c"].map(HeaderName::from_static) {
+                let (one, other) = (fields.all(name.clone()), back.all(name.clone()));
+                prop_assert_eq!(one.collect::<Vec<_>>(), other.collect::<Vec<_>>());
+            }
+        }
+    }
+}
