@@ -28,6 +28,9 @@ pub const ENVIRONMENT_PREFIX: &str = "CUMULET_";
 /// The shortest time between two reports of a VM: a report costs about a millisecond of CPU.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
 
+/// The most VMs that may be ordered at once: each is a process, and a line of ASState.xml.
+const MOST_VMS: u32 = 10_000;
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -239,6 +242,10 @@ impl Config {
                  ever be need not wait",
                 scaling.warm_pool, scaling.maximum
             )));
+        }
+        let at_once = [("vms", settings.vms), ("autoscaler.warm_pool", scaling.warm_pool)];
+        if let Some((name, number)) = at_once.into_iter().find(|(_, number)| *number > MOST_VMS) {
+            return Err(Error(format!("{name} is {number}: at most {MOST_VMS} are possible")));
         }
         scaling.check_policy()?;
         if settings.report_every < SHORTEST_PERIOD {

@@ -178,10 +178,17 @@ pub fn arguments(pid: u32) -> Option<Vec<std::ffi::OsString>> {
     Some(system.process(pid)?.cmd().to_vec())
 }
 
+/// Whether a program is this one, by its file name: somebody may have given it another.
+fn is_ours(program: &str) -> bool {
+    let Some(name) = program.rsplit('/').next() else { return false };
+    let own = || std::env::current_exe().ok()?.file_name()?.to_str().map(str::to_owned);
+    name.starts_with("cumulet") || own().is_some_and(|own| own == name)
+}
+
 /// The command in `cumulet COMMAND …`; flags may stand before it.
 fn role_of<'a>(words: &[&'a str]) -> Option<&'a str> {
     let (program, arguments) = words.split_first()?;
-    if !program.rsplit('/').next()?.starts_with("cumulet") {
+    if !is_ours(program) {
         return None;
     }
     let mut left = arguments;
