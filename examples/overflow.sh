@@ -46,7 +46,7 @@ run() { # NAME MODE
     # That some requests fail, where VMs are alone, is a result like any other.
     "$cumulet" load --state "$state" --mix blur=1 --picture-size 1 --formats jpeg --rate 1 \
         --duration 15s --seed 7 >/dev/null || echo "-- some requests failed before the burst"
-    "$cumulet" load --state "$state" --mix blur=1 --picture-size 1 --formats jpeg --rate 18 \
+    "$cumulet" load --state "$state" --mix blur=1 --picture-size 1 --formats jpeg --rate 60 \
         --arrivals poisson --duration 90s --seed 7 --output "$folder/$1.json" ||
         echo "-- some requests failed"
     echo "-- who answered, every 5 s"

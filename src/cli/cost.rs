@@ -196,7 +196,9 @@ impl Bill {
         line("functions", calls, Some(self.functions.list_price()));
         let requests = format!("{} requests", self.requests());
         line("together", requests, Some(self.total()));
-        line("a request", String::new(), self.per_request().or(Some(0.0)));
+        if let Some(each) = self.per_request() {
+            line("a million", "requests like these".to_owned(), Some(each * 1e6));
+        }
         let now = format!("with the {} VMs of now", self.now.0);
         line("an hour", now.clone(), Some(self.per_hour()));
         line("a month", now, Some(self.per_hour() * HOURS_A_MONTH));

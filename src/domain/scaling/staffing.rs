@@ -69,7 +69,7 @@ struct Outlook {
 
 impl Staffing {
     pub(super) fn read(from: &mut Parameters, defaults: &Defaults) -> Result<Self, BadPolicy> {
-        let wait = from.number("wait", 0.07, 0.001..=0.9, "chance that work finds no VM")?;
+        let wait = from.number("wait", 0.085, 0.001..=0.9, "chance that work finds no VM")?;
         Ok(Self {
             wait,
             beta: beta(wait),
