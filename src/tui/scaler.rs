@@ -79,7 +79,9 @@ fn held_by_the_past(data: &Data) -> Option<String> {
     last.checks.iter().find(held).filter(|check| check.holds == Some(false))?;
     let (_, parameters) = steer::parameters_in_force(data)?;
     let time = parameters.iter().find(|p| matches!(p.name, "hold" | "down_window"))?;
-    Some(format!("shrinks after {} of less", time.value))
+    // As the policy's dialog puts it.
+    let time = if time.value == "auto" { "boot/4" } else { &time.value };
+    Some(format!("shrinks after {time} of less"))
 }
 
 /// When the autoscaler may act next, in words.
