@@ -202,7 +202,7 @@ fn measure(case: &Case) {
     let parse = cpu_time(|| drop(Scene::parse(text, &limits).unwrap()));
     let prepare = cpu_time(|| drop(Prepared::new(text, texmap, &run).unwrap()));
     let prepared = Prepared::new(text, texmap, &run).unwrap();
-    for (columns, rows, times) in [(400, 300, 15), (1600, 1200, 3)] {
+    for (columns, rows, times) in [(400, 300, 40), (1600, 1200, 8)] {
         for best in take_turns(&prepared, View::full(columns, rows), &run, times) {
             let counters = &best.rendered.counters;
             let rays = counters.primary + counters.secondary + counters.shadow;

@@ -4,7 +4,8 @@
 //! runs a series of one's own: a file with the number of requests of each second, one per line
 //! (of several columns the last counts; a line that is no number is passed over).
 //! `cargo bench --bench scaling -- --family 240 --from 480` draws so many series at random, of all
-//! shapes and sizes, from a number on, and prints what each policy makes of them together.
+//! shapes and sizes, from a number on, and prints what policies make of them, together and by
+//! shape; `--policy "staffing hold=120s"` adds one.
 //! `--boot SECONDS` and `--work SECONDS` change the boot time and the work of a request.
 
 #![allow(
@@ -18,6 +19,7 @@
 #[path = "scaling/family.rs"]
 mod family;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,7 +62,9 @@ fn main() {
     let drawn = value("--family", 0.0) as u64;
     if drawn > 0 {
         let from = value("--from", 480.0) as u64;
-        return compare(from..from + drawn);
+        let asked = arguments.windows(2).filter(|pair| pair[0] == "--policy");
+        let asked = asked.map(|pair| pair[1].clone()).collect::<Vec<_>>();
+        return compare(&(from..from + drawn), &asked);
     }
     let files =
         arguments.iter().filter(|word| Path::new(word).extension().is_some_and(|it| it == "csv"));
@@ -103,31 +107,105 @@ fn main() {
     }
 }
 
-/// Runs the policies that need no tuning by hand over some of the family.
-fn compare(numbers: std::ops::Range<u64>) {
-    const COMPARED: [&str; 4] = ["kubernetes-hpa", "knative", "staffing", "oracle"];
-    let mut sums = [[(0.0, 0.0, 0.0, 0.0); COMPARED.len()]; 2];
-    for number in numbers {
+/// Runs the policies that need no tuning by hand, and others that were asked for, over some of the
+/// family.
+fn compare(numbers: &std::ops::Range<u64>, others: &[String]) {
+    let usual = ["kubernetes-hpa", "knative", "staffing", "oracle"].map(str::to_owned);
+    let policies = &[&usual, others].concat()[..];
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let part = |first| {
+        let mut tables = Tables::new(policies.len());
+        let own = numbers.clone().skip(first).step_by(threads);
+        own.for_each(|number| tables.run(number, policies));
+        tables
+    };
+    let mut tables = Tables::new(policies.len());
+    std::thread::scope(|scope| {
+        let parts = (0..threads).map(|first| scope.spawn(move || part(first)));
+        let parts = parts.collect::<Vec<_>>();
+        parts.into_iter().for_each(|it| tables.add(&it.join().unwrap()));
+    });
+    let terms = ["boot 60 s, work 0.5 s", "boots, works, VMs at random"];
+    for (row, said) in tables.terms.iter().zip(terms) {
+        println!("\n{said}: {} series", row[0].series);
+        println!("{:<28} {:>6} {:>9} {:>8}", "policy", "cost", "overflow", "changes");
+        for (total, name) in row.iter().zip(policies) {
+            let (cost, overflow, changes) = total.means();
+            println!("{name:<28} {cost:>6.3} {overflow:>7.2} % {changes:>8.1}");
+        }
+    }
+    let names = policies.iter().map(|it| format!("{it:>18.18}")).collect::<String>();
+    println!("\n{:<24} {names}", "cost, overflow");
+    for (row, shape) in tables.shapes.iter().zip(family::SHAPES) {
+        let cell = |total: &Total| {
+            let (cost, overflow, _) = total.means();
+            format!("{cost:>9.3} {overflow:>6.2} %")
+        };
+        println!("{shape:<24} {}", row.iter().map(cell).collect::<String>());
+    }
+}
+
+/// What each policy made of the family.
+struct Tables {
+    /// On the named series' terms, and on others.
+    terms: [Vec<Total>; 2],
+    shapes: [Vec<Total>; family::SHAPES.len()],
+}
+
+/// Sums over some series.
+#[derive(Default, Clone, Copy)]
+struct Total {
+    cost: f64,
+    overflow: f64,
+    changes: f64,
+    series: f64,
+}
+
+impl Tables {
+    fn new(policies: usize) -> Self {
+        let row = || vec![Total::default(); policies];
+        Self { terms: std::array::from_fn(|_| row()), shapes: std::array::from_fn(|_| row()) }
+    }
+
+    fn run(&mut self, number: u64, policies: &[String]) {
         let family::Member { demand, terms, usual } = family::member(number);
-        for (sum, name) in sums[usize::from(!usual)].iter_mut().zip(COMPARED) {
-            let run = match name {
+        for (column, name) in policies.iter().enumerate() {
+            let run = match name.as_str() {
                 "oracle" => simulation::oracle(&demand, &terms),
                 name => simulation::run(&policy(name), &demand, &terms),
             };
             let m = Elasticity::of(&run, terms.vcpus_per_vm);
-            sum.0 += m.cost(terms.vcpus_per_vm, OVERFLOW);
-            sum.1 += m.overflow();
-            sum.2 += m.changes_per_hour();
-            sum.3 += 1.0;
+            let total = Total {
+                cost: m.cost(terms.vcpus_per_vm, OVERFLOW),
+                overflow: m.overflow(),
+                changes: m.changes_per_hour(),
+                series: 1.0,
+            };
+            self.terms[usize::from(!usual)][column].add(&total);
+            self.shapes[number as usize % family::SHAPES.len()][column].add(&total);
         }
     }
-    for (sums, said) in sums.iter().zip(["boot 60 s, work 0.5 s", "boots, works, VMs at random"]) {
-        println!("\n{said}: {} series", sums[0].3);
-        println!("{:<16} {:>6} {:>9} {:>8}", "policy", "cost", "overflow", "changes");
-        for ((cost, overflow, changes, number), name) in sums.iter().zip(COMPARED) {
-            let (cost, overflow) = (cost / number, 100.0 * overflow / number);
-            println!("{name:<16} {cost:>6.3} {overflow:>7.2} % {:>8.1}", changes / number);
+
+    fn add(&mut self, other: &Self) {
+        let rows = self.terms.iter_mut().chain(&mut self.shapes);
+        for (row, others) in rows.zip(other.terms.iter().chain(&other.shapes)) {
+            row.iter_mut().zip(others).for_each(|(total, it)| total.add(it));
         }
+    }
+}
+
+impl Total {
+    fn add(&mut self, other: &Self) {
+        self.cost += other.cost;
+        self.overflow += other.overflow;
+        self.changes += other.changes;
+        self.series += other.series;
+    }
+
+    /// Cost, overflow in per cent and changes an hour: each series weighs the same.
+    fn means(&self) -> (f64, f64, f64) {
+        let mean = |sum: f64| sum / self.series.max(1.0);
+        (mean(self.cost), 100.0 * mean(self.overflow), mean(self.changes))
     }
 }
 

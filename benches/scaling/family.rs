@@ -9,6 +9,22 @@ use cumulet::domain::simulation::Terms;
 
 use super::{STEP, poisson};
 
+/// The shapes, in the order of the numbers.
+pub(super) const SHAPES: [&str; 12] = [
+    "steady",
+    "day in some hours",
+    "bursts",
+    "flash crowds",
+    "saw-tooth, rising",
+    "saw-tooth, falling",
+    "ramp",
+    "on and off",
+    "levels of all heights",
+    "random walk",
+    "quick waves",
+    "day, bursts and drift",
+];
+
 /// A member of the family.
 pub(super) struct Member {
     /// The work that arrives in each step, in vCPUs.
@@ -32,7 +48,7 @@ pub(super) fn member(number: u64) -> Member {
         (logarithmic(random, 2.0, 120.0), logarithmic(random, 0.05, 4.0), vcpus, random.bool())
     };
     let level = if usual { level.max(2.0) } else { level * f64::max(1.0, vcpus / 2.0) };
-    let shape = shape(number % 12, random, seconds);
+    let shape = shape(number % SHAPES.len() as u64, random, seconds);
     let mean = shape.iter().sum::<f64>() / seconds as f64;
     let second = |rate: &f64| {
         let count = arrivals(random, rate / mean * level / work);

@@ -33,8 +33,11 @@ pub(super) fn run(
         }
         Filter::Enhance => {
             let stages = Enhance::new(instructions, layout);
-            // Histograms are counted anew for each band: few of them, but enough for all threads.
-            let rows = (layout.height / (4 * run.threads.get())).clamp(STRIP, 8 * STRIP);
+            // Histograms are counted anew for each band: few of them, but so many that no thread
+            // waits long at either end. Alike, lest the last is a few rows with all that counting.
+            let least = if run.threads.get() == 1 { 1 } else { 6 * run.threads.get() };
+            let number = layout.height.div_ceil(8 * STRIP).max(least);
+            let rows = layout.height.div_ceil(number).max(STRIP);
             let bands = bands(layout.height, rows, |rows| stages.equaliser.rows_for(rows));
             pipeline::run(source, &stages, bands, sink, run)
         }

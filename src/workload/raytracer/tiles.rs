@@ -1,7 +1,7 @@
 //! Cuts a window into tiles and shares them out among threads.
 
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, TryLockError};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ const SIDES: [i32; 2] = [16, 8];
 
 /// Pixels of the largest tile.
 const TILE_PIXELS: usize = 256;
+
+/// Finished tiles of a thread that may wait for the bitmap.
+const MOST_PAINTED: usize = 32;
 
 const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
 
@@ -154,6 +157,7 @@ impl Worker<'_> {
     fn work(&self, simd: impl Simd) -> Result<Counters, Error> {
         let job = self.0;
         let (mut waves, mut patch) = (Waves::default(), Patch::default());
+        let mut painted = Vec::new();
         let mut paid = 0;
         let mut pause = |counters: &Counters| {
             let work = counters.work();
@@ -169,13 +173,15 @@ impl Worker<'_> {
         loop {
             let number = job.next.fetch_add(1, Ordering::Relaxed);
             if number >= job.grid.tiles() || job.stop.load(Ordering::Relaxed) {
+                job.write(&mut painted, 0);
                 return Ok(waves.effort.counters);
             }
             let [first, end] = job.grid.tile(number);
             patch.set(job.camera, first[0]..end[0], first[1]..end[1]);
             patch.aim(simd, job.camera, waves.camera_rays());
             waves.trace(simd, job.world, &mut pause)?;
-            job.paint(first, &patch, &waves);
+            painted.push(Painted::new(job.camera, first, &patch, &waves));
+            job.write(&mut painted, MOST_PAINTED);
         }
     }
 }
@@ -272,23 +278,43 @@ impl<S: Simd> Task for Launch<'_, S> {
     }
 }
 
-impl Job<'_> {
-    /// Writes the colours of a tile's pixels.
-    fn paint(&self, first: Pixel, tile: &Patch, waves: &Waves) {
-        let [columns, rows] = tile.size;
-        let samples = self.camera.view.samples() as usize;
+/// A finished tile.
+struct Painted {
+    first: Pixel,
+    size: [usize; 2],
+    /// Its pixels as the bitmap takes them, row by row.
+    bytes: [[u8; 3]; TILE_PIXELS],
+}
+
+impl Painted {
+    fn new(camera: &Camera, first: Pixel, tile: &Patch, waves: &Waves) -> Self {
+        let samples = camera.view.samples() as usize;
         let mut bytes = [[0; 3]; TILE_PIXELS];
         for (colors, [column, row]) in waves.nodes().chunks_exact(samples).zip(&tile.order) {
             let color = match colors {
                 [node] => node.color(),
                 _ => mean(colors),
             };
-            bytes[usize::from(*row) * columns + usize::from(*column)] = to_bytes(color);
+            bytes[usize::from(*row) * tile.size[0] + usize::from(*column)] = to_bytes(color);
         }
-        let [left, top] = first.map(|place| place.unsigned_abs() as usize);
-        let mut bitmap = self.bitmap.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for (row, line) in (top..top + rows).zip(bytes.chunks(columns)) {
-            bitmap.write(left, row, line.as_flattened());
+        Self { first, size: tile.size, bytes }
+    }
+}
+
+impl Job<'_> {
+    /// Writes finished tiles. While another thread does so, up to `waiting` of them wait: that
+    /// costs less than to sleep.
+    fn write(&self, painted: &mut Vec<Painted>, waiting: usize) {
+        let mut bitmap = match self.bitmap.try_lock() {
+            Ok(bitmap) => bitmap,
+            Err(TryLockError::WouldBlock) if painted.len() <= waiting => return,
+            Err(_) => self.bitmap.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        for Painted { first, size: [columns, rows], bytes } in painted.drain(..) {
+            let [left, top] = first.map(|place| place.unsigned_abs() as usize);
+            for (row, line) in (top..top + rows).zip(bytes.chunks(columns)) {
+                bitmap.write(left, row, line.as_flattened());
+            }
         }
     }
 }
