@@ -1,8 +1,8 @@
 //! Cuts a window into tiles and shares them out among threads.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError, TryLockError};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::bmp::Bitmap;
