@@ -123,7 +123,9 @@ fn compare(numbers: &std::ops::Range<u64>, others: &[String]) {
     std::thread::scope(|scope| {
         let parts = (0..threads).map(|first| scope.spawn(move || part(first)));
         let parts = parts.collect::<Vec<_>>();
-        parts.into_iter().for_each(|it| tables.add(&it.join().unwrap()));
+        for part in parts {
+            tables.add(&part.join().unwrap());
+        }
     });
     let terms = ["boot 60 s, work 0.5 s", "boots, works, VMs at random"];
     for (row, said) in tables.terms.iter().zip(terms) {
@@ -134,14 +136,17 @@ fn compare(numbers: &std::ops::Range<u64>, others: &[String]) {
             println!("{name:<28} {cost:>6.3} {overflow:>7.2} % {changes:>8.1}");
         }
     }
-    let names = policies.iter().map(|it| format!("{it:>18.18}")).collect::<String>();
-    println!("\n{:<24} {names}", "cost, overflow");
+    print!("\n{:<24} ", "cost, overflow");
+    for name in policies {
+        print!("{name:>18.18}");
+    }
+    println!();
     for (row, shape) in tables.shapes.iter().zip(family::SHAPES) {
-        let cell = |total: &Total| {
-            let (cost, overflow, _) = total.means();
-            format!("{cost:>9.3} {overflow:>6.2} %")
-        };
-        println!("{shape:<24} {}", row.iter().map(cell).collect::<String>());
+        print!("{shape:<24} ");
+        for (cost, overflow, _) in row.iter().map(Total::means) {
+            print!("{cost:>9.3} {overflow:>6.2} %");
+        }
+        println!();
     }
 }
 

@@ -202,9 +202,9 @@ impl Staffing {
         situation: &Situation,
         history: &History,
         raw: u32,
-        hold: Duration,
+        patience: Duration,
     ) -> (u32, u32) {
-        let held = history.highest_advice(raw, &situation.now, hold);
+        let held = history.highest_advice(raw, &situation.now, patience);
         let wanted = situation.wanted();
         let least = self.least_change(wanted);
         if raw < wanted && self.keeps(situation, history) {

@@ -68,18 +68,15 @@ impl Outlook {
             let newest = Step { load, ahead, chance: chance(observation, 1.0, period) };
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an hour")]
             let number = ((at - begin) / step) as usize;
-            let is_new = number >= steps.len();
-            match steps.last_mut().filter(|_| !is_new) {
-                Some(same) => {
-                    here += 1.0;
-                    *same = Step { load: same.load + (load - same.load) / here, ..newest };
-                }
-                None => {
-                    here = 1.0;
-                    let before = steps.last().copied().unwrap_or(newest);
-                    steps.resize(number, before);
-                    steps.push(newest);
-                }
+            let is_same = number < steps.len();
+            if let Some(same) = steps.last_mut().filter(|_| is_same) {
+                here += 1.0;
+                *same = Step { load: same.load + (load - same.load) / here, ..newest };
+            } else {
+                here = 1.0;
+                let before = steps.last().copied().unwrap_or(newest);
+                steps.resize(number, before);
+                steps.push(newest);
             }
         }
         (state, steps)
