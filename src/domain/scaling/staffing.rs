@@ -7,8 +7,8 @@
 //! now fits the load when it has booted.
 //!
 //! The room for chance is what would have cost least in the last hour ([`hindsight`]), and so is
-//! the time for which VMs are kept that are not needed. Until ten minutes with a load have been
-//! seen it is at least that of the square-root rule: `R + β √R` vCPUs make an arrival wait with a
+//! the time for which VMs are kept that are not needed. Until five minutes with a load have been
+//! seen it is that of the square-root rule: `R + β √R` vCPUs make an arrival wait with a
 //! probability that depends on `β` alone, whatever the size. `√R` is the standard deviation of the
 //! number of requests at work; where requests are short, what counts is how much work a report
 //! period brings, which varies less.
@@ -32,8 +32,9 @@ use outlook::{Outlook, chance, demand, source};
 const NOTHING: f64 = 0.001;
 /// Steps into which the past is cut at most.
 const STEPS: u32 = 720;
-/// Seconds with a load after which the past alone says how much room it needs.
-const LEARNED: f64 = 600.0;
+/// Seconds with a load after which the past says how much room it needs. Earlier, its first jump
+/// would count for far too much.
+const LEARNED: f64 = 300.0;
 /// Patiences that are tried, beside that of the boot.
 const PATIENCES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(3)];
 
@@ -157,13 +158,10 @@ impl Staffing {
         let load = yesterday.map_or(ahead, |seen| ahead.max(seen));
         let holds = self.holds(situation);
         let patiences = holds.iter().map(|hold| count(hold.as_secs_f64())).collect::<Vec<_>>();
-        let choice = hindsight::choose(&steps, &patiences, terms);
-        let by_rule = self.beta * chance(now, load, period).sqrt();
-        let learned = |choice: Choice| {
-            let room = choice.room.above(load, chance(now, 1.0, period));
-            let enough = choice.learned_from as f64 * step >= LEARNED;
-            if enough { room } else { room.max(by_rule) }
-        };
+        let choice = hindsight::choose(&steps, &patiences, terms)
+            .filter(|choice| choice.learned_from as f64 * step >= LEARNED);
+        let by_rule = || self.beta * chance(now, load, period).sqrt();
+        let learned = |choice: Choice| choice.room.above(load, chance(now, 1.0, period));
         let hold = choice.and_then(|choice| {
             let at = patiences.iter().position(|patience| *patience == choice.patience)?;
             holds.get(at).copied()
@@ -171,7 +169,7 @@ impl Staffing {
         Plan {
             outlook,
             load,
-            room: choice.map_or(by_rule, learned),
+            room: choice.map_or_else(by_rule, learned),
             hold: hold.unwrap_or_else(|| self.hold(situation)),
             repeats: repeats.map(|period| period as f64 * step),
             yesterday,
