@@ -179,11 +179,14 @@ fn knative_starts_in_panic_and_keeps_the_most_of_both_windows_in_it() {
 fn staffing_follows_the_offered_load_and_not_the_saturated_cpu() {
     let mut busy = serving(4, 4.0);
     busy.now.offered = Some(9.0);
-    let steady = past(&busy, 60, |_, seen| seen.rate = Some(0.1));
+    let steady = past(&busy, 30, |_, seen| seen.rate = Some(0.1));
     busy.now.rate = Some(0.1);
     // Long requests: nine vCPUs and 1.6 × √9 for chance.
     assert_size("staffing", &busy, &steady, 14);
     assert_size("staffing wait=0.0269", &busy, &steady, 15);
+    // Longer without any waves: no room would have cost least.
+    let calm = past(&busy, 120, |_, seen| seen.rate = Some(0.1));
+    assert_size("staffing", &busy, &calm, 9);
 }
 
 #[test]
