@@ -229,8 +229,10 @@ impl Staffing {
         asked_for: bool,
     ) -> String {
         let wanted = situation.wanted();
+        let again = plan.repeats.filter(|_| plan.load > plan.outlook.after(horizon(situation)));
+        let again = again.map_or(String::new(), |period| format!(" as {period:.0} s before"));
         let said = format!(
-            "{} {:.2} vCPUs, {:.2} expected in {:.0} s, {:.2} for chance: {raw} needed",
+            "{} {:.2} vCPUs, {:.2} expected in {:.0} s{again}, {:.2} for chance: {raw} needed",
             source(&situation.now).trim_end_matches(", vCPUs"),
             demand(&situation.now),
             plan.load,

@@ -9,7 +9,9 @@ use super::outlook::Step;
 
 /// Its errors have to be below this share of those of the forecasts that were made.
 const FAR_BETTER: f64 = 0.5;
-/// Fewest and most steps that are compared: a period, but some minutes at least.
+/// By how much that share has to be smaller for a longer period: every period has multiples.
+const BETTER: f64 = 0.02;
+/// Fewest and most steps that are compared. Over a calm alone everything repeats.
 const COMPARED: [usize; 2] = [60, 300];
 /// Least share of a period that has to be seen a second time.
 const SEEN_AGAIN: f64 = 0.3;
@@ -39,12 +41,12 @@ fn period(steps: &[Step], load: &[f64], horizon: usize) -> Option<usize> {
     }
     let (mut best, mut found) = (FAR_BETTER, None);
     for period in horizon + 2..count.saturating_sub(fewest) {
-        let compared = period.clamp(fewest, most).min(count - period);
+        let compared = most.min(count - period);
         if (compared as f64) < SEEN_AGAIN * period as f64 {
             break;
         }
         let first = count - compared;
-        let bound = best * off[first];
+        let bound = off[first] * if found.is_some() { best - BETTER } else { best };
         let (mut sum, pairs) = (0.0, (&load[first..], &load[first - period..count - period]));
         for (now, then) in pairs.0.chunks(16).zip(pairs.1.chunks(16)) {
             sum += now.iter().zip(then).map(|(now, then)| (now - then).abs()).sum::<f64>();
@@ -83,7 +85,7 @@ mod tests {
         // Falls from 100 to 10 in 200 steps, and jumps.
         let tooth = |at: usize| 100.0 - 0.45 * (at % 200) as f64;
         let mut all = steps(tooth);
-        assert!(lift(&mut all, 13).is_some_and(|period| period.is_multiple_of(200)));
+        assert_eq!(lift(&mut all, 13), Some(200));
         // Ten steps before the jump; and long before it.
         assert!(all[590].ahead > 90.0, "{:?}", all[590]);
         assert!(all[500].ahead < tooth(500) + 2.0, "{:?}", all[500]);

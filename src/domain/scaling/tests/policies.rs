@@ -296,3 +296,21 @@ fn nonsense_is_refused_with_what_would_be_right() {
         assert!(refused.contains(said), "{policy}: {refused}");
     }
 }
+
+#[test]
+fn staffing_orders_ahead_of_a_load_that_has_come_every_ten_minutes() {
+    let mut calm = serving(1, 0.2);
+    calm.boot = Duration::from_mins(1);
+    // A wave of 100 s began ten minutes before the one that begins so many steps from now.
+    let before = |steps: u64| {
+        past(&calm, 600, |ago, seen| {
+            seen.offered = Some(if (ago + steps) % 120 > 100 { 12.0 } else { 0.2 });
+        })
+    };
+    let mut now = calm.clone();
+    now.now.offered = Some(0.2);
+    assert_size("staffing", &now, &before(60), 1);
+    let verdict = super::super::decide(Ok(&read("staffing")), &now, &before(8));
+    assert!(verdict.to >= 12, "{}", verdict.reason);
+    assert!(verdict.reason.contains("as 600 s before"), "{}", verdict.reason);
+}
