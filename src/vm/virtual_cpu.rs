@@ -270,8 +270,10 @@ mod tests {
             let got = simulate(rate, &chunks_us, overshoot_us, seconds) * seconds as f64;
             let asked = rate * seconds as f64;
             let begun = chunks_us.iter().sum::<u64>() as f64 / 1e6;
-            let off = (got - asked).abs();
-            prop_assert!(off <= BURST.as_secs_f64() + begun, "asked {asked} s, got {got} s");
+            // A debt that the shortest pause would pay stops nobody yet.
+            let carried_on = rate * SHORTEST_PAUSE.as_secs_f64();
+            let bound = BURST.as_secs_f64() + carried_on + begun;
+            prop_assert!((got - asked).abs() <= bound + 1e-6, "asked {asked} s, got {got} s");
         }
 
         #[test]
