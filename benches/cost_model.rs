@@ -2,7 +2,9 @@
 //!
 //! `cargo bench --bench cost_model` learns from one mix of requests, then judges by another, drawn
 //! by another seed: the share of the variance explained (R²) and the mean absolute error, of the
-//! CPU time and of the counted work.
+//! CPU time and of the counted work. The CPU time of a request is the median of three runs, minutes
+//! apart; by how much they differ is printed as well, for no model foretells that. With a number
+//! behind `--` the seeds of the mixes begin there, otherwise at 1.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -22,6 +24,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Requests of each sort to learn from, and as many to be judged by.
 const COUNT: usize = 120;
+/// How often each is run; the median counts.
+const RUNS: usize = 3;
 
 fn cpu_clock() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
@@ -39,27 +43,53 @@ fn main() {
         fastrand::Rng::with_seed(seed).shuffle(&mut requests);
         requests
     };
-    let (learned_from, judged_by) = (mix(1), mix(3));
+    let seed = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1);
+    let (learned_from, judged_by) = (mix(seed), mix(seed + 2));
     let (mut by_cpu, mut by_work) = (CostModel::default(), CostModel::default());
     println!("{:<22} {:>8} {:>16} {:>16}", "", "requests", "CPU time", "counted work");
     println!("{:<22} {:>8} {:>7} {:>8} {:>7} {:>8}", "", "", "R2", "error", "R2", "error");
-    report("before", &judge(&judged_by), &by_cpu, &by_work);
-    for request in &learned_from {
-        let outcome = request.run(cpu_clock);
-        learn(&mut by_cpu, &outcome, outcome.cpu);
-        learn(&mut by_work, &outcome, Duration::from_nanos(outcome.work));
+    let run = || [&learned_from, &judged_by].map(|mix| run(mix));
+    let runs: [_; RUNS] = std::array::from_fn(|_| run());
+    let [learned_from, judged_by] =
+        [0, 1].map(|mix| runs.each_ref().map(|run| run[mix].as_slice()));
+    let [lessons, outcomes] = [medians(learned_from), medians(judged_by)];
+    report("before", &outcomes, &by_cpu, &by_work);
+    for lesson in &lessons {
+        learn(&mut by_cpu, lesson, lesson.cpu);
+        learn(&mut by_work, lesson, Duration::from_nanos(lesson.work));
     }
-    let outcomes = judge(&judged_by);
     report("learned", &outcomes, &by_cpu, &by_work);
     report_sampling(&outcomes);
+    report_noise(judged_by, &outcomes);
 }
 
-fn judge(requests: &[Request]) -> Vec<Outcome> {
+fn run(requests: &[Request]) -> Vec<Outcome> {
     // The first run of anything pays for fresh memory.
     for request in requests.iter().take(5) {
         let _ = request.run(cpu_clock);
     }
     requests.iter().map(|request| request.run(cpu_clock)).collect()
+}
+
+/// Of each request the run with the median CPU time.
+fn medians(runs: [&[Outcome]; RUNS]) -> Vec<Outcome> {
+    let count = runs.iter().map(|run| run.len()).min().unwrap_or(0);
+    let median = |at: usize| {
+        let mut same = runs.map(|run| run[at]);
+        same.sort_by_key(|outcome| outcome.cpu);
+        same[RUNS / 2]
+    };
+    (0..count).map(median).collect()
+}
+
+/// By how much the CPU time of a request differs when it is run again.
+fn report_noise(runs: [&[Outcome]; RUNS], medians: &[Outcome]) {
+    let all = runs.iter().flat_map(|run| run.iter().zip(medians));
+    let off =
+        all.map(|(once, usual)| (once.cpu.as_secs_f64() / usual.cpu.as_secs_f64() - 1.0).abs());
+    let off: Vec<f64> = off.collect();
+    let mean = off.iter().sum::<f64>() / off.len() as f64;
+    println!("noise: a run differs from the median of {RUNS} by {:.1} % in the mean", mean * 100.0);
 }
 
 fn report(when: &str, outcomes: &[Outcome], by_cpu: &CostModel, by_work: &CostModel) {

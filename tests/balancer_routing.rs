@@ -403,7 +403,7 @@ async fn what_answers_cost_is_learned_and_kept() {
     .await;
     let directory = cluster.stop_and_keep().await;
     let model = std::fs::read_to_string(directory.path().join("CostModel.xml")).unwrap();
-    assert!(model.contains("<Class workload=\"blur\" form=\"png\""), "{model}");
+    assert!(model.contains("<Fit workload=\"blur\" form=\"png\""), "{model}");
 
     // One that starts here knows it from the first request on.
     let cluster = Cluster::start_in(directory, Settings::default(), &[&vm]).await;

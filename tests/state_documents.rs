@@ -226,7 +226,8 @@ fn lb_state_is_frozen() {
 fn cost_model_is_frozen() {
     let mut model = CostModel::default();
     let nominal = Work::from_nanos(16_000_000);
-    let blur = Features { kind: Kind::Blur, form: Form::Jpeg, nominal, bytes: 500_000 };
+    let (kind, form, bytes) = (Kind::Blur, Form::Jpeg, 500_000);
+    let blur = Features { kind, form, nominal, bytes, ..Features::default() };
     model.learn(&blur, model.predict(&blur), Duration::from_millis(18), 1.0);
     assert_frozen(COST_MODEL, &CostModelFile { seq: 7, model, foreign: Foreign::default() });
 }
@@ -234,8 +235,10 @@ fn cost_model_is_frozen() {
 #[test]
 fn a_cost_model_of_nonsense_is_refused_in_words() {
     for (from, to, expected) in [
-        ("products=\"", "products=\"NaN ", "`products` of <Class> is not 6 numbers"),
-        ("costs=\"0", "costs=\"-1", "`costs` of <Class> is not 3 numbers"),
+        ("products=\"", "products=\"NaN ", "`products` of <Fit> is not 10 numbers"),
+        ("costs=\"0", "costs=\"-1", "`costs` of <Fit> is not 4 numbers"),
+        ("density=\"-", "density=\"9999", "`density` of <Detail> is not a number from -128"),
+        ("log=\"-0", "log=\"-99", "`log` of <Detail> is not a number from -50"),
         ("form=\"jpeg\"", "form=\"webp\"", "jpeg, png"),
         ("lines=\"1\"", "lines=\"-1\"", "0 or more"),
     ] {

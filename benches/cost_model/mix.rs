@@ -21,6 +21,7 @@ pub(crate) struct Request {
 }
 
 /// What was foretold of a request and what it cost.
+#[derive(Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) features: Features,
     /// What the features say before anything is learned.
@@ -182,9 +183,7 @@ impl Request {
                     .then(|| Sampling::of(&self.query, &self.body, true, length))
                     .flatten()
                     .map(|sampling| sampling.run().unwrap());
-                let features =
-                    sampled.map(|work| Features::of_sampled(work, self.body.len() as u64));
-                (features.unwrap_or(guessed), sampled.is_some())
+                (sampled.unwrap_or(guessed), sampled.is_some())
             }
         }
     }

@@ -107,7 +107,7 @@ fn model_of_history(folder: &StateFolder) -> CostModel {
     }
     // How well the past is foretold once it is known says nothing.
     let classes: Vec<_> = model.classes().map(|(class, sums)| (class, *sums)).collect();
-    CostModel::restored(classes, [])
+    CostModel::restored(classes, model.details(), [])
 }
 
 /// What would have been known of a finished request before it was run, as far as its line tells.
@@ -122,7 +122,8 @@ fn features_of(kind: Kind, line: &Metric) -> Vec<Features> {
         Kind::Raytrace => {
             let antialias = extra("antialias") == Some(1);
             let guessed = foresight::render_of([width, height], antialias, Some(bytes));
-            vec![guessed, Features::of_sampled(Work::from_nanos(work), bytes)]
+            let traced = foresight::render_of_work(work, extra("tests").unwrap_or(0), bytes);
+            std::iter::once(guessed).chain(traced).collect()
         }
         Kind::Blur => Vec::from_iter(picture(Filter::Blur)),
         Kind::Enhance => Vec::from_iter(picture(Filter::Enhance)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::domain::cost::{Features, Work};
+use crate::domain::cost::Features;
 use crate::workload::foresight::Sampling;
 
 /// How long a request is kept for its sampling; afterwards it goes on with what is known. The
@@ -30,14 +30,14 @@ pub(super) struct Sampler {
 struct Job {
     sampling: Sampling,
     key: u64,
-    done: oneshot::Sender<Option<Work>>,
+    done: oneshot::Sender<Option<Features>>,
 }
 
 /// Results by the hash of what was sampled; nothing for a scene that cannot be rendered.
 #[derive(Default)]
 struct Memory {
     hasher: RandomState,
-    results: Mutex<HashMap<u64, Option<Work>>>,
+    results: Mutex<HashMap<u64, Option<Features>>>,
 }
 
 impl Sampler {
@@ -59,25 +59,22 @@ impl Sampler {
     /// nothing to render.
     pub(super) async fn sample(&self, sampling: Sampling) -> Option<Features> {
         let key = self.memory.hasher.hash_one(&sampling);
-        let bytes = sampling.bytes();
         let known = self.memory.results().get(&key).copied();
-        let work = if let Some(result) = known {
-            result
-        } else {
-            let (done, result) = oneshot::channel();
-            self.jobs.try_send(Job { sampling, key, done }).ok()?;
-            tokio::time::timeout(PATIENCE, result).await.ok()?.ok()?
-        };
-        work.map(|work| Features::of_sampled(work, bytes))
+        if let Some(result) = known {
+            return result;
+        }
+        let (done, result) = oneshot::channel();
+        self.jobs.try_send(Job { sampling, key, done }).ok()?;
+        tokio::time::timeout(PATIENCE, result).await.ok()?.ok()?
     }
 }
 
 impl Memory {
-    fn results(&self) -> MutexGuard<'_, HashMap<u64, Option<Work>>> {
+    fn results(&self) -> MutexGuard<'_, HashMap<u64, Option<Features>>> {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, key: u64, result: Option<Work>) {
+    fn remember(&self, key: u64, result: Option<Features>) {
         let mut results = self.results();
         if results.len() >= REMEMBERED {
             // What is asked for often is soon there again.
@@ -108,7 +105,7 @@ mod tests {
         Sampling::of(QUERY, scene, true, None).unwrap()
     }
 
-    async fn until_known(sampler: &Sampler, sampling: &Sampling) -> Option<Work> {
+    async fn until_known(sampler: &Sampler, sampling: &Sampling) -> Option<Features> {
         let key = sampler.memory.hasher.hash_one(sampling);
         loop {
             if let Some(result) = sampler.memory.results().get(&key) {
@@ -121,10 +118,10 @@ mod tests {
     #[tokio::test]
     async fn a_result_is_remembered_even_if_it_came_too_late() {
         let sampler = Sampler::start().unwrap();
-        let work = until_known(&sampler, &sampling(SCENE)).await;
-        let features = sampler.sample(sampling(SCENE)).await.unwrap();
-        assert_eq!(Some(features.nominal), work);
-        assert_eq!(features.bytes, SCENE.len() as u64);
+        let known = until_known(&sampler, &sampling(SCENE)).await;
+        let features = sampler.sample(sampling(SCENE)).await;
+        assert_eq!(features, known);
+        assert_eq!(features.unwrap().bytes, SCENE.len() as u64);
     }
 
     #[tokio::test]

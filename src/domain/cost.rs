@@ -16,8 +16,8 @@ mod fit;
 mod model;
 mod pace;
 
-pub use fit::{Sums, TERMS};
-pub use model::{Accuracy, CostModel};
+pub use fit::{PRODUCTS, Sums, TERMS};
+pub use model::{Accuracy, CostModel, Detail};
 pub use pace::{Pace, Typical};
 
 use std::fmt;
@@ -161,16 +161,29 @@ pub enum Form {
     Bmp,
     /// The size of a TIFF picture.
     Tiff,
-    /// Some rays traced through the scene.
-    Sampled,
+    /// Some rays traced through a scene of few shapes.
+    List,
+    /// Some rays traced through a scene of many shapes.
+    LongList,
+    /// Some rays traced through a scene with a hierarchy.
+    Hierarchy,
     /// Little: the length of the body, the window of a render.
     #[default]
     Guessed,
 }
 
 impl Form {
-    const ALL: [Self; 7] =
-        [Self::Jpeg, Self::Png, Self::Gif, Self::Bmp, Self::Tiff, Self::Sampled, Self::Guessed];
+    const ALL: [Self; 9] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::Gif,
+        Self::Bmp,
+        Self::Tiff,
+        Self::List,
+        Self::LongList,
+        Self::Hierarchy,
+        Self::Guessed,
+    ];
 
     /// The word that stands for it in files.
     pub fn as_str(self) -> &'static str {
@@ -180,7 +193,9 @@ impl Form {
             Self::Gif => "gif",
             Self::Bmp => "bmp",
             Self::Tiff => "tiff",
-            Self::Sampled => "sampled",
+            Self::List => "list",
+            Self::LongList => "long-list",
+            Self::Hierarchy => "hierarchy",
             Self::Guessed => "guessed",
         }
     }
@@ -190,7 +205,7 @@ impl FromStr for Form {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let expected = "jpeg, png, gif, bmp, tiff, sampled or guessed";
+        let expected = "jpeg, png, gif, bmp, tiff, list, long-list, hierarchy or guessed";
         Self::ALL
             .into_iter()
             .find(|form| form.as_str() == text)
@@ -207,21 +222,22 @@ pub struct Features {
     pub form: Form,
     /// Work by the rules that count it, before anything is learned.
     pub nominal: Work,
+    /// The part of it that is tests of rays against shapes; none of a picture.
+    pub tests: Work,
     /// Bytes of the file or text to be read.
     pub bytes: u64,
 }
 
 /// What any request costs, in nanoseconds: parsing, a thread's turn, an answer.
 const OVERHEAD_NS: f64 = 60_000.0;
-/// Cost of a byte of input, in nanoseconds: reading, base64, entropy coding.
+/// Cost of a byte of input, in nanoseconds: reading, base64.
 const NS_PER_BYTE: f64 = 2.0;
+/// The same for JPEG, with the entropy coding of the input and of an output about as detailed.
+const NS_PER_JPEG_BYTE: f64 = 8.0;
+/// Bands of density in which pictures count as equally detailed, per doubling.
+const BANDS: f64 = 3.0;
 
 impl Features {
-    /// The features of a render whose work was counted, or foretold from some of its rays.
-    pub const fn of_sampled(nominal: Work, bytes: u64) -> Self {
-        Self { kind: Kind::Raytrace, form: Form::Sampled, nominal, bytes }
-    }
-
     /// Whether little is known.
     pub fn is_guess(&self) -> bool {
         self.form == Form::Guessed
@@ -229,7 +245,24 @@ impl Features {
 
     /// The parts that the cost is a weighted sum of, in nanoseconds; the weights are near 1.
     pub(in crate::domain) fn terms(&self) -> [f64; TERMS] {
-        [OVERHEAD_NS, self.nominal.nanos() as f64, self.bytes as f64 * NS_PER_BYTE]
+        let a_byte = if self.form == Form::Jpeg { NS_PER_JPEG_BYTE } else { NS_PER_BYTE };
+        let (tests, others) = (self.tests, self.nominal - self.tests);
+        let work = [others, tests].map(|part| part.nanos() as f64);
+        [OVERHEAD_NS, work[0], self.bytes as f64 * a_byte, work[1]]
+    }
+
+    /// How densely the file of a picture is filled, in bands: a flat picture, a drawing, a
+    /// photograph and noise of one size take different times to compress, and neither more nor less
+    /// for more bytes. Nothing for a render, and for a picture of unknown size.
+    fn density(&self) -> Option<i8> {
+        let is_picture = matches!(self.kind, Kind::Blur | Kind::Enhance) && !self.is_guess();
+        if !is_picture || self.bytes == 0 || self.nominal == Work::NONE {
+            return None;
+        }
+        let density = self.bytes as f64 / self.nominal.nanos() as f64;
+        #[expect(clippy::cast_possible_truncation, reason = "such casts saturate")]
+        let band = (density.log2() * BANDS).round() as i8;
+        Some(band)
     }
 }
 

@@ -1,7 +1,7 @@
 //! CostModel.xml: what the balancer has learned of the cost of requests, so that a new one need
 //! not learn it again.
 
-use crate::domain::cost::{Accuracy, CostModel, Form, Kind, Sums};
+use crate::domain::cost::{Accuracy, CostModel, Detail, Form, Kind, Sums};
 use crate::state::document::{self, Document};
 use crate::state::xml::{Element, Fields, Foreign, Problem};
 
@@ -19,6 +19,8 @@ pub struct CostModelFile {
 /// No sum grows so large, even if a request of a nanosecond was foretold to take a year: each line
 /// adds at most the square of that ratio, and old ones fade.
 const LARGEST: f64 = 1e36;
+/// The logarithm of a ratio of a nanosecond and much more than a year is not as large.
+const LARGEST_LOG: f64 = 50.0;
 
 impl Document for CostModelFile {
     const FILE: &'static str = "CostModel.xml";
@@ -36,22 +38,32 @@ impl Document for CostModelFile {
         let mut fields = Fields::of(root);
         let seq = document::seq(&mut fields)?;
         let mut classes: Vec<((Kind, Form), Sums)> = Vec::new();
+        let mut details: Vec<((Kind, Form, i8), Detail)> = Vec::new();
         let mut accuracy: Vec<(Kind, Accuracy)> = Vec::new();
         let foreign = fields.foreign(|child| {
             match child.name.as_str() {
-                "Class" => {
-                    let (class, sums) = read_class(child)?;
+                "Fit" => {
+                    let (class, sums) = read_fit(child)?;
                     if classes.iter().any(|(known, _)| *known == class) {
-                        return Err(Problem::new(child.at, "a second <Class> of this kind"));
+                        return Err(Problem::new(child.at, "a second <Fit> of this kind"));
                     }
                     classes.push((class, sums));
                 }
+                "Detail" => {
+                    let (class, detail) = read_detail(child)?;
+                    if details.iter().any(|(known, _)| *known == class) {
+                        return Err(Problem::new(child.at, "a second <Detail> of this kind"));
+                    }
+                    details.push((class, detail));
+                }
+                // What was learned by an earlier version, of other terms, is learned anew.
+                "Class" => {}
                 "Accuracy" => accuracy.push(read_accuracy(child)?),
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        Ok(Self { seq, model: CostModel::restored(classes, accuracy), foreign })
+        Ok(Self { seq, model: CostModel::restored(classes, details, accuracy), foreign })
     }
 
     fn to_element(&self) -> Element {
@@ -66,12 +78,22 @@ impl Document for CostModelFile {
         }
         for ((kind, form), sums) in self.model.classes() {
             root.push(
-                Element::new("Class")
+                Element::new("Fit")
                     .with("workload", kind.as_str())
                     .with("form", form.as_str())
                     .with("lines", sums.lines)
                     .with("products", list(&sums.products))
                     .with("costs", list(&sums.costs)),
+            );
+        }
+        for ((kind, form, density), detail) in self.model.details() {
+            root.push(
+                Element::new("Detail")
+                    .with("workload", kind.as_str())
+                    .with("form", form.as_str())
+                    .with("density", density)
+                    .with("requests", detail.answers)
+                    .with("log", detail.log),
             );
         }
         root.with_foreign(&self.foreign)
@@ -83,7 +105,7 @@ fn list(numbers: &[f64]) -> String {
     numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn read_class(element: &Element) -> Result<((Kind, Form), Sums), Problem> {
+fn read_fit(element: &Element) -> Result<((Kind, Form), Sums), Problem> {
     let mut fields = Fields::of(element);
     let (workload, form, lines) =
         (fields.word("workload")?, fields.word("form")?, fields.decimal("lines")?);
@@ -94,6 +116,24 @@ fn read_class(element: &Element) -> Result<((Kind, Form), Sums), Problem> {
         costs: numbers(&mut fields, element, "costs")?,
     };
     Ok((class, sums))
+}
+
+fn read_detail(element: &Element) -> Result<((Kind, Form, i8), Detail), Problem> {
+    let mut fields = Fields::of(element);
+    let (workload, form) = (fields.word("workload")?, fields.word("form")?);
+    let (kind, form) = (fields.required("workload", workload)?, fields.required("form", form)?);
+    let (density, log) = (fields.text("density"), fields.number("log")?);
+    let (density, log) = (fields.required("density", density)?, fields.required("log", log)?);
+    let answers = fields.whole("requests")?.unwrap_or(0);
+    let problem = |name, range: &str| {
+        let message = format!("attribute `{name}` of <Detail> is not a number from {range}");
+        Problem::new(element.at, message)
+    };
+    let density = density.parse().map_err(|_| problem("density", "-128 to 127, whole"))?;
+    if log.abs() > LARGEST_LOG {
+        return Err(problem("log", "-50 to 50"));
+    }
+    Ok(((kind, form, density), Detail { answers, log }))
 }
 
 fn numbers<const N: usize>(

@@ -12,7 +12,7 @@ use base64_simd::STANDARD_NO_PAD;
 use super::imaging::{
     Channels, Filter, Format, PictureHeader, nominal_work, probe_channels, probe_header,
 };
-use super::raytracer::{View, foretell};
+use super::raytracer::{Arrangement, Counters, Foretold, View, foretell};
 use super::wire::{self, query, render_json};
 use super::{Error, Limits};
 use crate::domain::cost::{Features, Form, Kind, Work};
@@ -61,7 +61,8 @@ pub fn picture(filter: Filter, start: &[u8], length: Option<u64>) -> Features {
     // A header can announce more pixels than there are nanoseconds to count; no VM takes those.
     let pixels = pixels.min(Limits::default().picture_pixels);
     let nominal = nominal_work(filter, pixels, channels, format, Some(format));
-    Features { kind: kind(filter), form, nominal: Work::from_nanos(nominal), bytes }
+    let nominal = Work::from_nanos(nominal);
+    Features { kind: kind(filter), form, nominal, tests: Work::NONE, bytes }
 }
 
 /// The features of a picture that was processed, from the `work` that its VM counted: only one
@@ -83,7 +84,18 @@ pub fn picture_of_work(
         nominal_work(filter, pixels, channels, format, Some(format)) == work
     })?;
     let nominal = Work::from_nanos(work);
-    Some(Features { kind: kind(filter), form: form(format), nominal, bytes: length / 4 * 3 })
+    let (kind, form, bytes) = (kind(filter), form(format), length / 4 * 3);
+    Some(Features { kind, form, nominal, tests: Work::NONE, bytes })
+}
+
+/// The features of a render that was done, from the `work` that its VM counted and the number of
+/// tests of rays against shapes; only scenes of few shapes count those and nothing else.
+#[must_use]
+pub fn render_of_work(work: u64, tests: u64, bytes: u64) -> Option<Features> {
+    let tests = Counters { tests, ..Counters::default() }.test_work();
+    let (kind, form) = (Kind::Raytrace, Form::List);
+    let [nominal, tests] = [work, tests].map(Work::from_nanos);
+    (tests > Work::NONE).then_some(Features { kind, form, nominal, tests, bytes })
 }
 
 const fn kind(filter: Filter) -> Kind {
@@ -152,7 +164,7 @@ pub fn render_of(window: [u32; 2], antialias: bool, length: Option<u64>) -> Feat
     let bytes = length.unwrap_or(0);
     let per_ray = NS_PER_RAY + bytes.min(SCENE_BYTES) / SCENE_BYTES_PER_NS;
     let nominal = Work::from_nanos(rays.saturating_mul(per_ray));
-    Features { kind: Kind::Raytrace, form: Form::Guessed, nominal, bytes }
+    Features { kind: Kind::Raytrace, form: Form::Guessed, nominal, tests: Work::NONE, bytes }
 }
 
 /// A render of which some rays are to be traced.
@@ -196,18 +208,21 @@ impl Sampling {
         (reading <= rendering / WORTH).then_some(Self { scene, view, points, bytes: length })
     }
 
-    /// The length of the request's body in bytes.
-    #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Traces the rays, and gives the work that the render will count.
+    /// Traces the rays, and gives the features that the render has by them.
     ///
     /// # Errors
     /// Those of [`foretell`]: a VM will refuse this render for the same reason.
-    pub fn run(&self) -> Result<Work, Error> {
-        foretell(&self.scene, &self.view, self.points, &Limits::default()).map(Work::from_nanos)
+    pub fn run(&self) -> Result<Features, Error> {
+        let limits = Limits::default();
+        let Foretold { work, tests, arrangement } =
+            foretell(&self.scene, &self.view, self.points, &limits)?;
+        let form = match arrangement {
+            Arrangement::List => Form::List,
+            Arrangement::LongList => Form::LongList,
+            Arrangement::Hierarchy => Form::Hierarchy,
+        };
+        let [nominal, tests] = [work, tests].map(Work::from_nanos);
+        Ok(Features { kind: Kind::Raytrace, form, nominal, tests, bytes: self.bytes })
     }
 }
 

@@ -47,6 +47,6 @@ mod world;
 mod tests;
 
 pub use camera::View;
-pub use foretell::foretell;
+pub use foretell::{Arrangement, Foretold, foretell};
 pub use render::{Counters, Features, Prepared, RenderRequest, Rendered, render};
 pub use scene::Scene;

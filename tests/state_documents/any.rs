@@ -332,7 +332,8 @@ pub(crate) fn cost_model() -> impl Strategy<Value = CostModelFile> {
     (any::<u64>(), vec(answer, 0..20), foreign()).prop_map(|(seq, answers, foreign)| {
         let mut model = CostModel::default();
         for (kind, form, nanos, bytes, micros) in answers {
-            let features = Features { kind, form, nominal: Work::from_nanos(nanos), bytes };
+            let nominal = Work::from_nanos(nanos);
+            let features = Features { kind, form, nominal, bytes, ..Features::default() };
             let predicted = model.predict(&features);
             model.learn(&features, predicted, Duration::from_micros(micros.into()), 1.0);
         }

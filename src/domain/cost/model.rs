@@ -19,11 +19,13 @@ const LONGEST: f64 = 86_400.0;
 /// Predicts the CPU time of requests, on a typical VM, and learns from that of the answers.
 ///
 /// For each kind of work and form of input the cost is a weighted sum of an overhead, the nominal
-/// work and the bytes to be read. The weights start at 1; a combination that was never seen is
-/// priced like the others together.
+/// work in two parts and the bytes to be read. The weights start at 1; a combination that was never
+/// seen is priced like the others together. That of a picture is then multiplied by what pictures
+/// as densely filled have cost beside it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CostModel {
     classes: BTreeMap<(Kind, Form), Class>,
+    details: BTreeMap<(Kind, Form, i8), Detail>,
     accuracy: BTreeMap<Kind, Accuracy>,
 }
 
@@ -32,6 +34,28 @@ struct Class {
     sums: Sums,
     /// What follows from the sums.
     weights: [f64; TERMS],
+}
+
+/// How much dearer than others of their form pictures of one density are.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Detail {
+    /// Answers that it was learned from.
+    pub answers: u64,
+    /// The natural logarithm of the factor.
+    pub log: f64,
+}
+
+impl Detail {
+    /// Takes in the logarithm of an actual cost over that by the form alone.
+    fn hear(&mut self, log: f64) {
+        /// The share of the newest answer in the mean: about the last twenty count.
+        const NEWEST: f64 = 0.05;
+        /// That it is like the others counts as so many answers.
+        const PRIOR: f64 = 0.5;
+        self.answers = self.answers.saturating_add(1);
+        let share = NEWEST.max(1.0 / (self.answers as f64 + PRIOR));
+        self.log += share * (log - self.log);
+    }
 }
 
 /// How well the cost of a kind of work was predicted lately.
@@ -54,14 +78,17 @@ impl Accuracy {
 }
 
 impl CostModel {
-    /// A model with what was learned before: sums by class, and how good the predictions were.
+    /// A model with what was learned before: sums by class, details by class and band of density,
+    /// and how good the predictions were.
     pub fn restored(
         classes: impl IntoIterator<Item = ((Kind, Form), Sums)>,
+        details: impl IntoIterator<Item = ((Kind, Form, i8), Detail)>,
         accuracy: impl IntoIterator<Item = (Kind, Accuracy)>,
     ) -> Self {
         let bare = |(key, sums)| (key, Class { sums, weights: [0.0; TERMS] });
         let classes = classes.into_iter().map(bare).collect();
-        let mut model = Self { classes, accuracy: accuracy.into_iter().collect() };
+        let details = details.into_iter().collect();
+        let mut model = Self { classes, details, accuracy: accuracy.into_iter().collect() };
         model.refit();
         model
     }
@@ -71,20 +98,33 @@ impl CostModel {
         self.classes.iter().map(|(key, class)| (*key, &class.sums))
     }
 
+    /// What was learned of densities.
+    pub fn details(&self) -> impl Iterator<Item = ((Kind, Form, i8), Detail)> {
+        self.details.iter().map(|(key, detail)| (*key, *detail))
+    }
+
     /// How well each kind of work was predicted lately.
     pub fn accuracy(&self) -> impl Iterator<Item = (Kind, Accuracy)> {
         self.accuracy.iter().map(|(kind, accuracy)| (*kind, *accuracy))
     }
 
-    /// What a request will cost on a typical VM. More to do never costs less.
+    /// What a request will cost on a typical VM. More to do of the same kind never costs less.
     pub fn predict(&self, features: &Features) -> Work {
+        let key = |density| (features.kind, features.form, density);
+        let detail = features.density().and_then(|density| self.details.get(&key(density)));
+        let factor = detail.map_or(1.0, |detail| detail.log.exp());
+        Work::from_nanos_f64(self.by_form(features) * factor)
+    }
+
+    /// The same by its kind and form alone, in nanoseconds.
+    fn by_form(&self, features: &Features) -> f64 {
         let terms = features.terms();
         let weights = match (features.kind, self.classes.get(&(features.kind, features.form))) {
             (Kind::Other, _) => [1.0; TERMS],
             (_, Some(class)) => class.weights,
             (_, None) => [self.common(); TERMS],
         };
-        Work::from_nanos_f64(weights.iter().zip(terms).map(|(weight, term)| weight * term).sum())
+        weights.iter().zip(terms).map(|(weight, term)| weight * term).sum()
     }
 
     /// Takes in that a request was `predicted` to cost so much and cost `actual` CPU time on a VM
@@ -99,6 +139,7 @@ impl CostModel {
         self.accuracy.entry(features.kind).or_default().hear(error);
         let key = (features.kind, features.form);
         let now = self.predict(features).nanos() as f64;
+        let by_form = self.by_form(features).max(1.0);
         let common = self.common();
         let class = self
             .classes
@@ -106,6 +147,10 @@ impl CostModel {
             .or_insert(Class { sums: Sums::default(), weights: [common; TERMS] });
         let surprise = if class.sums.lines < NEWNESS { FIRST_SURPRISE } else { SURPRISE };
         let cost = (cost * 1e9).clamp(now / surprise, (now * surprise).max(1.0));
+        if let Some(density) = features.density() {
+            let detail = self.details.entry((key.0, key.1, density)).or_default();
+            detail.hear((cost.max(1.0) / by_form).ln());
+        }
         class.sums.add(features.terms(), cost);
         self.refit();
     }

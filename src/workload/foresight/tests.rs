@@ -40,8 +40,13 @@ fn a_grey_picture_is_known_for_one() {
 #[test]
 fn a_picture_is_known_again_by_the_work_it_counted() {
     let features = picture_of_work(Filter::Blur, [640, 480], vga_png().nanos(), 400_000).unwrap();
-    let expected =
-        Features { kind: Kind::Blur, form: Form::Png, nominal: vga_png(), bytes: 300_000 };
+    let expected = Features {
+        kind: Kind::Blur,
+        form: Form::Png,
+        nominal: vga_png(),
+        bytes: 300_000,
+        ..Features::default()
+    };
     assert_eq!(features, expected);
     assert_eq!(picture_of_work(Filter::Blur, [640, 480], 12_345, 400_000), None);
 }
@@ -65,7 +70,8 @@ fn a_scene_is_sampled_as_soon_as_it_is_there() {
     let json = format!("{{\"texmap\": null, \"scene\": \"{}\"", SCENE.replace('\n', "\\n"));
     let plain = Sampling::of(VGA, SCENE.as_bytes(), true, None).unwrap();
     let early = Sampling::of(VGA, json.as_bytes(), false, None).unwrap();
-    assert_eq!(early.run(), plain.run());
+    let of = |sampling: Sampling| Features { bytes: 0, ..sampling.run().unwrap() };
+    assert_eq!(of(early), of(plain));
     let cut = &json[..json.len() - 2];
     assert_eq!(Sampling::of(VGA, cut.as_bytes(), false, None), None);
     assert_eq!(Sampling::of(VGA, SCENE.as_bytes(), false, None), None);

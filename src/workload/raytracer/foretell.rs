@@ -6,27 +6,68 @@ use super::texture::Texture;
 use super::{Scene, index};
 use crate::workload::{Error, FullSpeed, Limits};
 
-/// Foretells [`Usage::work`](crate::workload::Usage) of rendering a view: traces about `points`
-/// pixels spread evenly over the window and scales up what their rays did.
+/// What a render will count as work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foretold {
+    /// All of it: [`Usage::work`](crate::workload::Usage).
+    pub work: u64,
+    /// The part of it that finds what rays hit: [`Counters::test_work`].
+    pub tests: u64,
+    /// How the shapes were arranged to be found.
+    pub arrangement: Arrangement,
+}
+
+/// How shapes are arranged for rays to find them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrangement {
+    /// One after the other.
+    List,
+    /// In a list from which most are left out for a whole packet of rays.
+    LongList,
+    /// In a hierarchy.
+    Hierarchy,
+}
+
+impl Arrangement {
+    /// By what rays did there.
+    const fn of(counters: &Counters) -> Self {
+        match counters {
+            Counters { visits: 1.., .. } => Self::Hierarchy,
+            Counters { sifted: 1.., .. } => Self::LongList,
+            _ => Self::List,
+        }
+    }
+}
+
+/// Foretells the work of rendering a view: traces about `points` pixels spread evenly over the
+/// window and scales up what their rays did.
 ///
 /// No texture is needed, and reading one is not in the figure: it changes colours, not rays.
 ///
 /// # Errors
 /// Those of [`Scene::parse`]; [`Error::Unprocessable`] if something is hit and the scene has no
 /// light.
-pub fn foretell(scene: &[u8], view: &View, points: u32, limits: &Limits) -> Result<u64, Error> {
+pub fn foretell(
+    scene: &[u8],
+    view: &View,
+    points: u32,
+    limits: &Limits,
+) -> Result<Foretold, Error> {
     let scene = Scene::parse(scene, limits)?;
     let prepared = Prepared::arrange(scene, Some(Texture::plain()), index::LEAST, &FullSpeed)?;
     let traced = prepared.probe(view, points)?;
     let features = prepared.features(view);
     let rays = features.pixels.saturating_mul(if view.antialias { 4 } else { 1 });
-    Ok(scaled(&traced, rays).saturating_add(prepared.work()))
-}
-
-/// The work of so many camera rays, if all are like those traced.
-fn scaled(traced: &Counters, rays: u64) -> u64 {
-    let work = u128::from(traced.work()) * u128::from(rays) / u128::from(traced.primary.max(1));
-    u64::try_from(work).unwrap_or(u64::MAX)
+    // The work of so many camera rays, if all are like those traced.
+    let scaled = |work: u64| {
+        let work = u128::from(work) * u128::from(rays) / u128::from(traced.primary.max(1));
+        u64::try_from(work).unwrap_or(u64::MAX)
+    };
+    Ok(Foretold {
+        work: scaled(traced.work()).saturating_add(prepared.work()),
+        tests: scaled(traced.test_work()),
+        arrangement: Arrangement::of(&traced),
+    })
 }
 
 #[cfg(test)]
@@ -43,7 +84,7 @@ mod tests {
         let run = Run { threads: NonZeroUsize::MIN, pacer: &FullSpeed, limits: &limits };
         for antialias in [false, true] {
             let view = View { antialias, ..View::full(200, 150) };
-            let foretold = foretell(scene, &view, 400, &limits).unwrap();
+            let foretold = foretell(scene, &view, 400, &limits).unwrap().work;
             let request = RenderRequest { scene, texmap: None, view };
             let counted = render(&request, &run).unwrap().usage.work;
             let ratio = foretold as f64 / counted as f64;
@@ -60,7 +101,7 @@ mod tests {
         let request = RenderRequest { scene, texmap: None, view };
         let counted = render(&request, &run).unwrap().usage.work;
         // All pixels; what is left is how rays are grouped.
-        let foretold = foretell(scene, &view, 32 * 24, &limits).unwrap();
+        let foretold = foretell(scene, &view, 32 * 24, &limits).unwrap().work;
         assert!(foretold.abs_diff(counted) < counted / 1_000, "{foretold} for {counted}");
     }
 }

@@ -126,10 +126,13 @@ impl Counters {
         14 * self.primary
             + 24 * self.secondary
             + 8 * self.shadow
-            + self.tests * 9 / 10
-            + self.sifted / 5
-            + 15 * self.visits
             + 2 * self.highlights
+            + self.test_work()
+    }
+
+    /// The part of it that finds what rays hit.
+    pub const fn test_work(&self) -> u64 {
+        self.tests * 9 / 10 + self.sifted / 5 + 15 * self.visits
     }
 }
 

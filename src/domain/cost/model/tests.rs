@@ -4,7 +4,8 @@ use proptest::prelude::*;
 const MS: u64 = 1_000_000;
 
 fn features(kind: Kind, form: Form, nominal_ms: u64, bytes: u64) -> Features {
-    Features { kind, form, nominal: Work::from_nanos(nominal_ms * MS), bytes }
+    let nominal = Work::from_nanos(nominal_ms * MS);
+    Features { kind, form, nominal, tests: Work::NONE, bytes }
 }
 
 fn learn(model: &mut CostModel, features: &Features, actual: Duration) {
@@ -24,8 +25,10 @@ fn any_kind() -> impl Strategy<Value = Kind> {
 
 fn any_features() -> impl Strategy<Value = Features> {
     let form = proptest::sample::select(Form::ALL.to_vec());
-    (any_kind(), form, any::<u64>(), any::<u64>()).prop_map(|(kind, form, nominal, bytes)| {
-        Features { kind, form, nominal: Work::from_nanos(nominal), bytes }
+    let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
+    (any_kind(), form, numbers).prop_map(|(kind, form, (nominal, tests, bytes))| {
+        let [nominal, tests] = [nominal, nominal.min(tests)].map(Work::from_nanos);
+        Features { kind, form, nominal, tests, bytes }
     })
 }
 
@@ -34,14 +37,15 @@ fn usual() -> impl Strategy<Value = Features> {
     (0.0..4.0_f64, 1.0..3.0_f64).prop_map(|(log_ms, log_ns_a_byte)| {
         let nominal = Work::from_nanos_f64(10_f64.powf(log_ms) * 1e6);
         let bytes = Work::from_nanos_f64(nominal.nanos() as f64 / 10_f64.powf(log_ns_a_byte));
-        Features { kind: Kind::Blur, form: Form::Jpeg, nominal, bytes: bytes.nanos() }
+        let (kind, form, bytes) = (Kind::Blur, Form::Jpeg, bytes.nanos());
+        Features { kind, form, nominal, tests: Work::NONE, bytes }
     })
 }
 
 #[test]
 fn the_first_prediction_is_the_nominal_work_and_what_goes_with_it() {
     let blur = features(Kind::Blur, Form::Jpeg, 16, 1_000_000);
-    assert_eq!(CostModel::default().predict(&blur).to_string(), "18 ms");
+    assert_eq!(CostModel::default().predict(&blur).to_string(), "24 ms");
     let ping = CostModel::default().predict(&Features::default());
     assert_eq!(ping.to_string(), "60 us");
 }
@@ -59,6 +63,24 @@ fn a_machine_of_half_the_speed_is_known_after_a_few_answers_and_for_all_kinds() 
     };
     assert!((off(&blur) - 1.0).abs() < 0.05, "{}", off(&blur));
     assert!((off(&enhance) - 1.0).abs() < 0.1, "{}", off(&enhance));
+}
+
+#[test]
+fn flat_pictures_and_noise_are_told_apart_by_how_densely_their_files_are_filled() {
+    let mut model = CostModel::default();
+    let [flat, photograph, noise] =
+        [60_000, 7_000_000, 9_000_000].map(|bytes| features(Kind::Blur, Form::Png, 50, bytes));
+    // Neither in the order of their bytes nor any sum of a part for each.
+    let truth = [(flat, 20), (photograph, 80), (noise, 45)];
+    for _ in 0..30 {
+        for (picture, milliseconds) in &truth {
+            learn(&mut model, picture, Duration::from_millis(*milliseconds));
+        }
+    }
+    for (picture, milliseconds) in &truth {
+        let ratio = model.predict(picture).seconds() * 1e3 / *milliseconds as f64;
+        assert!((ratio - 1.0).abs() < 0.1, "{milliseconds} ms: {ratio}");
+    }
 }
 
 #[test]
@@ -93,7 +115,7 @@ fn costs_that_make_no_sense_teach_nothing() {
 
 proptest! {
     #[test]
-    fn more_to_do_never_costs_less(
+    fn more_to_do_of_the_same_kind_never_costs_less(
         seen in proptest::collection::vec((any_features(), any::<u64>()), 0..30),
         features in any_features(),
         more in any::<u64>(),
@@ -104,8 +126,14 @@ proptest! {
         }
         let cost = model.predict(&features);
         let nominal = features.nominal + Work::from_nanos(more);
+        let tests = features.tests + (nominal - features.nominal);
         let bytes = features.bytes.saturating_add(more);
-        for larger in [Features { nominal, ..features }, Features { bytes, ..features }] {
+        let larger = [
+            Features { nominal, ..features },
+            Features { nominal, tests, ..features },
+            Features { bytes, ..features },
+        ];
+        for larger in larger.into_iter().filter(|f| f.density() == features.density()) {
             prop_assert!(model.predict(&larger) >= cost, "{larger:?} below {features:?}");
         }
     }
@@ -120,7 +148,7 @@ proptest! {
             learn(&mut model, seen, Duration::from_nanos(*nanos));
         }
         let classes: Vec<_> = model.classes().map(|(key, sums)| (key, *sums)).collect();
-        let restored = CostModel::restored(classes, model.accuracy());
+        let restored = CostModel::restored(classes, model.details(), model.accuracy());
         prop_assert_eq!(restored.predict(&features), model.predict(&features));
         prop_assert_eq!(restored, model);
     }
@@ -128,7 +156,7 @@ proptest! {
     #[test]
     fn one_wild_answer_in_ten_does_little_harm(
         requests in proptest::collection::vec((usual(), 0.9..1.1_f64, -2.0..2.0_f64), 150..200),
-        weights in [0.5..2.0_f64, 0.5..2.0_f64, 0.5..2.0_f64],
+        weights in [0.5..2.0_f64, 0.5..2.0_f64, 0.5..2.0_f64, 0.5..2.0_f64],
     ) {
         let mut model = CostModel::default();
         for (index, (request, noise, wild)) in requests.iter().enumerate() {
