@@ -43,6 +43,8 @@ impl Learner {
             tracing::warn!(%error, "what requests cost is learned anew");
             None
         });
+        // An earlier version's file holds nothing that is of use now.
+        let kept = kept.filter(|file| file.model.classes().next().is_some());
         let model = kept.map_or_else(|| model_of_history(folder), |file| file.model);
         Self(Mutex::new(Learned { model, ..Learned::default() }))
     }
@@ -105,9 +107,10 @@ fn model_of_history(folder: &StateFolder) -> CostModel {
             model.learn(&features, predicted, Duration::from_micros(cpu_us), 1.0);
         }
     }
-    // How well the past is foretold once it is known says nothing.
+    // How well the past is foretold once it is known says nothing; and the lines do not tell whether
+    // a body came as base64, so neither how dense a file was.
     let classes: Vec<_> = model.classes().map(|(class, sums)| (class, *sums)).collect();
-    CostModel::restored(classes, model.details(), [])
+    CostModel::restored(classes, [], [])
 }
 
 /// What would have been known of a finished request before it was run, as far as its line tells.
@@ -122,7 +125,8 @@ fn features_of(kind: Kind, line: &Metric) -> Vec<Features> {
         Kind::Raytrace => {
             let antialias = extra("antialias") == Some(1);
             let guessed = foresight::render_of([width, height], antialias, Some(bytes));
-            let traced = foresight::render_of_work(work, extra("tests").unwrap_or(0), bytes);
+            let [tests, shapes] = ["tests", "primitives"].map(|name| extra(name).unwrap_or(0));
+            let traced = foresight::render_of_work(work, tests, shapes, bytes);
             std::iter::once(guessed).chain(traced).collect()
         }
         Kind::Blur => Vec::from_iter(picture(Filter::Blur)),

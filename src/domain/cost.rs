@@ -17,7 +17,7 @@ mod model;
 mod pace;
 
 pub use fit::{PRODUCTS, Sums, TERMS};
-pub use model::{Accuracy, CostModel, Detail};
+pub use model::{Accuracy, CostModel, Density, LARGEST_LOG};
 pub use pace::{Pace, Typical};
 
 use std::fmt;
@@ -162,7 +162,7 @@ pub enum Form {
     /// The size of a TIFF picture.
     Tiff,
     /// Some rays traced through a scene of few shapes.
-    List,
+    ShortList,
     /// Some rays traced through a scene of many shapes.
     LongList,
     /// Some rays traced through a scene with a hierarchy.
@@ -179,7 +179,7 @@ impl Form {
         Self::Gif,
         Self::Bmp,
         Self::Tiff,
-        Self::List,
+        Self::ShortList,
         Self::LongList,
         Self::Hierarchy,
         Self::Guessed,
@@ -193,7 +193,7 @@ impl Form {
             Self::Gif => "gif",
             Self::Bmp => "bmp",
             Self::Tiff => "tiff",
-            Self::List => "list",
+            Self::ShortList => "short-list",
             Self::LongList => "long-list",
             Self::Hierarchy => "hierarchy",
             Self::Guessed => "guessed",
@@ -205,7 +205,7 @@ impl FromStr for Form {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let expected = "jpeg, png, gif, bmp, tiff, list, long-list, hierarchy or guessed";
+        let expected = "jpeg, png, gif, bmp, tiff, short-list, long-list, hierarchy or guessed";
         Self::ALL
             .into_iter()
             .find(|form| form.as_str() == text)
@@ -254,7 +254,7 @@ impl Features {
     /// How densely the file of a picture is filled, in bands: a flat picture, a drawing, a
     /// photograph and noise of one size take different times to compress, and neither more nor less
     /// for more bytes. Nothing for a render, and for a picture of unknown size.
-    fn density(&self) -> Option<i8> {
+    fn density_band(&self) -> Option<i8> {
         let is_picture = matches!(self.kind, Kind::Blur | Kind::Enhance) && !self.is_guess();
         if !is_picture || self.bytes == 0 || self.nominal == Work::NONE {
             return None;

@@ -1,7 +1,7 @@
 //! CostModel.xml: what the balancer has learned of the cost of requests, so that a new one need
 //! not learn it again.
 
-use crate::domain::cost::{Accuracy, CostModel, Detail, Form, Kind, Sums};
+use crate::domain::cost::{Accuracy, CostModel, Density, Form, Kind, LARGEST_LOG, Sums};
 use crate::state::document::{self, Document};
 use crate::state::xml::{Element, Fields, Foreign, Problem};
 
@@ -19,8 +19,6 @@ pub struct CostModelFile {
 /// No sum grows so large, even if a request of a nanosecond was foretold to take a year: each line
 /// adds at most the square of that ratio, and old ones fade.
 const LARGEST: f64 = 1e36;
-/// The logarithm of a ratio of a nanosecond and much more than a year is not as large.
-const LARGEST_LOG: f64 = 50.0;
 
 impl Document for CostModelFile {
     const FILE: &'static str = "CostModel.xml";
@@ -38,7 +36,7 @@ impl Document for CostModelFile {
         let mut fields = Fields::of(root);
         let seq = document::seq(&mut fields)?;
         let mut classes: Vec<((Kind, Form), Sums)> = Vec::new();
-        let mut details: Vec<((Kind, Form, i8), Detail)> = Vec::new();
+        let mut densities: Vec<((Kind, Form, i8), Density)> = Vec::new();
         let mut accuracy: Vec<(Kind, Accuracy)> = Vec::new();
         let foreign = fields.foreign(|child| {
             match child.name.as_str() {
@@ -49,12 +47,12 @@ impl Document for CostModelFile {
                     }
                     classes.push((class, sums));
                 }
-                "Detail" => {
-                    let (class, detail) = read_detail(child)?;
-                    if details.iter().any(|(known, _)| *known == class) {
-                        return Err(Problem::new(child.at, "a second <Detail> of this kind"));
+                "Density" => {
+                    let (band, density) = read_density(child)?;
+                    if densities.iter().any(|(known, _)| *known == band) {
+                        return Err(Problem::new(child.at, "a second <Density> of this kind"));
                     }
-                    details.push((class, detail));
+                    densities.push((band, density));
                 }
                 // What was learned by an earlier version, of other terms, is learned anew.
                 "Class" => {}
@@ -63,7 +61,7 @@ impl Document for CostModelFile {
             }
             Ok(true)
         })?;
-        Ok(Self { seq, model: CostModel::restored(classes, details, accuracy), foreign })
+        Ok(Self { seq, model: CostModel::restored(classes, densities, accuracy), foreign })
     }
 
     fn to_element(&self) -> Element {
@@ -86,14 +84,14 @@ impl Document for CostModelFile {
                     .with("costs", list(&sums.costs)),
             );
         }
-        for ((kind, form, density), detail) in self.model.details() {
+        for ((kind, form, band), density) in self.model.densities() {
             root.push(
-                Element::new("Detail")
+                Element::new("Density")
                     .with("workload", kind.as_str())
                     .with("form", form.as_str())
-                    .with("density", density)
-                    .with("requests", detail.answers)
-                    .with("log", detail.log),
+                    .with("band", band)
+                    .with("requests", density.answers)
+                    .with("log", density.log),
             );
         }
         root.with_foreign(&self.foreign)
@@ -118,22 +116,22 @@ fn read_fit(element: &Element) -> Result<((Kind, Form), Sums), Problem> {
     Ok((class, sums))
 }
 
-fn read_detail(element: &Element) -> Result<((Kind, Form, i8), Detail), Problem> {
+fn read_density(element: &Element) -> Result<((Kind, Form, i8), Density), Problem> {
     let mut fields = Fields::of(element);
     let (workload, form) = (fields.word("workload")?, fields.word("form")?);
     let (kind, form) = (fields.required("workload", workload)?, fields.required("form", form)?);
-    let (density, log) = (fields.text("density"), fields.number("log")?);
-    let (density, log) = (fields.required("density", density)?, fields.required("log", log)?);
+    let (band, log) = (fields.text("band"), fields.number("log")?);
+    let (band, log) = (fields.required("band", band)?, fields.required("log", log)?);
     let answers = fields.whole("requests")?.unwrap_or(0);
     let problem = |name, range: &str| {
-        let message = format!("attribute `{name}` of <Detail> is not a number from {range}");
+        let message = format!("attribute `{name}` of <Density> is not a number from {range}");
         Problem::new(element.at, message)
     };
-    let density = density.parse().map_err(|_| problem("density", "-128 to 127, whole"))?;
+    let band = band.parse().map_err(|_| problem("band", "-128 to 127, whole"))?;
     if log.abs() > LARGEST_LOG {
-        return Err(problem("log", "-50 to 50"));
+        return Err(problem("log", &format!("-{LARGEST_LOG} to {LARGEST_LOG}")));
     }
-    Ok(((kind, form, density), Detail { answers, log }))
+    Ok(((kind, form, band), Density { answers, log }))
 }
 
 fn numbers<const N: usize>(

@@ -12,7 +12,7 @@ use base64_simd::STANDARD_NO_PAD;
 use super::imaging::{
     Channels, Filter, Format, PictureHeader, nominal_work, probe_channels, probe_header,
 };
-use super::raytracer::{Arrangement, Counters, Foretold, View, foretell};
+use super::raytracer::{Arrangement, Counters, Foretold, LONG_LIST, View, foretell};
 use super::wire::{self, query, render_json};
 use super::{Error, Limits};
 use crate::domain::cost::{Features, Form, Kind, Work};
@@ -88,12 +88,16 @@ pub fn picture_of_work(
     Some(Features { kind, form, nominal, tests: Work::NONE, bytes })
 }
 
-/// The features of a render that was done, from the `work` that its VM counted and the number of
-/// tests of rays against shapes; only scenes of few shapes count those and nothing else.
+/// The features of a render that was done, from the `work` that its VM counted, the number of tests
+/// of rays against shapes, and that of shapes: of many, other things are counted too, which are not
+/// told.
 #[must_use]
-pub fn render_of_work(work: u64, tests: u64, bytes: u64) -> Option<Features> {
-    let tests = Counters { tests, ..Counters::default() }.test_work();
-    let (kind, form) = (Kind::Raytrace, Form::List);
+pub fn render_of_work(work: u64, tests: u64, shapes: u64, bytes: u64) -> Option<Features> {
+    if shapes >= LONG_LIST as u64 {
+        return None;
+    }
+    let tests = Counters { tests, ..Counters::default() }.test_work().min(work);
+    let (kind, form) = (Kind::Raytrace, Form::ShortList);
     let [nominal, tests] = [work, tests].map(Work::from_nanos);
     (tests > Work::NONE).then_some(Features { kind, form, nominal, tests, bytes })
 }
@@ -217,7 +221,7 @@ impl Sampling {
         let Foretold { work, tests, arrangement } =
             foretell(&self.scene, &self.view, self.points, &limits)?;
         let form = match arrangement {
-            Arrangement::List => Form::List,
+            Arrangement::ShortList => Form::ShortList,
             Arrangement::LongList => Form::LongList,
             Arrangement::Hierarchy => Form::Hierarchy,
         };

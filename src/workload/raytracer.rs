@@ -48,5 +48,6 @@ mod tests;
 
 pub use camera::View;
 pub use foretell::{Arrangement, Foretold, foretell};
+pub use list::LONG_LIST;
 pub use render::{Counters, Features, Prepared, RenderRequest, Rendered, render};
 pub use scene::Scene;

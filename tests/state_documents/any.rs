@@ -327,13 +327,14 @@ fn prediction(workload: Kind) -> impl Strategy<Value = LbPrediction> {
 
 /// Any CostModel.xml: what was learned from any answers.
 pub(crate) fn cost_model() -> impl Strategy<Value = CostModelFile> {
-    let form = proptest::sample::select(vec![Form::Jpeg, Form::Png, Form::Guessed]);
+    let forms = vec![Form::Jpeg, Form::Png, Form::ShortList, Form::Guessed];
+    let form = proptest::sample::select(forms);
     let answer = (kind(), form, any::<u64>(), any::<u64>(), any::<u32>());
     (any::<u64>(), vec(answer, 0..20), foreign()).prop_map(|(seq, answers, foreign)| {
         let mut model = CostModel::default();
         for (kind, form, nanos, bytes, micros) in answers {
-            let nominal = Work::from_nanos(nanos);
-            let features = Features { kind, form, nominal, bytes, ..Features::default() };
+            let [nominal, tests] = [nanos, nanos / 3].map(Work::from_nanos);
+            let features = Features { kind, form, nominal, tests, bytes };
             let predicted = model.predict(&features);
             model.learn(&features, predicted, Duration::from_micros(micros.into()), 1.0);
         }

@@ -13,6 +13,9 @@ const SURPRISE: f64 = 2.0;
 const FIRST_SURPRISE: f64 = 10.0;
 /// See [`FIRST_SURPRISE`].
 const NEWNESS: f64 = 5.0;
+/// However dense a picture's file, the logarithm of what that makes it cost is no larger: a factor of
+/// twenty. The worst seen, a flat PNG picture, costs a quarter of what one of noise does.
+pub const LARGEST_LOG: f64 = 3.0;
 /// Costs that make no sense are not learned from, in seconds: a day.
 const LONGEST: f64 = 86_400.0;
 
@@ -25,7 +28,7 @@ const LONGEST: f64 = 86_400.0;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CostModel {
     classes: BTreeMap<(Kind, Form), Class>,
-    details: BTreeMap<(Kind, Form, i8), Detail>,
+    densities: BTreeMap<(Kind, Form, i8), Density>,
     accuracy: BTreeMap<Kind, Accuracy>,
 }
 
@@ -36,16 +39,16 @@ struct Class {
     weights: [f64; TERMS],
 }
 
-/// How much dearer than others of their form pictures of one density are.
+/// How much dearer than others of their form pictures are whose files are as densely filled.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Detail {
+pub struct Density {
     /// Answers that it was learned from.
     pub answers: u64,
     /// The natural logarithm of the factor.
     pub log: f64,
 }
 
-impl Detail {
+impl Density {
     /// Takes in the logarithm of an actual cost over that by the form alone.
     fn hear(&mut self, log: f64) {
         /// The share of the newest answer in the mean: about the last twenty count.
@@ -54,7 +57,7 @@ impl Detail {
         const PRIOR: f64 = 0.5;
         self.answers = self.answers.saturating_add(1);
         let share = NEWEST.max(1.0 / (self.answers as f64 + PRIOR));
-        self.log += share * (log - self.log);
+        self.log += share * (log.clamp(-LARGEST_LOG, LARGEST_LOG) - self.log);
     }
 }
 
@@ -78,17 +81,17 @@ impl Accuracy {
 }
 
 impl CostModel {
-    /// A model with what was learned before: sums by class, details by class and band of density,
-    /// and how good the predictions were.
+    /// A model with what was learned before: sums by class, densities by class and band, and how good
+    /// the predictions were.
     pub fn restored(
         classes: impl IntoIterator<Item = ((Kind, Form), Sums)>,
-        details: impl IntoIterator<Item = ((Kind, Form, i8), Detail)>,
+        densities: impl IntoIterator<Item = ((Kind, Form, i8), Density)>,
         accuracy: impl IntoIterator<Item = (Kind, Accuracy)>,
     ) -> Self {
         let bare = |(key, sums)| (key, Class { sums, weights: [0.0; TERMS] });
         let classes = classes.into_iter().map(bare).collect();
-        let details = details.into_iter().collect();
-        let mut model = Self { classes, details, accuracy: accuracy.into_iter().collect() };
+        let densities = densities.into_iter().collect();
+        let mut model = Self { classes, densities, accuracy: accuracy.into_iter().collect() };
         model.refit();
         model
     }
@@ -98,9 +101,9 @@ impl CostModel {
         self.classes.iter().map(|(key, class)| (*key, &class.sums))
     }
 
-    /// What was learned of densities.
-    pub fn details(&self) -> impl Iterator<Item = ((Kind, Form, i8), Detail)> {
-        self.details.iter().map(|(key, detail)| (*key, *detail))
+    /// What was learned of densities, by class and band.
+    pub fn densities(&self) -> impl Iterator<Item = ((Kind, Form, i8), Density)> {
+        self.densities.iter().map(|(key, detail)| (*key, *detail))
     }
 
     /// How well each kind of work was predicted lately.
@@ -108,11 +111,11 @@ impl CostModel {
         self.accuracy.iter().map(|(kind, accuracy)| (*kind, *accuracy))
     }
 
-    /// What a request will cost on a typical VM. More to do of the same kind never costs less.
+    /// What a request will cost on a typical VM. More to do of the same density never costs less.
     pub fn predict(&self, features: &Features) -> Work {
-        let key = |density| (features.kind, features.form, density);
-        let detail = features.density().and_then(|density| self.details.get(&key(density)));
-        let factor = detail.map_or(1.0, |detail| detail.log.exp());
+        let key = |band| (features.kind, features.form, band);
+        let density = features.density_band().and_then(|band| self.densities.get(&key(band)));
+        let factor = density.map_or(1.0, |density| density.log.exp());
         Work::from_nanos_f64(self.by_form(features) * factor)
     }
 
@@ -145,13 +148,17 @@ impl CostModel {
             .classes
             .entry(key)
             .or_insert(Class { sums: Sums::default(), weights: [common; TERMS] });
-        let surprise = if class.sums.lines < NEWNESS { FIRST_SURPRISE } else { SURPRISE };
-        let cost = (cost * 1e9).clamp(now / surprise, (now * surprise).max(1.0));
-        if let Some(density) = features.density() {
-            let detail = self.details.entry((key.0, key.1, density)).or_default();
-            detail.hear((cost.max(1.0) / by_form).ln());
+        let is_new = class.sums.lines < NEWNESS;
+        let surprise = if is_new { FIRST_SURPRISE } else { SURPRISE };
+        let near =
+            |foretold: f64| (cost * 1e9).clamp(foretold / surprise, (foretold * surprise).max(1.0));
+        // What the first answers tell is what the form costs.
+        if let (false, Some(band)) = (is_new, features.density_band()) {
+            let density = self.densities.entry((key.0, key.1, band)).or_default();
+            density.hear((near(now).max(1.0) / by_form).ln());
         }
-        class.sums.add(features.terms(), cost);
+        // By the form alone, or a band of other cost would pull its weights beyond all bounds.
+        class.sums.add(features.terms(), near(by_form));
         self.refit();
     }
 

@@ -52,6 +52,17 @@ fn a_picture_is_known_again_by_the_work_it_counted() {
 }
 
 #[test]
+fn a_render_of_few_shapes_is_known_again_by_what_it_counted() {
+    let features = render_of_work(1_000, 500, 3, 40).unwrap();
+    let [nominal, tests] = [1_000, 450].map(Work::from_nanos);
+    let (kind, form) = (Kind::Raytrace, Form::ShortList);
+    assert_eq!(features, Features { kind, form, nominal, tests, bytes: 40 });
+    assert_eq!(render_of_work(1_000, u64::MAX, 3, 40).unwrap().tests, nominal);
+    assert_eq!(render_of_work(1_000, 500, LONG_LIST as u64, 40), None);
+    assert_eq!(render_of_work(1_000, 0, 3, 40), None);
+}
+
+#[test]
 fn a_render_grows_with_its_window_its_scene_and_antialiasing() {
     let small = render(VGA, Some(1_000));
     assert_eq!(small.form, Form::Guessed);

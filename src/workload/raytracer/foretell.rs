@@ -21,7 +21,7 @@ pub struct Foretold {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrangement {
     /// One after the other.
-    List,
+    ShortList,
     /// In a list from which most are left out for a whole packet of rays.
     LongList,
     /// In a hierarchy.
@@ -34,7 +34,7 @@ impl Arrangement {
         match counters {
             Counters { visits: 1.., .. } => Self::Hierarchy,
             Counters { sifted: 1.., .. } => Self::LongList,
-            _ => Self::List,
+            _ => Self::ShortList,
         }
     }
 }

@@ -27,8 +27,9 @@ const WIDEST_SPREAD: f32 = 0.4;
 /// Shapes smaller than this are never left out: their squares would vanish.
 const SMALLEST: f32 = 1e-12;
 
-/// With fewer shapes that can be left out it does not pay, measured with 12 and 100 spheres.
-const LEAST: usize = 24;
+/// With fewer shapes that can be left out of a list it does not pay, measured with 12 and 100
+/// spheres.
+pub const LONG_LIST: usize = 24;
 
 /// A shape and its number in file order.
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +106,7 @@ impl List {
         let reaches = || shapes.iter().filter_map(|shape| Some(shape.outline?.reach()));
         let glance = (reaches().count() > 1).then(|| reaches().fold(0.0, f32::max));
         let spheres: Vec<_> = shapes.iter().map(|shape| bounding_sphere(&shape.geometry)).collect();
-        if spheres.iter().flatten().count() < LEAST {
+        if spheres.iter().flatten().count() < LONG_LIST {
             return Self { shapes, outlines: Vec::new(), reach: 0.0, glance };
         }
         let sides = spheres.iter().flatten().flat_map(|(center, radius)| {

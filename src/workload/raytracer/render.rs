@@ -132,7 +132,7 @@ impl Counters {
 
     /// The part of it that finds what rays hit.
     pub const fn test_work(&self) -> u64 {
-        self.tests * 9 / 10 + self.sifted / 5 + 15 * self.visits
+        self.tests.saturating_mul(9) / 10 + self.sifted / 5 + 15 * self.visits
     }
 }
 

@@ -84,6 +84,22 @@ fn flat_pictures_and_noise_are_told_apart_by_how_densely_their_files_are_filled(
 }
 
 #[test]
+fn a_density_that_costs_next_to_nothing_does_not_spoil_its_form() {
+    let mut model = CostModel::default();
+    let [usual, odd] = [9_000_000, 2_000].map(|bytes| features(Kind::Blur, Form::Png, 50, bytes));
+    for round in 0..100 {
+        if round >= 50 {
+            learn(&mut model, &odd, Duration::from_micros(100));
+        }
+        for _ in 0..3 {
+            learn(&mut model, &usual, Duration::from_millis(70));
+        }
+    }
+    let ratio = model.predict(&usual).seconds() * 1e3 / 70.0;
+    assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+}
+
+#[test]
 fn the_error_is_the_mean_of_the_last_answers() {
     let mut model = CostModel::default();
     let blur = features(Kind::Blur, Form::Jpeg, 100, 0);
@@ -133,7 +149,7 @@ proptest! {
             Features { nominal, tests, ..features },
             Features { bytes, ..features },
         ];
-        for larger in larger.into_iter().filter(|f| f.density() == features.density()) {
+        for larger in larger.into_iter().filter(|f| f.density_band() == features.density_band()) {
             prop_assert!(model.predict(&larger) >= cost, "{larger:?} below {features:?}");
         }
     }
@@ -148,7 +164,7 @@ proptest! {
             learn(&mut model, seen, Duration::from_nanos(*nanos));
         }
         let classes: Vec<_> = model.classes().map(|(key, sums)| (key, *sums)).collect();
-        let restored = CostModel::restored(classes, model.details(), model.accuracy());
+        let restored = CostModel::restored(classes, model.densities(), model.accuracy());
         prop_assert_eq!(restored.predict(&features), model.predict(&features));
         prop_assert_eq!(restored, model);
     }
