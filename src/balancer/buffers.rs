@@ -3,6 +3,7 @@
 //! Memory that is asked of the system anew for each body costs more than to copy the body twice: the
 //! kernel clears every page and maps it at its first touch.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +26,14 @@ const READ: usize = 8 << 10;
 /// As long as there is room for so much, it serves on: heads and short bodies that were split off
 /// still share its memory.
 const LITTLE_ROOM: usize = 2 << 10;
+/// The size of a block that many heads share, in bytes. One that waits long for its answer keeps all
+/// of its block: not much more than a buffer of its own would be.
+const BLOCK: usize = 16 << 10;
+
+thread_local! {
+    /// What comes into empty buffers is read into the free rest of this block and split off.
+    static HEADS: RefCell<BytesMut> = RefCell::default();
+}
 
 static UNUSED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
@@ -58,21 +67,25 @@ fn give_back(mut buffer: Vec<u8>) {
 
 /// Reads into a connection's own buffer, at least a byte unless the connection has ended.
 ///
-/// What comes into an empty one is read into memory that all share and copied: connections that wait
-/// have no memory then, and what is read into is always in the processor's cache.
+/// What comes into an empty one is read into memory that all share: connections that wait have no
+/// memory then, none is asked for with each request, and what is read into is mostly in the
+/// processor's cache.
 pub(super) fn poll_fill(
     stream: &mut TcpStream,
     buffer: &mut BytesMut,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     if buffer.is_empty() {
-        let mut shared = unused();
-        let read = poll_read_buf(Pin::new(stream), cx, &mut (&mut shared).limit(READ));
-        if matches!(read, Poll::Ready(Ok(1..))) {
-            *buffer = BytesMut::from(shared.as_slice());
-        }
-        give_back(shared);
-        return read;
+        return HEADS.with_borrow_mut(|block| {
+            if block.capacity() < LITTLE_ROOM {
+                block.reserve(BLOCK);
+            }
+            let read = poll_read_buf(Pin::new(stream), cx, &mut block.limit(READ));
+            if matches!(read, Poll::Ready(Ok(1..))) {
+                *buffer = block.split();
+            }
+            read
+        });
     }
     if buffer.capacity() - buffer.len() < LITTLE_ROOM {
         buffer.reserve(READ);

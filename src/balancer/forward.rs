@@ -6,15 +6,16 @@ use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use hyper::header::{CONTENT_LENGTH, HOST, RETRY_AFTER, UPGRADE};
 use hyper::{Method, StatusCode};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use super::headers;
 use super::journal::Pace;
 use super::lease::Lease;
 use super::message::{AnswerHead, RequestHead};
+use super::patience::Alarm;
 use super::tape::Tape;
 use super::target::Target;
 use super::upstream::{self, AnswerError, AskError, Connection, Framing, Interim};
@@ -22,6 +23,20 @@ use crate::domain::health::Event;
 use crate::domain::vm::VmId;
 use crate::http::X_CUMULET_ATTEMPTS;
 pub(super) use error::{Blame, ForwardError};
+
+/// Before this time nobody listens for the VM being found hanging, which takes seconds: most answers
+/// are there by then.
+const EARLY: Duration = Duration::from_millis(250);
+
+/// How long an answer has been waited for.
+enum Stage {
+    /// Less than [`EARLY`].
+    Early,
+    /// No longer than can be.
+    Usual,
+    /// So long that something is odd about the VM.
+    Overdue,
+}
 
 /// Whether doing this request twice does no harm: its method promises that (RFC 9110, section
 /// 9.2.2), or its path is one whose work is a pure function of the request.
@@ -59,9 +74,13 @@ pub(super) struct Answer {
 impl Attempt<'_> {
     /// Sends the request to the VM of `lease`, as the attempt of this `number`, and waits for the
     /// head of the answer.
-    pub(super) async fn run(&self, lease: &Lease, number: u32) -> Result<Answer, ForwardError> {
+    pub(super) async fn run(
+        &self,
+        lease: &Lease,
+        number: u32,
+        alarm: &mut Alarm,
+    ) -> Result<Answer, ForwardError> {
         let target = &lease.target;
-        let hung = target.state().hung.clone();
         let exchange = async {
             if let Some(connection) = target.take_idle(lease.begun) {
                 match self.exchange(lease, connection, None, number).await {
@@ -78,22 +97,41 @@ impl Attempt<'_> {
             }
         };
         let (deadline, limit) = self.deadline;
-        let first = deadline.min(lease.begun + self.overdue_after);
-        let alarm = tokio::time::sleep_until(first.into());
-        let (mut exchange, mut alarm) = (pin!(exchange), pin!(alarm));
+        let mut exchange = pin!(exchange);
+        let mut stage = Stage::Early;
+        let mut hung = None;
+        alarm.set(deadline.min(lease.begun + EARLY).into());
         let answer = loop {
+            let rings = std::future::poll_fn(|cx| alarm.poll(cx));
+            let hangs = async {
+                match &hung {
+                    Some(hung) => CancellationToken::cancelled(hung).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 answer = &mut exchange => break answer,
-                () = hung.cancelled() => break Err(ForwardError::Hangs { vm: target.id.clone() }),
-                () = &mut alarm => {
-                    if alarm.deadline() == deadline.into() {
-                        break Err(ForwardError::TooLate { after: limit });
-                    }
-                    lease.tell(Event::Overdue);
-                    alarm.as_mut().reset(deadline.into());
-                }
+                () = hangs => break Err(ForwardError::Hangs { vm: target.id.clone() }),
+                () = rings => {}
             }
+            if deadline <= Instant::now() {
+                break Err(ForwardError::TooLate { after: limit });
+            }
+            let next = match stage {
+                Stage::Early => {
+                    hung = Some(lease.hung());
+                    stage = Stage::Usual;
+                    deadline.min(lease.begun + self.overdue_after)
+                }
+                Stage::Usual => {
+                    lease.tell(Event::Overdue);
+                    stage = Stage::Overdue;
+                    deadline
+                }
+                Stage::Overdue => deadline,
+            };
+            alarm.set(next.into());
         };
         answer.map_err(|error| match self.tape.fault() {
             Some(fault) => ForwardError::Body(fault),
@@ -140,7 +178,7 @@ impl Attempt<'_> {
     /// The request as the VM is to get it, in the attempt of this `number`.
     fn request(&self, target: &Target, number: u32) -> upstream::Request {
         let RequestHead { method, uri, fields, .. } = self.head;
-        let mut head = BytesMut::with_capacity(512);
+        let mut head = Vec::with_capacity(512);
         let mut line = |parts: &[&[u8]]| headers::write_line(&mut head, parts);
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         line(&[method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1"]);

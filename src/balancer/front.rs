@@ -24,6 +24,7 @@ use super::answer::AnswerBody;
 use super::buffers;
 use super::lane::{self, Patient};
 use super::message::Peer;
+use super::patience::Alarm;
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits, Notes, Strict};
 use super::tape::Source;
@@ -137,7 +138,8 @@ impl Door {
             async move {
                 let (head, body) = request.into_parts();
                 let (head, body) = (head.into(), Source::Stream(body));
-                let mut reply = proxy.serve(&peer, Arrival::default(), head, body).await;
+                let mut reply =
+                    proxy.serve(&peer, Arrival::default(), head, body, &mut Alarm::default()).await;
                 // HTTP/2 has other means to say so.
                 reply.head.fields.remove(&CONNECTION);
                 Ok::<_, Infallible>(Response::from(reply))
@@ -178,7 +180,7 @@ impl Door {
         let client = arrival.asks_for_upgrade.then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
         let (head, body) = (head.into(), Source::Parsed(body));
-        let mut reply = self.proxy.serve(peer, arrival, head, body).await;
+        let mut reply = self.proxy.serve(peer, arrival, head, body, &mut Alarm::default()).await;
         let tunnel = reply.body.take_tunnel();
         // Where an upgrade was asked for in vain, what follows may be in either protocol.
         let in_vain = client.is_some() && tunnel.is_none();

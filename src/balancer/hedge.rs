@@ -8,6 +8,7 @@ use futures_util::future::{Either, select};
 use super::fleet::Assignment;
 use super::forward::{Attempt, ForwardError};
 use super::lease::{Lease, Visits};
+use super::patience::Alarm;
 use super::proxy::{Proxy, Taken, note_failure};
 use super::record::Record;
 use crate::domain::balancing::Demand;
@@ -32,7 +33,8 @@ impl Proxy {
     ) -> Result<Taken, (ForwardError, Lease)> {
         let mut both = visits.clone();
         both.note(&lease.target);
-        let mut first = pin!(self.attempt(attempt, lease, record.attempts()));
+        let [first_alarm, second_alarm] = &mut <[Alarm; 2]>::default();
+        let mut first = pin!(self.attempt(attempt, lease, record.attempts(), first_alarm));
         if let Ok(outcome) = tokio::time::timeout(late, &mut first).await {
             return outcome;
         }
@@ -45,7 +47,7 @@ impl Proxy {
         };
         let Assignment { lease, reason } = second;
         record.hedged(&lease.target.id, reason);
-        let second = pin!(self.attempt(attempt, lease, record.attempts()));
+        let second = pin!(self.attempt(attempt, lease, record.attempts(), second_alarm));
         match select(first, second).await {
             Either::Left((Ok(taken), _)) | Either::Right((Ok(taken), _)) => Ok(taken),
             Either::Left((Err((error, lease)), other))

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::logging::Log;
-use crate::state::access;
+use crate::state::access::{self, Clock};
 use crate::state::events::Event;
 use crate::state::folder::StateFolder;
 use crate::state::metrics::Metric;
@@ -55,6 +55,7 @@ struct Mailbox {
 struct Notes {
     /// Lines of the access log.
     log: String,
+    clock: Clock,
     /// Lines for people.
     screen: String,
     rare: Vec<Note>,
@@ -105,7 +106,7 @@ impl Journal {
                 let _ = writeln!(notes.screen, "{}", account.line(zone));
             }
             if self.logged {
-                account.access().append_to(&mut notes.log);
+                account.access().append_to(&mut notes.log, &mut notes.clock);
             }
             notes.rare.extend(account.metric().map(Note::Metric));
         });

@@ -20,12 +20,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use hyper::Method;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::buffers;
 use super::headers::says_close;
 use super::message::{Peer, RequestHead};
-use super::patience::Patience;
+use super::patience::{Alarm, Patience};
 use super::proxy::Proxy;
 use super::strict::{Arrival, Limits};
 use super::tape::{Fault, Source};
@@ -103,12 +103,12 @@ pub(super) async fn serve(
         limit: limits.body,
     };
     let lane = Lane(Arc::new(Mutex::new(client)));
-    let mut idle = Alarm::new(patient.idle);
+    let mut alarm = Alarm::default();
     let mut writing = Patience::new(limits.answer);
     let mut out = Vec::new();
     loop {
-        idle.renew();
-        let (head, length) = match lane.next(&mut patient.last_word, &mut idle).await {
+        alarm.set(Instant::now() + patient.idle);
+        let (head, length) = match lane.next(&mut patient.last_word, &mut alarm).await {
             Next::Request(head, length) => (head, length),
             Next::Strange => return lane.into_inner(),
             Next::End => return None,
@@ -118,7 +118,7 @@ pub(super) async fn serve(
         let source = if length > 0 { Source::Plain(lane.body(length)) } else { Source::Nothing };
         let arrival = Arrival { interim: Some(interim.clone()), ..Arrival::default() };
         // Pinned here, for to move it would be to copy all that it will ever hold.
-        let mut serving = pin!(proxy.serve(peer, arrival, head, source));
+        let mut serving = pin!(proxy.serve(peer, arrival, head, source, &mut alarm));
         // None if the client has left.
         let reply = lane.while_it_stays(serving.as_mut()).await?;
         close |= (patient.is_last)();
@@ -292,33 +292,5 @@ impl PlainBody {
         let now = usize::try_from(client.left).map_or(buffered, |left| left.min(buffered));
         client.left -= now as u64;
         Poll::Ready(Some(Ok(client.buffer.split_to(now).freeze())))
-    }
-}
-
-/// A limit that is renewed much more often than it is reached: only then is the timer touched.
-struct Alarm {
-    limit: Duration,
-    since: Instant,
-    sleep: Pin<Box<Sleep>>,
-}
-
-impl Alarm {
-    fn new(limit: Duration) -> Self {
-        Self { limit, since: Instant::now(), sleep: Box::pin(tokio::time::sleep(limit)) }
-    }
-
-    fn renew(&mut self) {
-        self.since = Instant::now();
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(self.sleep.as_mut().poll(cx));
-            let deadline = self.since + self.limit;
-            if deadline <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.sleep.as_mut().reset(deadline);
-        }
     }
 }

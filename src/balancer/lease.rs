@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::header::HeaderValue;
+use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::message::Fields;
@@ -20,6 +21,8 @@ pub(super) struct Lease {
     demand: Demand,
     /// Since when.
     pub(super) begun: Instant,
+    /// How often the VM had been found hanging before.
+    hangs: u32,
 }
 
 impl Lease {
@@ -31,8 +34,16 @@ impl Lease {
         choice: u64,
         now: Instant,
     ) -> Self {
-        target.state().take_on(demand.work, choice, now);
-        Self { fleet, target, demand, begun: now }
+        let mut state = target.state();
+        state.take_on(demand.work, choice, now);
+        let hangs = state.hangs;
+        drop(state);
+        Self { fleet, target, demand, begun: now, hangs }
+    }
+
+    /// Cancelled when the VM is found hanging, if it has not been since this began.
+    pub(super) fn hung(&self) -> CancellationToken {
+        self.target.state().hung_since(self.hangs)
     }
 
     /// Takes in the load that the VM tells of in the head of an answer.

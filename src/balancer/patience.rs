@@ -1,7 +1,7 @@
-//! How long the other end of a connection may be waited for, in all.
+//! How long the other end of a connection may be waited for: in all, and until a moment.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
@@ -54,6 +54,38 @@ impl Patience {
     }
 }
 
+/// A moment that is put off much more often than it comes: only when it may have come is the timer
+/// touched.
+#[derive(Default)]
+pub(super) struct Alarm {
+    at: Option<Instant>,
+    /// Rings at that moment or before. Made at the first wait.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    /// Puts it off to this moment, or brings it forward.
+    pub(super) fn set(&mut self, at: Instant) {
+        self.at = Some(at);
+        if let Some(sleep) = self.sleep.as_mut().filter(|sleep| sleep.deadline() > at) {
+            sleep.as_mut().reset(at);
+        }
+    }
+
+    /// Ready once the moment has come; never, if none was set.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if at <= Instant::now() {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(at);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +113,29 @@ mod tests {
         }
         patience.renew(Duration::from_mins(1));
         assert!(!is_over(&mut patience).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_rings_at_the_moment_that_was_set_last() {
+        let mut alarm = Alarm::default();
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let rings = async |alarm: &mut Alarm| {
+            std::future::poll_fn(|cx| Poll::Ready(alarm.poll(cx).is_ready())).await
+        };
+        assert!(!rings(&mut alarm).await, "none was set");
+        alarm.set(after(100));
+        assert!(!rings(&mut alarm).await);
+        alarm.set(after(300));
+        tokio::time::sleep_until(after(200)).await;
+        assert!(!rings(&mut alarm).await, "it was put off");
+        std::future::poll_fn(|cx| alarm.poll(cx)).await;
+        assert!(Instant::now() >= after(300));
+        assert!(rings(&mut alarm).await, "it has rung and was not put off");
+        alarm.set(after(9_000));
+        assert!(!rings(&mut alarm).await);
+        alarm.set(after(400));
+        std::future::poll_fn(|cx| alarm.poll(cx)).await;
+        assert!((after(400)..after(9_000)).contains(&Instant::now()), "it was brought forward");
     }
 }

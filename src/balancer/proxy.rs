@@ -23,6 +23,7 @@ use super::learner::Learner;
 use super::lease::{Lease, Visits};
 use super::message::{AnswerHead, Fields, Peer, RequestHead};
 use super::overflow::{Overflow, Place};
+use super::patience::Alarm;
 use super::problems::{no_vm_problem, problem_of, too_long};
 use super::record::Record;
 use super::sampler::Sampler;
@@ -80,13 +81,15 @@ impl Proxy {
         Self { settings, fleet, journal, learner, sampler, overflow, killers }
     }
 
-    /// Has a request answered, by a VM or, if none can, with a problem.
+    /// Has a request answered, by a VM or, if none can, with a problem. The `alarm` is for waiting;
+    /// one that served the last request on the same connection costs nothing.
     pub(super) async fn serve(
         &self,
         peer: &Peer,
         arrival: Arrival,
         mut head: RequestHead,
         body: Source,
+        alarm: &mut Alarm,
     ) -> Reply {
         let begun = Instant::now();
         let id = http::name_of(head.fields.get(&X_REQUEST_ID), head.fields.all(TRACEPARENT));
@@ -99,7 +102,7 @@ impl Proxy {
             Err(_) => Foretold::default(),
         };
         let (fleet, journal) = (self.fleet.clone(), self.journal.clone());
-        let origin = (peer.ip, arrival.head_time, begun);
+        let origin = (peer.name.clone(), arrival.head_time, begun);
         let record =
             Record::open(fleet, journal, tape.clone(), &head, id.clone(), foretold, origin);
         if let Err(problem) = checked {
@@ -112,7 +115,7 @@ impl Proxy {
             return refuse(problem, record, &id, tape).await;
         }
         headers::towards_vm(&mut head, peer, &id, arrival.asks_for_upgrade);
-        self.forward(&head, tape, record, &foretold, (&id, arrival.interim)).await
+        self.forward(&head, tape, record, &foretold, (&id, arrival.interim), alarm).await
     }
 
     fn check_length(&self, tape: &Tape) -> Result<(), Problem> {
@@ -132,6 +135,7 @@ impl Proxy {
         mut record: Record,
         foretold: &Foretold,
         (id, interim): (&HeaderValue, Option<Interim>),
+        alarm: &mut Alarm,
     ) -> Reply {
         let demand = Demand { kind: foretold.features.kind, work: foretold.work };
         let limit = self.settings.request_deadline;
@@ -156,7 +160,8 @@ impl Proxy {
             };
             let is_function = lease.target.is_function;
             let late = self.late_after(demand, repeatable && !is_function);
-            let tried = self.tried(&attempt, lease, late, (&visits, demand), &mut record).await;
+            let wanted = (&visits, demand);
+            let tried = self.tried(&attempt, lease, late, wanted, &mut record, alarm).await;
             let (error, lease) = match tried {
                 Ok(taken) => {
                     let (age, vm) = (self.fleet.age(taken.done), &taken.lease.target);
@@ -203,10 +208,11 @@ impl Proxy {
         late: Option<Duration>,
         wanted: (&Visits, Demand),
         record: &mut Record,
+        alarm: &mut Alarm,
     ) -> Result<Taken, (ForwardError, Lease)> {
         match late {
             Some(late) => self.hedged(attempt, lease, late, wanted, record).await,
-            None => self.attempt(attempt, lease, record.attempts()).await,
+            None => self.attempt(attempt, lease, record.attempts(), alarm).await,
         }
     }
 
@@ -253,8 +259,9 @@ impl Proxy {
         attempt: &Attempt<'_>,
         lease: Lease,
         number: u32,
+        alarm: &mut Alarm,
     ) -> Result<Taken, (ForwardError, Lease)> {
-        let Answer { head, body, pace } = match attempt.run(&lease, number).await {
+        let Answer { head, body, pace } = match attempt.run(&lease, number, alarm).await {
             Ok(answer) => answer,
             Err(error) => return Err((error, lease)),
         };
@@ -288,7 +295,7 @@ impl Proxy {
             Held::Part(_, rest) => rest,
             whole @ Held::Whole(..) => return Ok(whole),
         };
-        let hung = lease.target.state().hung.clone();
+        let hung = lease.hung();
         tokio::select! {
             biased;
             outcome = answer::hold(body, limit) => {

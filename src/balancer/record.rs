@@ -1,6 +1,5 @@
 //! The account of one request, from its arrival to its end, however that comes.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,14 +39,14 @@ impl Record {
         head: &RequestHead,
         request: HeaderValue,
         Foretold { features, work }: Foretold,
-        (client, head_time, begun): (IpAddr, Duration, Instant),
+        (client, head_time, begun): (HeaderValue, Duration, Instant),
     ) -> Self {
         let waiting = fleet.arrived(work, begun);
         let account = Account {
             at: Timestamp::now(),
             request,
             method: head.method.clone(),
-            path: head.uri.path().to_owned(),
+            path: head.uri.path_and_query().cloned(),
             kind: features.kind,
             work,
             waiting,
@@ -108,7 +107,9 @@ impl Record {
 
     /// Of the VMs that it was sent to, this one has answered.
     pub(super) fn came_from(&mut self, vm: &VmId) {
-        if let Some(account) = &mut self.open {
+        if let Some(account) = &mut self.open
+            && account.vm.as_ref() != Some(vm)
+        {
             account.vm = Some(vm.clone());
         }
     }

@@ -1,7 +1,6 @@
 //! What every answer says of its way: who answered which request, after how many attempts, and where
 //! the time went.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
@@ -31,20 +30,24 @@ pub(super) fn sign(
     }
     let age = now.saturating_duration_since(record.begun());
     let own = age.saturating_sub(at_vm);
-    let timing = format!("lb;dur={}, lb-queue;dur={}", Millis(own), Millis(record.queued()));
-    if let Ok(timing) = HeaderValue::try_from(timing) {
+    let mut timing = String::with_capacity(64);
+    timing.push_str("lb;dur=");
+    push_milliseconds(&mut timing, own);
+    timing.push_str(", lb-queue;dur=");
+    push_milliseconds(&mut timing, record.queued());
+    if let Ok(timing) = HeaderValue::from_str(&timing) {
         fields.add(SERVER_TIMING, timing);
     }
 }
 
-/// Shown in milliseconds with two decimals.
-struct Millis(Duration);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = self.0.as_secs() * 100_000 + u64::from((self.0.subsec_micros() + 5) / 10);
-        write!(f, "{}.{:02}", hundredths / 100, hundredths % 100)
-    }
+/// Adds a time in milliseconds with two decimals.
+fn push_milliseconds(text: &mut String, time: Duration) {
+    let hundredths = time.as_secs() * 100_000 + u64::from((time.subsec_micros() + 5) / 10);
+    let mut digits = itoa::Buffer::new();
+    text.push_str(digits.format(hundredths / 100));
+    text.push('.');
+    text.push_str(digits.format(hundredths / 10 % 10));
+    text.push_str(digits.format(hundredths % 10));
 }
 
 /// A number of attempts, of which nearly all requests need one.

@@ -74,7 +74,9 @@ pub(super) struct State {
     /// Its last report, and when that was first seen.
     pub(super) report: (Option<Timestamp>, Instant),
     /// Ends the attempts that wait for an answer, when it is found hanging.
-    pub(super) hung: CancellationToken,
+    hung: CancellationToken,
+    /// How often that happened.
+    pub(super) hangs: u32,
 }
 
 /// The most requests that were in flight at once during the last one to two [`PEAK_OVER`].
@@ -150,6 +152,7 @@ impl Target {
             tally,
             report: (None, now),
             hung: CancellationToken::new(),
+            hangs: 0,
         };
         let over = CancellationToken::new();
         let (state, idle) = (Mutex::new(state), Mutex::default());
@@ -218,6 +221,22 @@ impl State {
     /// What is left of this many vCPUs.
     pub(super) fn allowed(&self, vcpus: f64) -> f64 {
         self.throttled_to.map_or(vcpus, |most| most.min(vcpus))
+    }
+
+    /// It is found hanging.
+    pub(super) fn hangs(&mut self) {
+        self.hangs = self.hangs.wrapping_add(1);
+        std::mem::take(&mut self.hung).cancel();
+    }
+
+    /// Cancelled when it is found hanging; at once if it was since it had hung so often.
+    pub(super) fn hung_since(&self, hangs: u32) -> CancellationToken {
+        if self.hangs == hangs {
+            return self.hung.clone();
+        }
+        let token = CancellationToken::new();
+        token.cancel();
+        token
     }
 
     /// A request of so much `work` is sent to it, by the choice of this number.

@@ -32,7 +32,7 @@ pub(super) struct Connection {
 /// A request in bytes.
 pub(super) struct Request {
     /// The head, with the empty line that ends it.
-    pub(super) head: BytesMut,
+    pub(super) head: Vec<u8>,
     /// How its body is framed.
     pub(super) framing: Framing,
     /// The body.

@@ -268,26 +268,30 @@ impl<'a> Field<'a> {
         let order = |candidate: (usize, &'a Candidate<'a>)| {
             self.class(candidate.1).map(|class| (class, !self.has_room(candidate.1), candidate))
         };
-        let mut best = Vec::with_capacity(ALTERNATIVES + 1);
+        let mut best = [None; ALTERNATIVES];
         let mut others = 0;
         let rivals = self.candidates.iter().enumerate().filter(|(at, _)| *at != index);
-        for (class, full, rival) in rivals.filter_map(order) {
-            let at = best.partition_point(|(best_class, best_full, best)| {
-                let before = (*best_class, *best_full).cmp(&(class, full));
-                before.then_with(|| self.rank(*best, rival)) != Ordering::Greater
-            });
+        for rival in rivals.filter_map(order) {
             others += 1;
-            if at < ALTERNATIVES {
-                best.insert(at, (class, full, rival));
-                best.truncate(ALTERNATIVES);
+            let mut rival = Some(rival);
+            // Whoever comes first takes the place, and the one who had it goes on to the next.
+            for place in &mut best {
+                let before = match (&rival, &*place) {
+                    (Some((class, full, one)), Some((other_class, other_full, other))) => {
+                        let by_class = (class, full).cmp(&(other_class, other_full));
+                        by_class.then_with(|| self.rank(*one, *other)) == Ordering::Less
+                    }
+                    (one, _) => one.is_some(),
+                };
+                if before {
+                    std::mem::swap(place, &mut rival);
+                }
             }
         }
-        Some(Reason {
-            policy: self.policy,
-            chosen,
-            others: others - best.len(),
-            alternatives: best.into_iter().map(|(_, _, (_, rival))| self.rival(rival)).collect(),
-        })
+        let mut alternatives = Vec::with_capacity(others.min(ALTERNATIVES));
+        alternatives.extend(best.iter().flatten().map(|(_, _, (_, rival))| self.rival(rival)));
+        others -= alternatives.len();
+        Some(Reason { policy: self.policy, chosen, others, alternatives })
     }
 
     fn rival(&self, candidate: &Candidate<'_>) -> Rival {

@@ -20,7 +20,7 @@ pub use fit::{PRODUCTS, Sums, TERMS};
 pub use model::{Accuracy, CostModel, Density, LARGEST_LOG};
 pub use pace::{Pace, Typical};
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::iter::Sum;
 use std::ops::{Add, Sub};
 use std::str::FromStr;
@@ -83,15 +83,34 @@ impl Sum for Work {
     }
 }
 
+impl Work {
+    /// Adds it to a text as it is shown.
+    pub fn append_to(self, text: &mut String) {
+        let mut number = itoa::Buffer::new();
+        match self.0 {
+            0 => text.push_str("0 s"),
+            1..1_000_000 => {
+                text.push_str(number.format(self.0.div_ceil(1_000)));
+                text.push_str(" us");
+            }
+            1_000_000..100_000_000 => {
+                text.push_str(number.format(self.0 / 1_000_000));
+                text.push_str(" ms");
+            }
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{:.1} s", self.seconds());
+            }
+        }
+    }
+}
+
 impl fmt::Display for Work {
     /// `3.4 s`, `34 ms`, `120 us`: two or three digits are all that a guess deserves.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => f.write_str("0 s"),
-            1..1_000_000 => write!(f, "{} us", self.0.div_ceil(1_000)),
-            1_000_000..100_000_000 => write!(f, "{} ms", self.0 / 1_000_000),
-            _ => write!(f, "{:.1} s", self.seconds()),
-        }
+        let mut text = String::new();
+        self.append_to(&mut text);
+        f.pad(&text)
     }
 }
 

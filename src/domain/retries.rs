@@ -11,6 +11,10 @@ use std::time::Duration;
 /// What was not used is worth less as time passes: a third is left after this time.
 const KEEPS_FOR: Duration = Duration::from_secs(10);
 
+/// It fades in steps of this: to compute that anew with every request would cost more than to route
+/// one.
+const STEP: Duration = Duration::from_millis(10);
+
 /// A budget of repetitions. Each request pays something in, each repetition takes one out. Times
 /// are since any one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,11 +53,15 @@ impl Budget {
 
     /// What flows in evenly and fades exponentially settles at inflow times [`KEEPS_FOR`].
     fn settle(&mut self, now: Duration) {
+        let since = now.saturating_sub(self.at);
+        if since < STEP {
+            return;
+        }
         let keeps = KEEPS_FOR.as_secs_f64();
-        let faded = (-now.saturating_sub(self.at).as_secs_f64() / keeps).exp();
+        let faded = (-since.as_secs_f64() / keeps).exp();
         let settled = self.per_second * keeps;
         self.balance = settled + (self.balance - settled) * faded;
-        self.at = self.at.max(now);
+        self.at = now;
     }
 }
 

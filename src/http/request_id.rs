@@ -1,5 +1,6 @@
 //! The name of a request: one from the client to the VM, in every line that tells of it.
 
+use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -51,7 +52,9 @@ fn new() -> HeaderValue {
     let bits = fastrand::u64(..);
     let digit = |at| usize::try_from(bits >> (5 * at) & 31).unwrap_or_default();
     let id: [u8; 12] = std::array::from_fn(|at| DIGITS[digit(at)]);
-    HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("request"))
+    // Owned as it is, the id is copied by none of those who note it.
+    HeaderValue::from_maybe_shared(Bytes::from_owner(id))
+        .unwrap_or(HeaderValue::from_static("request"))
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 //! where its time went. The times are those that `HAProxy`'s HTTP log gives
 //! (<https://docs.haproxy.org/3.2/configuration.html#8.2.3>), in microseconds.
 
-use std::fmt;
-use std::net::IpAddr;
-
 use jiff::Timestamp;
 
-use super::logfmt::Builder;
+use super::logfmt::{push_number, push_value};
+use crate::domain::balancing::Reason;
 use crate::domain::vm::VmId;
 
 /// The file in the log folder.
@@ -20,7 +18,7 @@ pub struct Access<'a> {
     /// Its id, as the client knows it.
     pub request: &'a str,
     /// Who sent it.
-    pub client: IpAddr,
+    pub client: &'a str,
     /// Its version of HTTP: `1.0`, `1.1` or `2`.
     pub http: &'static str,
     /// Its method.
@@ -54,48 +52,121 @@ pub struct Access<'a> {
     /// What it was predicted to cost, in microseconds of one vCPU.
     pub predicted_us: u64,
     /// Why this VM, or why none.
-    pub why: &'a dyn fmt::Display,
+    pub why: Why<'a>,
 }
 
+/// The reason for what became of a request.
+#[derive(Debug, Clone, Copy)]
+pub enum Why<'a> {
+    /// A VM was chosen.
+    Chosen(&'a Reason),
+    /// This sentence; an empty one says nothing.
+    Because(&'a str),
+}
+
+/// A line is about so long.
+const USUAL_BYTES: usize = 512;
+
 impl Access<'_> {
-    /// Adds the line, with its end, to others.
-    pub fn append_to(&self, lines: &mut String) {
-        let line = Builder::behind(std::mem::take(lines))
-            .pair("at", format_args!("{:.3}", self.at))
-            .pair("request", self.request)
-            .pair("client", self.client)
-            .word("http", self.http)
-            .pair("method", self.method)
-            .pair("path", self.path)
-            .number("status", self.status.into())
-            .word("vm", self.vm.map_or("-", VmId::as_str))
-            .number("attempts", self.attempts.into())
-            .number("waiting", self.waiting)
-            .number("head_us", self.head_us)
-            .number("queue_us", self.queue_us)
-            .number("connect_us", self.connect_us)
-            .number("vm_us", self.vm_us)
-            .number("total_us", self.total_us)
-            .number("input_bytes", self.input_bytes)
-            .number("output_bytes", self.output_bytes)
-            .word("end", self.end)
-            .number("predicted_us", self.predicted_us)
-            .pair("why", self.why);
-        *lines = line.into_text();
+    /// Adds the line, with its end, to others, whose moments `clock` has told.
+    ///
+    /// This is done for every request, and by way of `write!` took a fifth of all instructions that
+    /// the balancer spends on one: hence by hand.
+    pub fn append_to(&self, lines: &mut String, clock: &mut Clock) {
+        lines.reserve(USUAL_BYTES);
+        lines.push_str("at=");
+        clock.append_to(lines, self.at);
+        lines.push_str(" request=");
+        push_value(lines, self.request);
+        lines.push_str(" client=");
+        push_value(lines, self.client);
+        lines.push_str(" http=");
+        lines.push_str(self.http);
+        lines.push_str(" method=");
+        push_value(lines, self.method);
+        lines.push_str(" path=");
+        push_value(lines, self.path);
+        lines.push_str(" status=");
+        push_number(lines, self.status.into());
+        lines.push_str(" vm=");
+        lines.push_str(self.vm.map_or("-", VmId::as_str));
+        self.append_figures_to(lines);
+        lines.push_str(" why=");
+        match self.why {
+            // It has spaces, and nothing in it that needs an escape.
+            Why::Chosen(reason) => {
+                lines.push('"');
+                reason.append_to(lines);
+                lines.push('"');
+            }
+            Why::Because(sentence) => push_value(lines, sentence),
+        }
         lines.push('\n');
+    }
+
+    fn append_figures_to(&self, lines: &mut String) {
+        lines.push_str(" attempts=");
+        push_number(lines, self.attempts.into());
+        lines.push_str(" waiting=");
+        push_number(lines, self.waiting);
+        lines.push_str(" head_us=");
+        push_number(lines, self.head_us);
+        lines.push_str(" queue_us=");
+        push_number(lines, self.queue_us);
+        lines.push_str(" connect_us=");
+        push_number(lines, self.connect_us);
+        lines.push_str(" vm_us=");
+        push_number(lines, self.vm_us);
+        lines.push_str(" total_us=");
+        push_number(lines, self.total_us);
+        lines.push_str(" input_bytes=");
+        push_number(lines, self.input_bytes);
+        lines.push_str(" output_bytes=");
+        push_number(lines, self.output_bytes);
+        lines.push_str(" end=");
+        lines.push_str(self.end);
+        lines.push_str(" predicted_us=");
+        push_number(lines, self.predicted_us);
+    }
+}
+
+/// Writes moments, of which most lie within the same second as the one before.
+#[derive(Debug, Default)]
+pub struct Clock {
+    /// The second that was written last, and its text without the `Z` at its end.
+    last: Option<(i64, String)>,
+}
+
+impl Clock {
+    /// Adds a moment to the millisecond, `2026-11-21T12:30:01.123Z`.
+    fn append_to(&mut self, text: &mut String, at: Timestamp) {
+        let at = at.max(Timestamp::UNIX_EPOCH);
+        let second = at.as_second();
+        if self.last.as_ref().is_none_or(|(last, _)| *last != second) {
+            let whole = format!("{at:.0}");
+            self.last = Some((second, whole.trim_end_matches('Z').to_owned()));
+        }
+        text.push_str(self.last.as_ref().map_or("", |(_, whole)| whole));
+        let thousandth = u64::from(at.subsec_nanosecond().unsigned_abs()) / 1_000_000;
+        text.push('.');
+        for digit in [thousandth / 100, thousandth / 10 % 10, thousandth % 10] {
+            push_number(text, digit);
+        }
+        text.push('Z');
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_request_is_one_line() {
         let access = Access {
             at: "2026-11-21T12:30:01.123Z".parse().unwrap(),
             request: "r-1",
-            client: [127, 0, 0, 1].into(),
+            client: "127.0.0.1",
             http: "1.1",
             method: "POST",
             path: "/blur\n image",
@@ -112,16 +183,30 @@ mod tests {
             output_bytes: 20,
             end: "whole",
             predicted_us: 30_000,
-            why: &"least-work: vm-2",
+            why: Why::Because("the queue is full"),
         };
         let mut lines = "before\n".to_owned();
-        access.append_to(&mut lines);
+        access.append_to(&mut lines, &mut Clock::default());
         assert_eq!(
             lines,
             "before\nat=2026-11-21T12:30:01.123Z request=r-1 client=127.0.0.1 http=1.1 method=POST \
              path=\"/blur\\n image\" status=200 vm=vm-2 attempts=1 waiting=3 head_us=0 \
              queue_us=1500 connect_us=80 vm_us=34000 total_us=36000 input_bytes=10 \
-             output_bytes=20 end=whole predicted_us=30000 why=\"least-work: vm-2\"\n"
+             output_bytes=20 end=whole predicted_us=30000 why=\"the queue is full\"\n"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn moments_are_written_as_the_calendar_has_them(
+            moments in proptest::collection::vec(0_i64..4_000_000_000_000_000, 1..9),
+        ) {
+            let mut clock = Clock::default();
+            for at in moments.into_iter().map(|micros| Timestamp::from_microsecond(micros).unwrap()) {
+                let mut text = String::new();
+                clock.append_to(&mut text, at);
+                prop_assert_eq!(text, format!("{at:.3}"));
+            }
+        }
     }
 }

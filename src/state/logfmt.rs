@@ -14,48 +14,17 @@ pub trait Line: Display + FromStr {
 
 /// A line being put together.
 #[derive(Debug, Clone, Default)]
-pub(in crate::state) struct Builder {
-    text: String,
-    /// Where in the text the line begins.
-    start: usize,
-}
+pub(in crate::state) struct Builder(String);
 
 impl Builder {
-    /// A line behind all that stands in `text`.
-    pub(in crate::state) fn behind(text: String) -> Self {
-        let start = text.len();
-        Self { text, start }
-    }
-
-    /// The text with the line in it.
-    pub(in crate::state) fn into_text(self) -> String {
-        self.text
-    }
-
     /// Adds a pair.
     #[must_use]
     pub(in crate::state) fn pair(mut self, key: &str, value: impl Display) -> Self {
         self.key(key);
-        let start = self.text.len();
+        let start = self.0.len();
         // Writing to a String cannot fail.
-        let _ = write!(self.text, "{value}");
-        quote_if_needed(&mut self.text, start);
-        self
-    }
-
-    /// Adds a pair whose value is a word that needs no quotes, as [`Self::pair`] does in more time.
-    #[must_use]
-    pub(in crate::state) fn word(mut self, key: &str, value: &str) -> Self {
-        self.key(key);
-        self.text.push_str(value);
-        self
-    }
-
-    /// Adds a pair whose value is a number, as [`Self::pair`] does in more time.
-    #[must_use]
-    pub(in crate::state) fn number(mut self, key: &str, value: u64) -> Self {
-        self.key(key);
-        push_decimal(&mut self.text, value);
+        let _ = write!(self.0, "{value}");
+        quote_if_needed(&mut self.0, start);
         self
     }
 
@@ -66,55 +35,51 @@ impl Builder {
             return self.pair(key, value);
         }
         self.key(key);
-        self.text.push('-');
+        self.0.push('-');
         self
     }
 
     fn key(&mut self, key: &str) {
-        if self.text.len() > self.start {
-            self.text.push(' ');
+        if !self.0.is_empty() {
+            self.0.push(' ');
         }
-        self.text.push_str(key);
-        self.text.push('=');
+        self.0.push_str(key);
+        self.0.push('=');
     }
 }
 
 impl Display for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text.get(self.start..).unwrap_or_default())
+        f.write_str(&self.0)
     }
 }
 
 /// Adds a number in decimal digits.
-fn push_decimal(text: &mut String, number: u64) {
-    if number >= 10 {
-        push_decimal(text, number / 10);
+pub(in crate::state) fn push_number(text: &mut String, number: u64) {
+    text.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Adds a value, in quotes if it needs them.
+pub(in crate::state) fn push_value(text: &mut String, value: &str) {
+    if is_plain(value) {
+        text.push_str(value);
+    } else {
+        quote(text, value);
     }
-    let digit = u32::try_from(number % 10).ok().and_then(|digit| char::from_digit(digit, 10));
-    // Never none: it is below 10.
-    text.extend(digit);
 }
 
 /// True if a value needs no quotes.
 fn is_plain(value: &str) -> bool {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=' | '\\');
-    // Nearly all values are ASCII, of which that takes less time to tell.
-    let is_ascii = value.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'"' | b'=' | b'\\'));
+    let plain_ascii = |c: u8| c.is_ascii_graphic() & !matches!(c, b'"' | b'=' | b'\\');
+    // Nearly all values are ASCII. All bytes are looked at, for then several are at once.
+    let is_ascii = value.bytes().fold(true, |all, c| all & plain_ascii(c));
     !value.is_empty() && value != "-" && (is_ascii || value.chars().all(plain))
 }
 
 /// Puts the value that stands in `text` from `start` on into quotes, unless it is plain.
 fn quote_if_needed(text: &mut String, start: usize) {
-    let value = text.get(start..).unwrap_or_default();
-    let stays = |c: u8| (b' '..=b'~').contains(&c) && !matches!(c, b'"' | b'\\');
-    if is_plain(value) {
-        return;
-    }
-    // All of them are looked at, for then several are at once.
-    if value.bytes().fold(true, |all, c| all & stays(c)) {
-        text.insert(start, '"');
-        text.push('"');
-    } else {
+    if !is_plain(text.get(start..).unwrap_or_default()) {
         let value = text.split_off(start);
         quote(text, &value);
     }

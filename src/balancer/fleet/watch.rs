@@ -38,7 +38,7 @@ impl Fleet {
                 state.tally.ejections += 1;
                 target.drop_idle();
                 if cause == Cause::Hangs {
-                    std::mem::take(&mut state.hung).cancel();
+                    state.hangs();
                 }
             }
             Some(Change::Readmitted) => {

@@ -1,11 +1,11 @@
 //! All that is told of one request.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Version};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use crate::domain::balancing::Reason;
 use crate::domain::cost::{Kind, Work};
 use crate::domain::vm::VmId;
-use crate::state::access::Access;
+use crate::state::access::{self, Access};
 use crate::state::metrics::Metric;
 
 /// All that is known of a request in the end.
@@ -25,8 +25,8 @@ pub(in crate::balancer) struct Account {
     pub(in crate::balancer) request: HeaderValue,
     /// Its method.
     pub(in crate::balancer) method: Method,
-    /// Its path.
-    pub(in crate::balancer) path: String,
+    /// Its path and query; none if it asked for none.
+    pub(in crate::balancer) path: Option<PathAndQuery>,
     /// The kind of work it asked for.
     pub(in crate::balancer) kind: Kind,
     /// What that was predicted to cost.
@@ -34,7 +34,7 @@ pub(in crate::balancer) struct Account {
     /// How many requests waited for a VM when it came.
     pub(in crate::balancer) waiting: u64,
     /// Who sent it.
-    pub(in crate::balancer) client: IpAddr,
+    pub(in crate::balancer) client: HeaderValue,
     /// Its version of HTTP.
     pub(in crate::balancer) version: Version,
     /// How long its head took to come.
@@ -126,7 +126,7 @@ impl Account {
         format!(
             "{at} {} {} → {vm} {} {} ms (queue {}, attempts {}) {}",
             self.method,
-            printable(&self.path),
+            printable(self.path()),
             self.status,
             self.total.as_millis(),
             self.waiting,
@@ -135,24 +135,23 @@ impl Account {
         )
     }
 
-    fn name(&self) -> &str {
-        // Cannot fail: an id is visible ASCII.
-        self.request.to_str().unwrap_or_default()
+    fn path(&self) -> &str {
+        self.path.as_ref().map_or("", PathAndQuery::path)
     }
 
     /// The line in the access log.
     pub(super) fn access(&self) -> Access<'_> {
         Access {
             at: self.at,
-            request: self.name(),
-            client: self.client,
+            request: text_of(&self.request),
+            client: text_of(&self.client),
             http: match self.version {
                 Version::HTTP_2 => "2",
                 Version::HTTP_10 => "1.0",
                 _ => "1.1",
             },
             method: self.method.as_str(),
-            path: &self.path,
+            path: self.path(),
             status: self.status,
             vm: self.vm.as_ref(),
             attempts: self.attempts,
@@ -165,8 +164,12 @@ impl Account {
             input_bytes: self.input_bytes,
             output_bytes: self.output_bytes,
             end: self.end.word(),
-            predicted_us: us(Duration::from_secs_f64(self.work.seconds())),
-            why: &self.why,
+            predicted_us: self.work.nanos() / 1_000,
+            why: match &self.why {
+                Why::Nothing => access::Why::Because(""),
+                Why::Chosen(reason) => access::Why::Chosen(reason),
+                Why::Because(sentence) => access::Why::Because(sentence),
+            },
         }
     }
 
@@ -174,7 +177,7 @@ impl Account {
     pub(super) fn metric(&self) -> Option<Metric> {
         (!self.by_vm).then(|| Metric {
             at: Timestamp::now(),
-            request: self.name().to_owned(),
+            request: text_of(&self.request).to_owned(),
             workload: self.kind.as_str().to_owned(),
             vm: None,
             status: self.status,
@@ -190,6 +193,12 @@ impl Account {
             extra: Vec::new(),
         })
     }
+}
+
+/// What ids and addresses are: visible ASCII.
+fn text_of(name: &HeaderValue) -> &str {
+    // Cannot fail, for that reason.
+    name.to_str().unwrap_or_default()
 }
 
 /// Whole microseconds.
@@ -212,11 +221,11 @@ mod tests {
             at: "2026-11-21T12:30:01.123Z".parse().unwrap(),
             request: HeaderValue::from_static("r-1"),
             method: Method::POST,
-            path: "/blurimage".to_owned(),
+            path: Some(PathAndQuery::from_static("/blurimage")),
             kind: Kind::Blur,
             work: Work::from_nanos(1),
             waiting: 0,
-            client: [127, 0, 0, 1].into(),
+            client: HeaderValue::from_static("127.0.0.1"),
             version: Version::HTTP_11,
             head_time: Duration::ZERO,
             pace: Pace::default(),

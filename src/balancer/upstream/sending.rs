@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use hyper::HeaderMap;
 use hyper::body::Body;
 use tokio::io::AsyncWrite;
@@ -25,7 +25,9 @@ pub(in crate::balancer) enum Framing {
 /// What is left of a request to be sent.
 pub(super) struct Sending {
     /// Head, sizes of chunks, trailers.
-    text: BytesMut,
+    text: Vec<u8>,
+    /// So much of that has gone out.
+    text_sent: usize,
     /// Goes out after that.
     chunk: Bytes,
     body: Reader,
@@ -49,9 +51,18 @@ pub(super) enum Error {
 }
 
 impl Sending {
-    pub(super) fn new(head: BytesMut, framing: Framing, body: Reader) -> Self {
-        let (text, chunk) = (head, Bytes::new());
-        Self { text, chunk, body, framing, in_chunk: false, is_last: false, begun: false }
+    pub(super) fn new(head: Vec<u8>, framing: Framing, body: Reader) -> Self {
+        let (text, text_sent, chunk) = (head, 0, Bytes::new());
+        Self {
+            text,
+            text_sent,
+            chunk,
+            body,
+            framing,
+            in_chunk: false,
+            is_last: false,
+            begun: false,
+        }
     }
 
     /// Sends until all is sent.
@@ -84,17 +95,22 @@ impl Sending {
 
     fn write(&self, cx: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<usize>> {
         let stream = Pin::new(stream);
+        let text = self.text.get(self.text_sent..).unwrap_or_default();
         if self.chunk.is_empty() {
-            return stream.poll_write(cx, &self.text);
+            return stream.poll_write(cx, text);
         }
-        let both = [IoSlice::new(&self.text), IoSlice::new(&self.chunk)];
+        let both = [IoSlice::new(text), IoSlice::new(&self.chunk)];
         stream.poll_write_vectored(cx, &both)
     }
 
     fn advance(&mut self, written: usize) {
         self.begun = true;
-        let of_text = written.min(self.text.len());
-        self.text.advance(of_text);
+        let of_text = written.min(self.text.len() - self.text_sent);
+        self.text_sent += of_text;
+        if self.text_sent == self.text.len() {
+            self.text.clear();
+            self.text_sent = 0;
+        }
         self.chunk.advance((written - of_text).min(self.chunk.len()));
     }
 

@@ -1,6 +1,6 @@
 //! Why a VM was chosen, as data and as a sentence.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::{Policy, Standing};
 use crate::domain::cost::Work;
@@ -43,44 +43,54 @@ pub struct Rival {
     pub tried: bool,
 }
 
-impl fmt::Display for Rival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without `write!`, which takes twice the time: there is one for each VM of each request.
-        f.write_str(self.id.as_str())?;
-        f.write_str(": ")?;
-        self.in_flight.fmt(f)?;
-        f.write_str(" in flight, ")?;
-        self.outstanding.fmt(f)?;
-        f.write_str(" of work")?;
+impl Rival {
+    fn append_to(&self, text: &mut String) {
+        text.push_str(self.id.as_str());
+        text.push_str(": ");
+        text.push_str(itoa::Buffer::new().format(self.in_flight));
+        text.push_str(" in flight, ");
+        self.outstanding.append_to(text);
+        text.push_str(" of work");
         if self.foreign >= 0.5 {
-            write!(f, ", {:.0} from elsewhere", self.foreign)?;
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", {:.0} from elsewhere", self.foreign);
         }
         let remarks = [
-            (self.full, "full"),
-            (self.warming_up, "warming up"),
-            (self.standing == Standing::Suspect, "suspect"),
-            (self.standing == Standing::Ejected, "ejected"),
-            (self.tried, "tried before"),
+            (self.full, ", full"),
+            (self.warming_up, ", warming up"),
+            (self.standing == Standing::Suspect, ", suspect"),
+            (self.standing == Standing::Ejected, ", ejected"),
+            (self.tried, ", tried before"),
         ];
         for (_, remark) in remarks.iter().filter(|(holds, _)| *holds) {
-            write!(f, ", {remark}")?;
+            text.push_str(remark);
         }
-        Ok(())
+    }
+}
+
+impl Reason {
+    /// Adds the sentence to a text: letters, digits, spaces and `-.,:;`. As [`fmt::Display`], in a
+    /// tenth of its time: it goes into the log with every request.
+    pub fn append_to(&self, text: &mut String) {
+        text.push_str(self.policy.as_str());
+        text.push_str(": ");
+        self.chosen.append_to(text);
+        for rival in &self.alternatives {
+            text.push_str("; ");
+            rival.append_to(text);
+        }
+        if self.others > 0 {
+            text.push_str("; and ");
+            text.push_str(itoa::Buffer::new().format(self.others));
+            text.push_str(" more");
+        }
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.policy.fmt(f)?;
-        f.write_str(": ")?;
-        self.chosen.fmt(f)?;
-        for rival in &self.alternatives {
-            f.write_str("; ")?;
-            rival.fmt(f)?;
-        }
-        if self.others > 0 {
-            write!(f, "; and {} more", self.others)?;
-        }
-        Ok(())
+        let mut text = String::new();
+        self.append_to(&mut text);
+        f.write_str(&text)
     }
 }
