@@ -1,11 +1,14 @@
 //! The heads of messages, the same whichever way they came in.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
+use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::{request, response};
 use hyper::{Method, StatusCode, Uri, Version};
-use memchr::memchr_iter;
+use memchr::memchr;
+use memchr::memmem::Finder;
 
 /// The header lines of a head, in their order.
 ///
@@ -137,9 +140,16 @@ impl From<response::Parts> for AnswerHead {
 
 /// Where the head ends that `bytes` begin with: behind its empty line. None if that has not come.
 pub(super) fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    memchr_iter(b'\n', bytes)
-        .map(|at| at + 1)
-        .find(|&end| bytes.get(..end).is_some_and(|head| head.ends_with(b"\r\n\r\n")))
+    static END: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+    END.find(bytes).map(|at| at + 4)
+}
+
+/// The name and the value in a header line of `head`, without its end.
+pub(super) fn field(head: &Bytes, line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
+    let name = HeaderName::from_bytes(name).ok()?;
+    let value = head.slice_ref(value.get(1..)?.trim_ascii());
+    Some((name, HeaderValue::from_maybe_shared(value).ok()?))
 }
 
 /// Who sends requests on a connection.

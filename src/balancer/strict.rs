@@ -29,7 +29,7 @@ use head::Refused;
 use scanner::{Fault, LONGEST_HEAD, Scanner};
 
 pub(super) use chunks::{Chunks, Piece};
-pub(super) use head::{After, read as read_head};
+pub(super) use head::{After, Lines, RequestLine, read as read_head};
 pub(super) use notes::{Arrival, Notes};
 
 /// How long a client may take, in all.

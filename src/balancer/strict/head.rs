@@ -27,7 +27,7 @@ pub(in crate::balancer) enum After {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::balancer) struct Refused {
     pub(super) status: StatusCode,
-    pub(super) why: String,
+    pub(in crate::balancer) why: String,
 }
 
 impl Refused {
@@ -42,10 +42,24 @@ impl Refused {
     }
 }
 
-/// Reads a head, which ends with an empty line.
-pub(in crate::balancer) fn read(head: &[u8]) -> Result<After, Refused> {
+/// The three words of a request line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::balancer) struct RequestLine<'a> {
+    /// What is to be done.
+    pub(in crate::balancer) method: &'a [u8],
+    /// With what.
+    pub(in crate::balancer) target: &'a [u8],
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub(in crate::balancer) version: &'a [u8],
+}
+
+/// Reads a head, which ends with an empty line; `each` gets every header line that is sound.
+pub(in crate::balancer) fn read<'a>(
+    head: &'a [u8],
+    mut each: impl FnMut(&'a [u8]),
+) -> Result<(RequestLine<'a>, After), Refused> {
     let mut lines = Lines::of(head);
-    let version = request_line(lines.next().unwrap_or(Ok(b""))?)?;
+    let first = request_line(lines.next().unwrap_or(Ok(b""))?)?;
     let mut found = Found::default();
     for line in lines {
         let line = line?;
@@ -56,7 +70,14 @@ pub(in crate::balancer) fn read(head: &[u8]) -> Result<After, Refused> {
         header(line, &mut found).map_err(|why| {
             Refused::bad(format!("header line {}, {}: {why}", found.headers, quoted(line)))
         })?;
+        each(line);
     }
+    after(&first, &found).map(|after| (first, after))
+}
+
+/// What follows a head with this first line, by what its header lines say.
+fn after(first: &RequestLine<'_>, found: &Found) -> Result<After, Refused> {
+    let version = first.version;
     if found.headers > MOST_HEADERS {
         return Err(Refused {
             status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -116,7 +137,7 @@ impl Found {
 
 /// The lines of a head without their ends; an error at a line that does not end with CR and LF or
 /// holds a byte that may stand in no line.
-struct Lines<'a> {
+pub(in crate::balancer) struct Lines<'a> {
     rest: &'a [u8],
     number: usize,
     /// Neither is there in the whole head.
@@ -124,7 +145,8 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn of(head: &'a [u8]) -> Self {
+    /// The lines of a head.
+    pub(in crate::balancer) fn of(head: &'a [u8]) -> Self {
         Self { rest: head, number: 0, is_clean: is_clean(head) }
     }
 }
@@ -137,7 +159,7 @@ impl<'a> Iterator for Lines<'a> {
         let (line, rest) = self.rest.split_at(end);
         self.rest = rest.get(1..).unwrap_or_default();
         self.number += 1;
-        let place = if self.number == 1 { "the request line" } else { "a header line" };
+        let place = if self.number == 1 { "the first line" } else { "a header line" };
         let Some(line) = line.strip_suffix(b"\r") else {
             return Some(Err(Refused::bad(format!(
                 "{place}, {}, ends with a line feed alone: CR LF is needed",
@@ -211,8 +233,8 @@ fn header(line: &[u8], found: &mut Found) -> Result<(), String> {
     Ok(())
 }
 
-/// The version in a request line that has three words and single spaces between them.
-fn request_line(line: &[u8]) -> Result<&[u8], Refused> {
+/// The words of a request line that has three words and single spaces between them.
+fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refused> {
     let bad = |what| Refused::bad(format!("the request line, {}, {what}", quoted(line)));
     let mut words = line.split(|&byte| byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -232,7 +254,7 @@ fn request_line(line: &[u8]) -> Result<&[u8], Refused> {
     if !is_plain && Uri::try_from(target).is_err() {
         return Err(bad("asks for a target that is not a URI"));
     }
-    Ok(version)
+    Ok(RequestLine { method, target, version })
 }
 
 /// The members of a list.
@@ -297,7 +319,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read_lines(line: &str, lines: &str) -> Result<After, Refused> {
-        read(format!("{line}\r\n{lines}\r\n").as_bytes())
+        read(format!("{line}\r\n{lines}\r\n").as_bytes(), |_| ()).map(|(_, after)| after)
     }
 
     fn sentence(line: &str, lines: &str) -> String {

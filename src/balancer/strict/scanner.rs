@@ -126,7 +126,7 @@ impl Scanner {
         if length > LONGEST_HEAD {
             return Err(too_long());
         }
-        let after = head::read(rest.get(..length).unwrap_or_default())?;
+        let (_, after) = head::read(rest.get(..length).unwrap_or_default(), |_| ())?;
         self.heads += 1;
         self.asks_for_upgrade = after == After::OtherProtocol;
         self.state = match after {

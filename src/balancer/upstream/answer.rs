@@ -1,19 +1,18 @@
 //! A VM's answer on its way in.
 
-use std::mem::MaybeUninit;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use hyper::StatusCode;
 use hyper::body::Frame;
-use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use tokio::net::TcpStream;
 
 use super::{AskError, Connection, Exchange};
 use crate::balancer::buffers;
 use crate::balancer::headers::says_close;
-use crate::balancer::message::{AnswerHead, Fields, end_of_head};
-use crate::balancer::strict::{Chunks, Piece};
+use crate::balancer::message::{AnswerHead, Fields, end_of_head, field};
+use crate::balancer::strict::{Chunks, Lines, Piece};
 use crate::balancer::tape::Fault;
 
 /// The longest head of an answer, in bytes.
@@ -93,26 +92,7 @@ pub(super) fn head(
         return Err(too_long());
     }
     let bytes = buffer.split_to(end).freeze();
-    let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
-    let mut parsed = httparse::Response::new(&mut []);
-    let parser = httparse::ParserConfig::default();
-    match parser.parse_response_with_uninit_headers(&mut parsed, &bytes, &mut headers) {
-        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
-        Ok(_) => return Err("its head has a line that ends with a line feed alone".to_owned()),
-        Err(error) => return Err(format!("its head cannot be read: {error}")),
-    }
-    let status = StatusCode::from_u16(parsed.code.unwrap_or_default())
-        .map_err(|_| "its status is not a number from 100 to 999".to_owned())?;
-    let mut fields = Fields::with_room();
-    for header in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(header.name.as_bytes());
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
-        match (name, value) {
-            (Ok(name), Ok(value)) => fields.add(name, value),
-            _ => return Err(format!("its header `{}` cannot be read", header.name)),
-        }
-    }
-    let mut head = AnswerHead { status, fields };
+    let (is_newer, mut head) = read(&bytes)?;
     let framing = framing(&head, is_head)?;
     // An answer without a body that announces one: the two sides may not agree where it ends.
     let declares = head.status == StatusCode::NO_CONTENT
@@ -123,11 +103,41 @@ pub(super) fn head(
         head.fields.retain(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name));
     }
     let keep = !declares
-        && parsed.version == Some(1)
+        && is_newer
         && !says_close(&head.fields)
         && !matches!(framing, Framing::UntilClose)
         && !head.fields.has(&UPGRADE);
     Ok(Some((head, Rest { framing, keep })))
+}
+
+/// Whether it is of HTTP/1.1, and what a whole head says.
+fn read(bytes: &Bytes) -> Result<(bool, AnswerHead), String> {
+    let mut lines = Lines::of(bytes).map(|line| line.map_err(|refused| refused.why));
+    let first = lines.next().unwrap_or(Ok(b""))?;
+    let (is_newer, rest) = match first.split_at_checked(9) {
+        Some((b"HTTP/1.1 ", rest)) => (true, rest),
+        Some((b"HTTP/1.0 ", rest)) => (false, rest),
+        _ => return Err("its head does not begin with HTTP/1.1".to_owned()),
+    };
+    let status = match rest.split_at_checked(3) {
+        Some((digits, [] | [b' ', ..])) => StatusCode::from_bytes(digits).ok(),
+        _ => None,
+    };
+    let status = status.ok_or("its status is not a number from 100 to 999")?;
+    let mut fields = Fields::with_room();
+    for line in lines {
+        let line = line?;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = field(bytes, line)
+            .ok_or_else(|| format!("its header line `{}` cannot be read", line.escape_ascii()))?;
+        fields.add(name, value);
+    }
+    if fields.iter().count() > MOST_HEADERS {
+        return Err(format!("its head has more than {MOST_HEADERS} header lines"));
+    }
+    Ok((is_newer, AnswerHead { status, fields }))
 }
 
 /// Refuses what can no longer become a head.
