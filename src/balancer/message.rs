@@ -15,7 +15,17 @@ use memchr::memmem::Finder;
 /// A list and not a map: a head has a dozen lines, and to compare a name with each of them takes
 /// less time than to hash it once.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fields(Vec<(HeaderName, HeaderValue)>);
+pub(super) struct Fields {
+    lines: Vec<(HeaderName, HeaderValue)>,
+    /// A bit for the length of each name there is, or was: most names that are asked for are not
+    /// there, and are so without a look at the lines.
+    lengths: u64,
+}
+
+/// The bit for the length of a name.
+fn length_bit(name: &HeaderName) -> u64 {
+    1 << (name.as_str().len() % 64)
+}
 
 /// So many lines a head has room for at first: its own and those that are added here.
 const ROOM: usize = 12;
@@ -23,17 +33,22 @@ const ROOM: usize = 12;
 impl Fields {
     /// None yet, with room for what is usual.
     pub(super) fn with_room() -> Self {
-        Self(Vec::with_capacity(ROOM))
+        Self { lines: Vec::with_capacity(ROOM), lengths: 0 }
     }
 
     /// The value of the first line of this name.
     pub(super) fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+        if self.lengths & length_bit(name) == 0 {
+            return None;
+        }
+        self.lines.iter().find(|(other, _)| other == name).map(|(_, value)| value)
     }
 
     /// The values of all lines of this name.
     pub(super) fn all(&self, name: HeaderName) -> impl Iterator<Item = &HeaderValue> {
-        self.0.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value)
+        let may_be_there = self.lengths & length_bit(&name) != 0;
+        let lines = if may_be_there { self.lines.as_slice() } else { &[] };
+        lines.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value)
     }
 
     /// Whether there is a line of this name.
@@ -43,12 +58,13 @@ impl Fields {
 
     /// All lines.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.0.iter().map(|(name, value)| (name, value))
+        self.lines.iter().map(|(name, value)| (name, value))
     }
 
     /// One more line, at the end.
     pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        self.0.push((name, value));
+        self.lengths |= length_bit(&name);
+        self.lines.push((name, value));
     }
 
     /// This line instead of all others of its name.
@@ -74,13 +90,14 @@ impl Fields {
 
     /// Takes all lines out whose names are not to be kept.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&HeaderName) -> bool) {
-        self.0.retain(|(name, _)| keep(name));
+        self.lines.retain(|(name, _)| keep(name));
     }
 }
 
 impl From<HeaderMap> for Fields {
     fn from(map: HeaderMap) -> Self {
-        let mut fields = Self(Vec::with_capacity(map.len() + ROOM));
+        let lines = Vec::with_capacity(map.len() + ROOM);
+        let mut fields = Self { lines, lengths: 0 };
         let mut last = None;
         for (name, value) in map {
             // The second and later values of a name come without it.
@@ -95,8 +112,8 @@ impl From<HeaderMap> for Fields {
 
 impl From<Fields> for HeaderMap {
     fn from(fields: Fields) -> Self {
-        let mut map = Self::with_capacity(fields.0.len());
-        for (name, value) in fields.0 {
+        let mut map = Self::with_capacity(fields.lines.len());
+        for (name, value) in fields.lines {
             map.append(name, value);
         }
         map
@@ -144,11 +161,19 @@ pub(super) fn end_of_head(bytes: &[u8]) -> Option<usize> {
     END.find(bytes).map(|at| at + 4)
 }
 
+/// Without the spaces and tabs around it; other white space is no white space here.
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
 /// The name and the value in a header line of `head`, without its end.
 pub(super) fn field(head: &Bytes, line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
     let name = HeaderName::from_bytes(name).ok()?;
-    let value = head.slice_ref(value.get(1..)?.trim_ascii());
+    let value = head.slice_ref(trim(value.get(1..)?));
     Some((name, HeaderValue::from_maybe_shared(value).ok()?))
 }
 

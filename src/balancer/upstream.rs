@@ -17,17 +17,15 @@ use tokio::net::TcpStream;
 use super::buffers;
 use super::message::AnswerHead;
 use super::tape::{Fault, Reader};
+use answer::Rest;
 pub(super) use answer::{AnswerError, Body};
 pub(super) use interim::Interim;
 pub(super) use sending::Framing;
 use sending::Sending;
 
-/// A connection to a VM that takes the next request.
-pub(super) struct Connection {
-    stream: TcpStream,
-    /// Read and not understood yet.
-    buffer: BytesMut,
-}
+/// A connection to a VM that takes the next request. In a box, for with each request it is handed on a
+/// dozen times.
+pub(super) struct Connection(Box<Exchange>);
 
 /// A request in bytes.
 pub(super) struct Request {
@@ -58,21 +56,26 @@ pub(super) enum AskError {
 
 /// A request on its way out and its answer on its way in.
 struct Exchange {
-    connection: Connection,
+    stream: TcpStream,
+    /// Read and not understood yet.
+    buffer: BytesMut,
     sending: Option<Sending>,
+    /// What follows the head of the answer.
+    rest: Rest,
 }
 
 impl Connection {
     /// A connection that was just made.
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        let (buffer, sending, rest) = (BytesMut::new(), None, Rest::default());
+        Self(Box::new(Exchange { stream, buffer, sending, rest }))
     }
 
     /// Whether nothing has been heard on it since its last answer, as far as is known here: neither
     /// its end nor bytes that nobody asked for.
     pub(super) fn is_silent(&self) -> bool {
-        let heard = self.stream.try_read(&mut [0]);
-        self.buffer.is_empty()
+        let heard = self.0.stream.try_read(&mut [0]);
+        self.0.buffer.is_empty()
             && heard.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
@@ -80,25 +83,24 @@ impl Connection {
     /// (100 to 199, but for 101) come before it.
     pub(super) async fn ask(self, request: Request) -> Result<(AnswerHead, Body), AskError> {
         let Request { head, framing, body, is_head, interim } = request;
-        let sending = Some(Sending::new(head, framing, body));
-        let mut exchange = Exchange { connection: self, sending };
-        let found =
+        let mut exchange = self.0;
+        exchange.sending = Some(Sending::new(head, framing, body));
+        let head =
             std::future::poll_fn(|cx| exchange.poll_head(cx, is_head, interim.as_ref())).await?;
-        let (head, rest) = found;
-        Ok((head, Body::new(exchange, rest)))
-    }
-
-    /// Reads at least a byte, unless the connection has ended.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        buffers::poll_fill(&mut self.stream, &mut self.buffer, cx)
+        Ok((head, Body::new(exchange)))
     }
 }
 
 impl Exchange {
+    /// Reads at least a byte, unless the connection has ended.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        buffers::poll_fill(&mut self.stream, &mut self.buffer, cx)
+    }
+
     /// Sends what can be sent. Pending is no reason to wait: the answer may come first.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AskError>> {
         let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(())) };
-        match ready!(sending.poll(cx, &mut self.connection.stream)) {
+        match ready!(sending.poll(cx, &mut self.stream)) {
             Ok(()) => self.sending = None,
             Err(sending::Error::Body(fault)) => return Poll::Ready(Err(AskError::Body(fault))),
             Err(sending::Error::Unsent) => return Poll::Ready(Err(AskError::Unsent)),
@@ -113,24 +115,27 @@ impl Exchange {
         cx: &mut Context<'_>,
         is_head: bool,
         interim: Option<&Interim>,
-    ) -> Poll<Result<(AnswerHead, answer::Rest), AskError>> {
+    ) -> Poll<Result<AnswerHead, AskError>> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(Err(error));
         }
         loop {
-            match answer::head(&mut self.connection.buffer, is_head) {
+            match answer::head(&mut self.buffer, is_head) {
                 Ok(Some((mut head, _))) if answer::is_interim(head.status) => {
                     if let Some(interim) = interim {
                         interim.tell(&mut head);
                     }
                     continue;
                 }
-                Ok(Some(found)) => return Poll::Ready(Ok(found)),
+                Ok(Some((head, rest))) => {
+                    self.rest = rest;
+                    return Poll::Ready(Ok(head));
+                }
                 Ok(None) => {}
                 Err(why) => return Poll::Ready(Err(AskError::Garbled(why))),
             }
             let closed = |why: String| Poll::Ready(Err(AskError::Closed(why)));
-            match ready!(self.connection.poll_fill(cx)) {
+            match ready!(self.poll_fill(cx)) {
                 Ok(0) => return closed("the connection ended before the head did".to_owned()),
                 Ok(_) => {}
                 Err(error) => return closed(error.to_string()),

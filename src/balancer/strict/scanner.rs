@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use memchr::{memchr_iter, memmem};
 
-use super::head::{self, After, Refused};
+use super::head::{self, After, Lines, Refused};
 
 /// A longer head is refused, in bytes.
 pub(super) const LONGEST_HEAD: usize = 64 << 10;
@@ -126,7 +126,7 @@ impl Scanner {
         if length > LONGEST_HEAD {
             return Err(too_long());
         }
-        let (_, after) = head::read(rest.get(..length).unwrap_or_default(), |_| ())?;
+        let (_, after) = head::read(Lines::of(rest.get(..length).unwrap_or_default()), |_| ())?;
         self.heads += 1;
         self.asks_for_upgrade = after == After::OtherProtocol;
         self.state = match after {

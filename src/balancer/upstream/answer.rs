@@ -25,7 +25,7 @@ const MOST_HEADERS: usize = 128;
 const WORTH_A_BUFFER: u64 = 16 << 10;
 
 /// How the body of an answer ends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Framing {
     /// After so many more bytes.
     Length(u64),
@@ -34,11 +34,12 @@ enum Framing {
     /// With the connection.
     UntilClose,
     /// It has ended.
+    #[default]
     Over,
 }
 
 /// What follows the head of an answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Rest {
     framing: Framing,
     /// Whether the connection may be used again afterwards.
@@ -46,10 +47,7 @@ pub(super) struct Rest {
 }
 
 /// The body of an answer, and the connection that it comes over.
-pub(in crate::balancer) struct Body {
-    exchange: Exchange,
-    rest: Rest,
-}
+pub(in crate::balancer) struct Body(Box<Exchange>);
 
 /// Why an answer cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -112,8 +110,11 @@ pub(super) fn head(
 
 /// Whether it is of HTTP/1.1, and what a whole head says.
 fn read(bytes: &Bytes) -> Result<(bool, AnswerHead), String> {
-    let mut lines = Lines::of(bytes).map(|line| line.map_err(|refused| refused.why));
+    let mut lines = Lines::unchecked(bytes).map(|line| line.map_err(|refused| refused.why));
     let first = lines.next().unwrap_or(Ok(b""))?;
+    if first.iter().any(u8::is_ascii_control) {
+        return Err("its head begins with a line that holds a control character".to_owned());
+    }
     let (is_newer, rest) = match first.split_at_checked(9) {
         Some((b"HTTP/1.1 ", rest)) => (true, rest),
         Some((b"HTTP/1.0 ", rest)) => (false, rest),
@@ -201,13 +202,13 @@ fn number(value: &HeaderValue) -> Option<u64> {
 }
 
 impl Body {
-    pub(super) fn new(exchange: Exchange, rest: Rest) -> Self {
-        Self { exchange, rest }
+    pub(super) fn new(exchange: Box<Exchange>) -> Self {
+        Self(exchange)
     }
 
     /// The bytes that are still to come, if that is known.
     pub(in crate::balancer) fn length(&self) -> Option<u64> {
-        match self.rest.framing {
+        match self.0.rest.framing {
             Framing::Length(left) => Some(left),
             Framing::Over => Some(0),
             Framing::Chunks(_) | Framing::UntilClose => None,
@@ -216,31 +217,31 @@ impl Body {
 
     /// The whole body, if it is all here: a short one mostly comes with its head.
     pub(in crate::balancer) fn take_all(&mut self) -> Option<Bytes> {
-        let buffer = &mut self.exchange.connection.buffer;
-        let length = match self.rest.framing {
+        let Exchange { buffer, sending, rest, .. } = &mut *self.0;
+        let length = match rest.framing {
             Framing::Over => 0,
             Framing::Length(left) => usize::try_from(left).ok()?,
             Framing::Chunks(_) | Framing::UntilClose => return None,
         };
-        if self.exchange.sending.is_some() || buffer.len() < length {
+        if sending.is_some() || buffer.len() < length {
             return None;
         }
-        self.rest.framing = Framing::Over;
+        rest.framing = Framing::Over;
         Some(buffer.split_to(length).freeze())
     }
 
     /// The connection, if it can take another request.
     pub(in crate::balancer) fn into_connection(self) -> Option<Connection> {
-        let Exchange { connection, sending } = self.exchange;
-        let is_over = matches!(self.rest.framing, Framing::Over);
+        let Exchange { buffer, sending, rest, .. } = &*self.0;
+        let is_over = matches!(rest.framing, Framing::Over);
         // Bytes after the answer belong to nothing; they must not become the next one.
-        let is_clean = connection.buffer.is_empty() && sending.is_none();
-        (is_over && self.rest.keep && is_clean).then_some(connection)
+        let is_clean = buffer.is_empty() && sending.is_none();
+        (is_over && rest.keep && is_clean).then_some(Connection(self.0))
     }
 
     /// The connection and what has come after the head, for another protocol.
     pub(in crate::balancer) fn into_stream(self) -> (TcpStream, BytesMut) {
-        let Connection { stream, buffer } = self.exchange.connection;
+        let Exchange { stream, buffer, .. } = *self.0;
         (stream, buffer)
     }
 
@@ -255,30 +256,30 @@ impl Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         // A VM may answer while it still reads.
-        let fault = match self.exchange.poll_send(cx) {
+        let fault = match self.0.poll_send(cx) {
             Poll::Ready(Err(AskError::Body(fault))) => Some(fault),
             _ => None,
         };
-        let connection = &mut self.exchange.connection;
+        let exchange = &mut *self.0;
         loop {
-            match &mut self.rest.framing {
+            match &mut exchange.rest.framing {
                 Framing::Over => return Poll::Ready(None),
-                Framing::Length(left) if !connection.buffer.is_empty() => {
-                    let buffered = connection.buffer.len();
+                Framing::Length(left) if !exchange.buffer.is_empty() => {
+                    let buffered = exchange.buffer.len();
                     let now = usize::try_from(*left).map_or(buffered, |left| left.min(buffered));
                     *left -= now as u64;
                     if *left == 0 {
-                        self.rest.framing = Framing::Over;
+                        exchange.rest.framing = Framing::Over;
                     }
-                    let data = connection.buffer.split_to(now).freeze();
+                    let data = exchange.buffer.split_to(now).freeze();
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Framing::Chunks(chunks) => match chunks.next(&mut connection.buffer) {
+                Framing::Chunks(chunks) => match chunks.next(&mut exchange.buffer) {
                     Ok(Some(Piece::Data(data))) => {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                     Ok(Some(Piece::End(trailers))) => {
-                        self.rest.framing = Framing::Over;
+                        exchange.rest.framing = Framing::Over;
                         return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
                     }
                     Ok(None) => {}
@@ -286,14 +287,14 @@ impl Body {
                         return Poll::Ready(Some(Err(AnswerError::Garbled(why.to_owned()))));
                     }
                 },
-                Framing::UntilClose if !connection.buffer.is_empty() => {
-                    let data = connection.buffer.split().freeze();
+                Framing::UntilClose if !exchange.buffer.is_empty() => {
+                    let data = exchange.buffer.split().freeze();
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Framing::Length(_) | Framing::UntilClose => {}
             }
-            if let Framing::Length(left @ WORTH_A_BUFFER..) = &mut self.rest.framing {
-                let read = buffers::poll_read(&mut connection.stream, cx, *left);
+            if let Framing::Length(left @ WORTH_A_BUFFER..) = &mut exchange.rest.framing {
+                let read = buffers::poll_read(&mut exchange.stream, cx, *left);
                 let part = match ready!(or_fault(read, fault)) {
                     Err(fault) => Err(AnswerError::Request(fault)),
                     Ok(Ok(data)) if data.is_empty() => Err(AnswerError::early()),
@@ -303,16 +304,16 @@ impl Body {
                     }
                     Ok(Err(error)) => Err(AnswerError::Cut(error.to_string())),
                 };
-                if matches!(self.rest.framing, Framing::Length(0)) {
-                    self.rest.framing = Framing::Over;
+                if matches!(exchange.rest.framing, Framing::Length(0)) {
+                    exchange.rest.framing = Framing::Over;
                 }
                 return Poll::Ready(Some(part));
             }
-            let read = or_fault(connection.poll_fill(cx), fault.clone());
+            let read = or_fault(exchange.poll_fill(cx), fault.clone());
             let error = match ready!(read) {
                 Ok(Ok(1..)) => continue,
-                Ok(Ok(0)) if matches!(self.rest.framing, Framing::UntilClose) => {
-                    self.rest.framing = Framing::Over;
+                Ok(Ok(0)) if matches!(exchange.rest.framing, Framing::UntilClose) => {
+                    exchange.rest.framing = Framing::Over;
                     continue;
                 }
                 Ok(Ok(_)) => AnswerError::early(),
