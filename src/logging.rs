@@ -1,7 +1,8 @@
 //! Diagnostics: for people on stderr, for programs as JSON lines in `state/log/ROLE.jsonl`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,14 +45,18 @@ fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && io::stderr().is_terminal()
 }
 
-/// A file of lines that is set aside when it has grown.
+/// A file of lines that is set aside when it has grown. Another process may write to it as well, as
+/// two balancers do while one takes over from the other.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
     limit: u64,
-    /// The file, and how long it is.
-    open: Mutex<(File, u64)>,
+    /// The file, and which one it is.
+    open: Mutex<(File, FileId)>,
 }
+
+/// The device and the number of a file.
+type FileId = (u64, u64);
 
 impl Log {
     /// Opens the log at `path`, to be set aside before it is longer than `limit` bytes.
@@ -67,19 +72,22 @@ impl Write for &Log {
     /// Writes a whole line, or as much of it as the system takes.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.path.exists() {
-            // It was removed as too old while nothing was written to it.
-            *open = append_to(&self.path)?;
-        }
-        if open.1 > 0 && open.1 + line.len() as u64 > self.limit {
+        let there = std::fs::metadata(&self.path).ok().map(|file| (id_of(&file), file.len()));
+        let length = match there {
+            Some((id, length)) if id == open.1 => length,
+            // It was removed as too old while nothing was written to it, or set aside by another.
+            other => {
+                *open = append_to(&self.path)?;
+                other.map_or(0, |(_, length)| length)
+            }
+        };
+        if length > 0 && length + line.len() as u64 > self.limit {
             let mut aside = self.path.clone().into_os_string();
             aside.push(".1");
             std::fs::rename(&self.path, aside)?;
             *open = append_to(&self.path)?;
         }
-        let written = open.0.write(line)?;
-        open.1 += written as u64;
-        Ok(written)
+        open.0.write(line)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -87,10 +95,14 @@ impl Write for &Log {
     }
 }
 
-fn append_to(path: &Path) -> io::Result<(File, u64)> {
+fn append_to(path: &Path) -> io::Result<(File, FileId)> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
-    let length = file.metadata()?.len();
-    Ok((file, length))
+    let id = id_of(&file.metadata()?);
+    Ok((file, id))
+}
+
+fn id_of(file: &Metadata) -> FileId {
+    (file.dev(), file.ino())
 }
 
 #[cfg(test)]
@@ -106,6 +118,22 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         (&log).write_all(b"two\n").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+    }
+
+    #[test]
+    fn two_that_write_to_the_same_log_lose_no_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let both = [(); 2].map(|()| Log::open(&path, 100).unwrap());
+        for number in 0..9 {
+            let mut log = &both[number % 2];
+            log.write_all(format!("{number:19}\n").as_bytes()).unwrap();
+        }
+        let aside = std::fs::read_to_string(folder.path().join("access.log.1")).unwrap();
+        let now = std::fs::read_to_string(&path).unwrap();
+        assert_eq!((aside.lines().count(), now.lines().count()), (5, 4));
+        let numbers: Vec<_> = aside.lines().chain(now.lines()).map(str::trim).collect();
+        assert_eq!(numbers, ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
     }
 
     #[test]

@@ -314,7 +314,7 @@ small() {
     local round
     for ((round = 0; round < rounds; round++)); do
         measure small "$round" --request "GET /test" --mix request \
-            -c "$connections" -n "$(times 20000)"
+            -c "$connections" -n "$(times 100000)"
         measure rate "$round" --request "GET /test" --mix request --rate 500 --duration 3s
         "$load" load --url "http://127.0.0.1:${fast[0]}" --request "GET /test" --mix request \
             --rate 500 --duration 3s --output "$work/reports/rate.direct.$round.json" \

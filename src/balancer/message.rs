@@ -17,14 +17,16 @@ use memchr::memmem::Finder;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     lines: Vec<(HeaderName, HeaderValue)>,
-    /// A bit for the length of each name there is, or was: most names that are asked for are not
-    /// there, and are so without a look at the lines.
-    lengths: u64,
+    /// The mark of each name there is, or was: most names that are asked for are not there, which is
+    /// known so without a look at the lines.
+    marks: u64,
 }
 
-/// The bit for the length of a name.
-fn length_bit(name: &HeaderName) -> u64 {
-    1 << (name.as_str().len() % 64)
+/// One of 64 bits, by the length and the last letter of a name.
+fn mark(name: &HeaderName) -> u64 {
+    let name = name.as_str().as_bytes();
+    let last = name.last().map_or(0, |&byte| usize::from(byte));
+    1 << ((5 * name.len() + last) % 64)
 }
 
 /// So many lines a head has room for at first: its own and those that are added here.
@@ -33,12 +35,12 @@ const ROOM: usize = 12;
 impl Fields {
     /// None yet, with room for what is usual.
     pub(super) fn with_room() -> Self {
-        Self { lines: Vec::with_capacity(ROOM), lengths: 0 }
+        Self { lines: Vec::with_capacity(ROOM), marks: 0 }
     }
 
     /// The value of the first line of this name.
     pub(super) fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        if self.lengths & length_bit(name) == 0 {
+        if self.marks & mark(name) == 0 {
             return None;
         }
         self.lines.iter().find(|(other, _)| other == name).map(|(_, value)| value)
@@ -46,7 +48,7 @@ impl Fields {
 
     /// The values of all lines of this name.
     pub(super) fn all(&self, name: HeaderName) -> impl Iterator<Item = &HeaderValue> {
-        let may_be_there = self.lengths & length_bit(&name) != 0;
+        let may_be_there = self.marks & mark(&name) != 0;
         let lines = if may_be_there { self.lines.as_slice() } else { &[] };
         lines.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value)
     }
@@ -63,7 +65,7 @@ impl Fields {
 
     /// One more line, at the end.
     pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        self.lengths |= length_bit(&name);
+        self.marks |= mark(&name);
         self.lines.push((name, value));
     }
 
@@ -97,7 +99,7 @@ impl Fields {
 impl From<HeaderMap> for Fields {
     fn from(map: HeaderMap) -> Self {
         let lines = Vec::with_capacity(map.len() + ROOM);
-        let mut fields = Self { lines, lengths: 0 };
+        let mut fields = Self { lines, marks: 0 };
         let mut last = None;
         for (name, value) in map {
             // The second and later values of a name come without it.
