@@ -6,6 +6,7 @@ use super::ticker::Ticker;
 use super::{Filter, blur, enhance, grey};
 use crate::workload::{Cancelled, Error, Instructions, Run};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The channels of a filter's result.
@@ -28,29 +29,51 @@ pub(super) fn run(
     match filter {
         Filter::Blur => {
             let stages = Blur::new(instructions, layout);
-            let bands = bands(layout.height, STRIP, |rows| stages.needs(rows));
+            let bands = bands(layout.height, |_| STRIP, |rows| stages.needs(rows));
             pipeline::run(source, &stages, bands, sink, run)
         }
         Filter::Enhance => {
-            let stages = Enhance::new(instructions, layout);
-            // Histograms are counted anew for each band: few of them, but so many that no thread
-            // waits long at either end. Alike, lest the last is a few rows with all that counting.
-            let least = if run.threads.get() == 1 { 1 } else { 6 * run.threads.get() };
-            let number = layout.height.div_ceil(8 * STRIP).max(least);
-            let rows = layout.height.div_ceil(number).max(STRIP);
+            let stages = Enhance::new(instructions, layout, run.threads.get());
+            let rows = |left| enhance_rows(layout, left, run.threads.get());
             let bands = bands(layout.height, rows, |rows| stages.equaliser.rows_for(rows));
             pipeline::run(source, &stages, bands, sink, run)
         }
     }
 }
 
-fn bands(height: usize, rows: usize, needs: impl Fn(&Range<usize>) -> Range<usize>) -> Vec<Band> {
-    let starts = (0..height).step_by(rows);
-    let band = |start| {
-        let rows = start..height.min(start + rows);
-        Band { needs: needs(&rows), rows }
-    };
-    starts.map(band).collect()
+/// Rows of the next band to be enhanced, where so many are `left`.
+fn enhance_rows(layout: Layout, left: usize, threads: usize) -> usize {
+    /// Of columns beside each other, those that are not worked on leave the cache.
+    const MOST: usize = 64 * enhance::GROUP;
+    /// So low a picture needs little memory but for the histograms.
+    const FLAT: usize = 32;
+    let Layout { width, height, .. } = layout;
+    if width > FLAT * height {
+        // Tile after tile is done with, lest the histograms of all are in memory.
+        return left;
+    }
+    if threads == 1 {
+        return MOST;
+    }
+    // Towards the end ever fewer, so that all threads come to the end together.
+    let share = left / (4 * threads * enhance::GROUP) * enhance::GROUP;
+    share.clamp(4 * enhance::GROUP, 16 * enhance::GROUP)
+}
+
+/// Cuts the result into bands of so many rows as `rows` says, given how many are left.
+fn bands(
+    height: usize,
+    rows: impl Fn(usize) -> usize,
+    needs: impl Fn(&Range<usize>) -> Range<usize>,
+) -> Vec<Band> {
+    let mut bands = Vec::new();
+    let mut start = 0;
+    while start < height {
+        let rows = start..height.min(start + rows(height - start));
+        start = rows.end;
+        bands.push(Band { needs: needs(&rows), rows });
+    }
+    bands
 }
 
 /// Grey pictures leave with one pixel changed: see [`grey::ROUND_TRIP`].
@@ -83,8 +106,16 @@ impl Stages for Blur {
         self.layout.stride()
     }
 
-    fn result_stride(&self) -> usize {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn part_stride(&self, _: usize) -> usize {
         self.layout.stride()
+    }
+
+    fn goes_down(&self) -> bool {
+        false
     }
 
     fn prepare(
@@ -100,6 +131,7 @@ impl Stages for Blur {
     fn filter(
         &self,
         band: &Band,
+        _: usize,
         rows: &Prepared,
         result: &mut [u8],
         ticker: &mut Ticker,
@@ -117,12 +149,23 @@ struct Enhance {
     instructions: Instructions,
     channels: usize,
     equaliser: enhance::Equaliser,
+    /// The picture's columns; one worker at a time goes on with a tile.
+    tiles: Vec<Mutex<enhance::Tile>>,
+    /// Columns of each tile.
+    widths: Vec<usize>,
 }
 
 impl Enhance {
-    fn new(instructions: Instructions, layout: Layout) -> Self {
+    fn new(instructions: Instructions, layout: Layout, threads: usize) -> Self {
         let equaliser = enhance::Equaliser::new(instructions, layout.width, layout.height);
-        Self { instructions, channels: layout.channels.count(), equaliser }
+        let tiles = equaliser.tiles(threads);
+        Self {
+            instructions,
+            channels: layout.channels.count(),
+            equaliser,
+            widths: tiles.iter().map(enhance::Tile::width).collect(),
+            tiles: tiles.into_iter().map(Mutex::new).collect(),
+        }
     }
 }
 
@@ -131,8 +174,16 @@ impl Stages for Enhance {
         self.equaliser.width()
     }
 
-    fn result_stride(&self) -> usize {
-        self.equaliser.width()
+    fn parts(&self) -> usize {
+        self.widths.len()
+    }
+
+    fn part_stride(&self, part: usize) -> usize {
+        self.widths[part]
+    }
+
+    fn goes_down(&self) -> bool {
+        true
     }
 
     fn prepare(&self, rows: &[u8], prepared: &mut [u8], _: &mut Ticker) -> Result<(), Cancelled> {
@@ -143,13 +194,15 @@ impl Stages for Enhance {
     fn filter(
         &self,
         band: &Band,
+        part: usize,
         rows: &Prepared,
         result: &mut [u8],
         ticker: &mut Ticker,
     ) -> Result<(), Cancelled> {
         let rows = |row| rows.row(row);
-        self.equaliser.equalise(rows, band.rows.clone(), result, ticker)?;
-        if band.rows.start == 0 {
+        let mut tile = self.tiles[part].lock().unwrap_or_else(PoisonError::into_inner);
+        self.equaliser.equalise(&mut tile, rows, band.rows.clone(), result, ticker)?;
+        if band.rows.start == 0 && part == 0 {
             change_first_pixel(result);
         }
         Ok(())

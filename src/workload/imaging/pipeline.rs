@@ -5,9 +5,11 @@
 //!         in order          any order                    any order        in order
 //! ```
 //!
-//! A band of the result needs the prepared strips around it. Each worker takes whatever can be
-//! done next; with one worker each strip goes through all stages while it is in the cache. What a
-//! stage computes never depends on who does it or when, so neither does the result.
+//! A band of the result needs the prepared strips around it. A filter that goes on from band to band
+//! cuts the picture into parts side by side, of which each goes down the picture by itself. Each
+//! worker takes whatever can be done next; with one worker each strip goes through all stages while
+//! it is in the cache. What a stage computes never depends on who does it or when, so neither does
+//! the result.
 
 use super::buffers::Buffer;
 use super::rows::{RowSink, RowSource};
@@ -40,9 +42,6 @@ pub(super) trait Stages: Sync {
     /// Bytes of a prepared row.
     fn prepared_stride(&self) -> usize;
 
-    /// Bytes of a row of the result.
-    fn result_stride(&self) -> usize;
-
     /// What can be done to a strip by itself. `rows` and `prepared` have room for [`STRIP`] rows;
     /// if the picture ends before, the content of the rest is arbitrary.
     fn prepare(
@@ -52,10 +51,20 @@ pub(super) trait Stages: Sync {
         ticker: &mut Ticker,
     ) -> Result<(), Cancelled>;
 
-    /// Computes a band of the result from the prepared rows it needs.
+    /// How many parts bands are computed in, side by side.
+    fn parts(&self) -> usize;
+
+    /// Bytes of a row of the result in each part.
+    fn part_stride(&self, part: usize) -> usize;
+
+    /// Whether a part of a band is computed after that of the band above. If not, in any order.
+    fn goes_down(&self) -> bool;
+
+    /// Computes a part of a band of the result from the prepared rows it needs.
     fn filter(
         &self,
         band: &Band,
+        part: usize,
         rows: &Prepared,
         result: &mut [u8],
         ticker: &mut Ticker,
@@ -96,16 +105,20 @@ pub(super) fn run(
         pipeline.work(&mut Ticker::new(run.pacer), ahead);
         thread_cpu_time().saturating_sub(start)
     };
-    let cpu = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        // A worker that panicked has stopped the others; the panic goes on here.
-        let join = |other: std::thread::ScopedJoinHandle<Duration>| match other.join() {
-            Ok(cpu) => cpu,
-            Err(panic) => std::panic::resume_unwind(panic),
+    let cpu = Mutex::new(Duration::ZERO);
+    std::thread::scope(|scope| {
+        let work = || {
+            let used = work();
+            *cpu.lock().unwrap_or_else(PoisonError::into_inner) += used;
         };
-        others.into_iter().map(join).fold(own, |sum, cpu| sum + cpu)
+        // The scope waits for their work, and panics if one of them did: joining them would wait
+        // for the end of the threads as well.
+        for _ in 1..workers {
+            scope.spawn(work);
+        }
+        work();
     });
+    let cpu = cpu.into_inner().unwrap_or_else(PoisonError::into_inner);
     let start = thread_cpu_time();
     let file = pipeline.finish(&mut Ticker::new(run.pacer))?;
     Ok((file, cpu + thread_cpu_time().saturating_sub(start)))
@@ -117,17 +130,24 @@ enum Task {
     Read(usize),
     /// Prepare a strip that was read.
     Prepare(usize, Buffer),
-    /// Filter a band from its prepared strips.
-    Filter(usize, Vec<Arc<Buffer>>),
-    /// Write the next band.
-    Write(Buffer),
+    /// Filter a part of a band from its prepared strips.
+    Filter(Piece, Vec<Arc<Buffer>>),
+    /// Write the next band, given in parts.
+    Write(Vec<Buffer>),
+}
+
+/// A part of a band, both by number.
+#[derive(Clone, Copy)]
+struct Piece {
+    band: usize,
+    part: usize,
 }
 
 /// What a finished task gave.
 enum Done {
     Read(usize, Buffer),
     Prepared(usize, Buffer),
-    Filtered(usize, Buffer),
+    Filtered(Piece, Buffer),
     Written,
 }
 
@@ -157,15 +177,17 @@ struct Board {
     users: Vec<usize>,
     /// Strips that nothing needs any more.
     released: usize,
-    /// For each band, strips that it waits for.
+    /// For each part of each band, strips that it waits for, and the part above.
     waiting_for: Vec<usize>,
-    /// Bands whose strips are all there.
-    ready: VecDeque<usize>,
-    /// Bands that are filtered and not written.
-    filtered: Vec<Option<Buffer>>,
+    /// What can be filtered.
+    ready: VecDeque<Piece>,
+    /// For each band, the parts that are filtered, until it is written.
+    filtered: Vec<Vec<Option<Buffer>>>,
     /// The next band to write; nobody may while one is being written.
     next_write: usize,
     writing: bool,
+    /// Workers that found nothing to do.
+    idle: usize,
     failure: Option<Error>,
 }
 
@@ -180,8 +202,15 @@ impl<'a> Pipeline<'a> {
         let strips = layout.height.div_ceil(STRIP);
         let mut users = vec![0; strips];
         for strip in bands.iter().flat_map(Band::strips) {
-            users[strip] += 1;
+            users[strip] += stages.parts();
         }
+        let waiting_for = |index: usize, band: &Band| {
+            let above = usize::from(stages.goes_down() && index > 0);
+            std::iter::repeat_n(band.strips().len() + above, stages.parts())
+        };
+        let waiting_for =
+            bands.iter().enumerate().flat_map(|(index, band)| waiting_for(index, band)).collect();
+        let parts = || (0..stages.parts()).map(|_| None).collect();
         let board = Board {
             next_read: 0,
             reading: false,
@@ -189,11 +218,12 @@ impl<'a> Pipeline<'a> {
             prepared: (0..strips).map(|_| None).collect(),
             users,
             released: 0,
-            waiting_for: bands.iter().map(|band| band.strips().len()).collect(),
+            waiting_for,
             ready: VecDeque::new(),
-            filtered: bands.iter().map(|_| None).collect(),
+            filtered: bands.iter().map(|_| parts()).collect(),
             next_write: 0,
             writing: false,
+            idle: 0,
             failure: None,
         };
         Self {
@@ -224,7 +254,9 @@ impl<'a> Pipeline<'a> {
         let mut board = self.board();
         while board.failure.is_none() && board.next_write < self.bands.len() {
             let Some(task) = self.choose(&mut board, ahead) else {
+                board.idle += 1;
                 board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+                board.idle -= 1;
                 continue;
             };
             drop(board);
@@ -234,7 +266,12 @@ impl<'a> Pipeline<'a> {
                 Ok(done) => self.post(&mut board, done),
                 Err(error) => board.failure = board.failure.take().or(Some(error)),
             }
-            self.changed.notify_all();
+            if board.idle > 0 {
+                // Awake they would only wait for the board.
+                drop(board);
+                self.changed.notify_all();
+                board = self.board();
+            }
         }
         drop(board);
         drop(alarm);
@@ -244,18 +281,19 @@ impl<'a> Pipeline<'a> {
     /// about, reading comes before the filter, since it cannot be shared.
     fn choose(&self, board: &mut Board, ahead: usize) -> Option<Task> {
         if !board.writing
-            && let Some(result) = board.filtered[board.next_write].take()
+            && let parts = &mut board.filtered[board.next_write]
+            && parts.iter().all(Option::is_some)
         {
             board.writing = true;
-            return Some(Task::Write(result));
+            return Some(Task::Write(std::mem::take(parts).into_iter().flatten().collect()));
         }
         let can_read = !board.reading && board.next_read < self.strips;
         let few = board.next_read - board.released < ahead;
         if !(can_read && few) {
-            if let Some(band) = board.ready.pop_front() {
-                let strips = self.bands[band].strips();
+            if let Some(piece) = board.ready.pop_front() {
+                let strips = self.bands[piece.band].strips();
                 let rows = board.prepared[strips].iter().flatten().cloned().collect();
-                return Some(Task::Filter(band, rows));
+                return Some(Task::Filter(piece, rows));
             }
             if let Some((strip, rows)) = board.read.pop_front() {
                 return Some(Task::Prepare(strip, rows));
@@ -282,21 +320,43 @@ impl<'a> Pipeline<'a> {
                 self.stages.prepare(&rows, &mut prepared, ticker)?;
                 Done::Prepared(strip, prepared)
             }
-            Task::Filter(index, strips) => {
-                let band = &self.bands[index];
-                let mut result = Buffer::take(band.rows.len() * self.stages.result_stride());
+            Task::Filter(piece, strips) => {
+                let band = &self.bands[piece.band];
+                let stride = self.stages.part_stride(piece.part);
+                let mut result = Buffer::take(band.rows.len() * stride);
                 let first = band.strips().start;
                 let rows = Prepared { strips, first, stride: self.stages.prepared_stride() };
-                self.stages.filter(band, &rows, &mut result, ticker)?;
-                Done::Filtered(index, result)
+                self.stages.filter(band, piece.part, &rows, &mut result, ticker)?;
+                Done::Filtered(piece, result)
             }
-            Task::Write(result) => {
+            Task::Write(parts) => {
+                let result = self.join(parts);
                 let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
                 sink.write(&result, ticker)?;
                 ticker.spend(result.len() as u64)?;
                 Done::Written
             }
         })
+    }
+
+    /// Makes whole rows of the parts of a band.
+    fn join(&self, mut parts: Vec<Buffer>) -> Buffer {
+        if parts.len() == 1
+            && let Some(whole) = parts.pop()
+        {
+            return whole;
+        }
+        let mut joined = Buffer::take(parts.iter().map(|part| part.len()).sum());
+        let stride: usize = (0..parts.len()).map(|part| self.stages.part_stride(part)).sum();
+        let mut left = 0;
+        for (index, part) in parts.iter().enumerate() {
+            let width = self.stages.part_stride(index);
+            for (row, part) in joined.chunks_exact_mut(stride).zip(part.chunks_exact(width)) {
+                row[left..left + width].copy_from_slice(part);
+            }
+            left += width;
+        }
+        joined
     }
 
     /// Takes what a task gave, and sees what can be done with it.
@@ -318,15 +378,17 @@ impl<'a> Pipeline<'a> {
                     if !band.strips().contains(&strip) {
                         break;
                     }
-                    board.waiting_for[index] -= 1;
-                    if board.waiting_for[index] == 0 {
-                        board.ready.push_back(index);
+                    for part in 0..self.stages.parts() {
+                        self.wait_less(board, Piece { band: index, part });
                     }
                 }
             }
-            Done::Filtered(index, result) => {
-                board.filtered[index] = Some(result);
-                for strip in self.bands[index].strips() {
+            Done::Filtered(piece @ Piece { band, part }, result) => {
+                board.filtered[band][part] = Some(result);
+                if self.stages.goes_down() && band + 1 < self.bands.len() {
+                    self.wait_less(board, Piece { band: band + 1, ..piece });
+                }
+                for strip in self.bands[band].strips() {
                     board.users[strip] -= 1;
                     if board.users[strip] == 0 {
                         board.prepared[strip] = None;
@@ -338,6 +400,15 @@ impl<'a> Pipeline<'a> {
                 board.writing = false;
                 board.next_write += 1;
             }
+        }
+    }
+
+    /// Says that one of those things is there that a part of a band waits for.
+    fn wait_less(&self, board: &mut Board, piece: Piece) {
+        let waiting_for = &mut board.waiting_for[piece.band * self.stages.parts() + piece.part];
+        *waiting_for -= 1;
+        if *waiting_for == 0 {
+            board.ready.push_back(piece);
         }
     }
 
