@@ -31,9 +31,6 @@ const SIDE: usize = 2 * RADIUS + 1;
 /// The most columns that are worked on together: their histograms fit the second-level cache.
 const TILE: usize = 1024;
 
-/// Narrower tiles are not made: each has the histograms of [`RADIUS`] more columns on both sides.
-const NARROWEST: usize = 128;
-
 /// Rows that share a histogram.
 pub(super) const GROUP: usize = 3;
 
@@ -72,13 +69,12 @@ impl Equaliser {
         self.size.width
     }
 
-    /// Cuts the picture into columns that so many threads can work on at once.
-    pub(super) fn tiles(&self, threads: usize) -> Vec<Tile> {
+    /// Cuts the picture into columns.
+    pub(super) fn tiles(&self) -> Vec<Tile> {
         let width = self.size.width;
-        let number = width.div_ceil(TILE).max(threads.min(width / NARROWEST));
-        let starts = (0..width).step_by(width.div_ceil(number));
-        let end = |start: usize| width.min(start + width.div_ceil(number));
-        starts.map(|start| Tile::new(start..end(start), self.size)).collect()
+        let most = width.div_ceil(width.div_ceil(TILE));
+        let starts = (0..width).step_by(most);
+        starts.map(|start| Tile::new(start..width.min(start + most), self.size)).collect()
     }
 
     /// Rows that the results of `band` depend on, and those that leave the histograms there.
@@ -89,8 +85,8 @@ impl Equaliser {
         window(counted, height).start..window(band.end - 1, height).end
     }
 
-    /// Equalises a tile's columns of the rows `band`, which are the first or follow those that it
-    /// was equalised in before; writes them to `target`, row by row.
+    /// Equalises a tile's columns of the rows `band`, which are the first for this tile or follow
+    /// those that it was equalised in before; writes them to `target`, row by row.
     ///
     /// `row` gives the row of that number, for all of [`Self::rows_for`].
     pub(super) fn equalise<'a>(
@@ -124,6 +120,7 @@ impl Equaliser {
             ticker.spend(8 * (count * results.len()) as u64)?;
         }
         if band.end == self.size.height {
+            // Nothing is left to be done: the memory goes to another tile.
             tile.histograms = Vec::new();
         }
         Ok(())
@@ -153,6 +150,7 @@ struct Row<'a> {
 }
 
 /// The histograms of some neighbouring columns, on their way down the picture.
+#[derive(Clone)]
 pub(super) struct Tile {
     /// Columns of the picture whose results this tile gives.
     results: Range<usize>,
@@ -162,15 +160,13 @@ pub(super) struct Tile {
     /// The window's rows, which are counted; empty at first.
     counted: Range<usize>,
     histograms: Vec<Column>,
-    /// The window of the first result.
-    first: Window,
 }
 
 impl Tile {
     fn new(results: Range<usize>, size: Size) -> Self {
         let columns =
             window(results.start, size.width).start..window(results.end - 1, size.width).end;
-        Self { histograms: Vec::new(), first: Window::EMPTY, counted: 0..0, results, columns, size }
+        Self { histograms: Vec::new(), counted: 0..0, results, columns, size }
     }
 
     /// Columns of its results.
@@ -232,18 +228,20 @@ impl Tile {
 
     /// Counts the first window's rows.
     fn count(&mut self, source: Source, wanted: Range<usize>) {
+        /// Columns whose histograms fit the first-level cache.
+        const BLOCK: usize = 64;
         self.histograms = vec![Column::EMPTY; self.columns.len()];
-        for y in wanted.clone() {
-            for (histogram, level) in self.histograms.iter_mut().zip(source.row(y)) {
-                histogram.levels[usize::from(*level)] += 1;
+        for (block, histograms) in self.histograms.chunks_mut(BLOCK).enumerate() {
+            for y in wanted.clone() {
+                for (histogram, level) in histograms.iter_mut().zip(&source.row(y)[block * BLOCK..])
+                {
+                    histogram.levels[usize::from(*level)] += 1;
+                }
             }
         }
         self.counted = wanted;
         for histogram in &mut self.histograms {
             histogram.count_below();
-        }
-        for histogram in &self.histograms[..SIDE.min(self.size.width)] {
-            self.first.add(histogram);
         }
     }
 }
@@ -259,32 +257,22 @@ struct MoveDown<'a, const BY: usize> {
 impl<const BY: usize> Kernel for MoveDown<'_, BY> {
     #[inline(always)]
     fn run(self) {
-        let Self { leaving, entering, tile: Tile { histograms, first, size, .. } } = self;
+        let Self { leaving, entering, tile: Tile { histograms, .. } } = self;
         let columns = histograms.len();
         let leaving = leaving.map(|row| &row[..columns]);
         let entering = entering.map(|row| &row[..columns]);
         for (column, histogram) in histograms.iter_mut().enumerate() {
+            let mut below = histogram.below;
             for row in 0..BY {
                 let (leaving, entering) = (leaving[row][column], entering[row][column]);
                 let changes = below_changes(leaving, entering);
-                for (below, change) in histogram.below.iter_mut().zip(changes) {
+                for (below, change) in below.iter_mut().zip(changes) {
                     *below = below.wrapping_add(change);
                 }
                 histogram.levels[usize::from(leaving)] -= 1;
                 histogram.levels[usize::from(entering)] += 1;
             }
-        }
-        for column in 0..SIDE.min(size.width) {
-            for row in 0..BY {
-                let (leaving, entering) = (leaving[row][column], entering[row][column]);
-                let changes = below_changes(leaving, entering);
-                for (below, change) in first.below.iter_mut().zip(changes) {
-                    // The sign of the change is carried over to the wider count.
-                    *below = below.wrapping_add_signed(i16::from(change.cast_signed()));
-                }
-                first.levels[usize::from(leaving)] -= 1;
-                first.levels[usize::from(entering)] += 1;
-            }
+            histogram.below = below;
         }
     }
 }
@@ -343,7 +331,11 @@ impl<'a> Sliding<'a> {
     #[inline(always)]
     fn new(tile: &'a Tile) -> Self {
         let window = window(tile.results.start, tile.size.width);
-        Self { tile, sums: tile.first.clone(), window }
+        let mut sums = Window::EMPTY;
+        for histogram in &tile.histograms[..window.len()] {
+            sums.add(histogram);
+        }
+        Self { tile, sums, window }
     }
 
     /// Moves to the window around `x`, which is this one or the next.

@@ -29,35 +29,18 @@ pub(super) fn run(
     match filter {
         Filter::Blur => {
             let stages = Blur::new(instructions, layout);
-            let bands = bands(layout.height, |_| STRIP, |rows| stages.needs(rows));
+            let rows =
+                |left| if run.threads.get() > 1 && left <= 2 * STRIP { STRIP / 2 } else { STRIP };
+            let bands = bands(layout.height, rows, |rows| stages.needs(rows));
             pipeline::run(source, &stages, bands, sink, run)
         }
         Filter::Enhance => {
             let stages = Enhance::new(instructions, layout, run.threads.get());
-            let rows = |left| enhance_rows(layout, left, run.threads.get());
+            let rows = |left| stages.rows(layout, left, run.threads.get());
             let bands = bands(layout.height, rows, |rows| stages.equaliser.rows_for(rows));
             pipeline::run(source, &stages, bands, sink, run)
         }
     }
-}
-
-/// Rows of the next band to be enhanced, where so many are `left`.
-fn enhance_rows(layout: Layout, left: usize, threads: usize) -> usize {
-    /// Of columns beside each other, those that are not worked on leave the cache.
-    const MOST: usize = 64 * enhance::GROUP;
-    /// So low a picture needs little memory but for the histograms.
-    const FLAT: usize = 32;
-    let Layout { width, height, .. } = layout;
-    if width > FLAT * height {
-        // Tile after tile is done with, lest the histograms of all are in memory.
-        return left;
-    }
-    if threads == 1 {
-        return MOST;
-    }
-    // Towards the end ever fewer, so that all threads come to the end together.
-    let share = left / (4 * threads * enhance::GROUP) * enhance::GROUP;
-    share.clamp(4 * enhance::GROUP, 16 * enhance::GROUP)
 }
 
 /// Cuts the result into bands of so many rows as `rows` says, given how many are left.
@@ -153,18 +136,48 @@ struct Enhance {
     tiles: Vec<Mutex<enhance::Tile>>,
     /// Columns of each tile.
     widths: Vec<usize>,
+    /// Whether tiles go on from band to band. Several threads cannot share a single tile; to count
+    /// its histograms anew for each band costs less than two of half the width.
+    goes_down: bool,
 }
 
 impl Enhance {
     fn new(instructions: Instructions, layout: Layout, threads: usize) -> Self {
         let equaliser = enhance::Equaliser::new(instructions, layout.width, layout.height);
-        let tiles = equaliser.tiles(threads);
+        let tiles = equaliser.tiles();
         Self {
             instructions,
             channels: layout.channels.count(),
             equaliser,
+            goes_down: threads == 1 || tiles.len() > 1,
             widths: tiles.iter().map(enhance::Tile::width).collect(),
             tiles: tiles.into_iter().map(Mutex::new).collect(),
+        }
+    }
+
+    /// Rows of the next band, where so many are `left`.
+    fn rows(&self, layout: Layout, left: usize, threads: usize) -> usize {
+        /// So low a picture needs little memory but for the histograms.
+        const FLAT: usize = 32;
+        let Layout { width, height, .. } = layout;
+        if width > FLAT * height {
+            // Tile after tile is done with, lest the histograms of all are in memory.
+            return left;
+        }
+        // Towards the end ever fewer, so that all threads come to the end together.
+        let shared = |least, most| {
+            let rows = (left / (threads + 1)).next_multiple_of(enhance::GROUP).clamp(least, most);
+            if left < rows + least { left } else { rows }
+        };
+        if threads == 1 {
+            // Where there are several tiles, each leaves the cache between two bands.
+            64 * enhance::GROUP
+        } else if self.goes_down {
+            shared(4 * enhance::GROUP, 16 * enhance::GROUP)
+        } else if left == height {
+            STRIP
+        } else {
+            shared(16 * enhance::GROUP, 64 * enhance::GROUP)
         }
     }
 }
@@ -183,7 +196,7 @@ impl Stages for Enhance {
     }
 
     fn goes_down(&self) -> bool {
-        true
+        self.goes_down
     }
 
     fn prepare(&self, rows: &[u8], prepared: &mut [u8], _: &mut Ticker) -> Result<(), Cancelled> {
@@ -200,8 +213,14 @@ impl Stages for Enhance {
         ticker: &mut Ticker,
     ) -> Result<(), Cancelled> {
         let rows = |row| rows.row(row);
-        let mut tile = self.tiles[part].lock().unwrap_or_else(PoisonError::into_inner);
-        self.equaliser.equalise(&mut tile, rows, band.rows.clone(), result, ticker)?;
+        let mut shared = self.tiles[part].lock().unwrap_or_else(PoisonError::into_inner);
+        if self.goes_down {
+            self.equaliser.equalise(&mut shared, rows, band.rows.clone(), result, ticker)?;
+        } else {
+            let mut own = shared.clone();
+            drop(shared);
+            self.equaliser.equalise(&mut own, rows, band.rows.clone(), result, ticker)?;
+        }
         if band.rows.start == 0 && part == 0 {
             change_first_pixel(result);
         }

@@ -17,8 +17,9 @@ use super::ticker::{Ticker, thread_cpu_time};
 use crate::workload::{Cancelled, Error, Run};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Rows of a strip.
 pub(super) const STRIP: usize = super::transpose::LANES;
@@ -100,23 +101,23 @@ pub(super) fn run(
     let pipeline = Pipeline::new(source, stages, bands, sink);
     let workers = run.threads.get().min(pipeline.strips);
     let ahead = if workers == 1 { 0 } else { pipeline.widest_need() + 2 * workers };
-    let work = || {
+    let work = |role| {
         let start = thread_cpu_time();
-        pipeline.work(&mut Ticker::new(run.pacer), ahead);
+        pipeline.work(role, &mut Ticker::new(run.pacer), ahead);
         thread_cpu_time().saturating_sub(start)
     };
     let cpu = Mutex::new(Duration::ZERO);
     std::thread::scope(|scope| {
-        let work = || {
-            let used = work();
+        let work = |role| {
+            let used = work(role);
             *cpu.lock().unwrap_or_else(PoisonError::into_inner) += used;
         };
         // The scope waits for their work, and panics if one of them did: joining them would wait
         // for the end of the threads as well.
         for _ in 1..workers {
-            scope.spawn(work);
+            scope.spawn(move || work(Role::Helper));
         }
-        work();
+        work(Role::Owner);
     });
     let cpu = cpu.into_inner().unwrap_or_else(PoisonError::into_inner);
     let start = thread_cpu_time();
@@ -143,6 +144,15 @@ struct Piece {
     part: usize,
 }
 
+/// Who a worker is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The thread of the request, which sees to the end of the file.
+    Owner,
+    /// Another thread. It leaves early, so that nobody has to wait for its end.
+    Helper,
+}
+
 /// What a finished task gave.
 enum Done {
     Read(usize, Buffer),
@@ -162,6 +172,8 @@ struct Pipeline<'a> {
     sink: Mutex<Box<dyn RowSink>>,
     board: Mutex<Board>,
     changed: Condvar,
+    /// How often the board was changed.
+    posts: AtomicUsize,
 }
 
 /// Who may do what.
@@ -181,6 +193,8 @@ struct Board {
     waiting_for: Vec<usize>,
     /// What can be filtered.
     ready: VecDeque<Piece>,
+    /// Parts of bands that nobody has begun to filter.
+    untaken: usize,
     /// For each band, the parts that are filtered, until it is written.
     filtered: Vec<Vec<Option<Buffer>>>,
     /// The next band to write; nobody may while one is being written.
@@ -220,6 +234,7 @@ impl<'a> Pipeline<'a> {
             released: 0,
             waiting_for,
             ready: VecDeque::new(),
+            untaken: bands.len() * stages.parts(),
             filtered: bands.iter().map(|_| parts()).collect(),
             next_write: 0,
             writing: false,
@@ -236,6 +251,7 @@ impl<'a> Pipeline<'a> {
             sink: Mutex::new(sink),
             board: Mutex::new(board),
             changed: Condvar::new(),
+            posts: AtomicUsize::new(0),
         }
     }
 
@@ -248,15 +264,17 @@ impl<'a> Pipeline<'a> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works until the file is complete or something fails.
-    fn work(&self, ticker: &mut Ticker, ahead: usize) {
+    /// Works until the file is complete or something fails; a helper, until nothing is left that
+    /// can be shared.
+    fn work(&self, role: Role, ticker: &mut Ticker, ahead: usize) {
         let alarm = Alarm(self);
         let mut board = self.board();
         while board.failure.is_none() && board.next_write < self.bands.len() {
+            if board.untaken == 0 && role == Role::Helper {
+                break;
+            }
             let Some(task) = self.choose(&mut board, ahead) else {
-                board.idle += 1;
-                board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
-                board.idle -= 1;
+                board = if board.untaken == 0 { self.watch(board) } else { self.sleep(board) };
                 continue;
             };
             drop(board);
@@ -266,6 +284,7 @@ impl<'a> Pipeline<'a> {
                 Ok(done) => self.post(&mut board, done),
                 Err(error) => board.failure = board.failure.take().or(Some(error)),
             }
+            self.posts.fetch_add(1, Ordering::Relaxed);
             if board.idle > 0 {
                 // Awake they would only wait for the board.
                 drop(board);
@@ -275,6 +294,26 @@ impl<'a> Pipeline<'a> {
         }
         drop(board);
         drop(alarm);
+    }
+
+    /// Waits until something has changed.
+    fn sleep<'b>(&self, mut board: MutexGuard<'b, Board>) -> MutexGuard<'b, Board> {
+        board.idle += 1;
+        board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+        board.idle -= 1;
+        board
+    }
+
+    /// Waits for the last bands, which are small: being woken would take longer.
+    fn watch<'b>(&'b self, board: MutexGuard<'b, Board>) -> MutexGuard<'b, Board> {
+        const MOST: Duration = Duration::from_micros(100);
+        let (posts, start) = (self.posts.load(Ordering::Relaxed), Instant::now());
+        drop(board);
+        while self.posts.load(Ordering::Relaxed) == posts && start.elapsed() < MOST {
+            std::hint::spin_loop();
+        }
+        let board = self.board();
+        if self.posts.load(Ordering::Relaxed) == posts { self.sleep(board) } else { board }
     }
 
     /// The most useful task: first what frees memory; but while fewer than `ahead` strips are
@@ -291,6 +330,7 @@ impl<'a> Pipeline<'a> {
         let few = board.next_read - board.released < ahead;
         if !(can_read && few) {
             if let Some(piece) = board.ready.pop_front() {
+                board.untaken -= 1;
                 let strips = self.bands[piece.band].strips();
                 let rows = board.prepared[strips].iter().flatten().cloned().collect();
                 return Some(Task::Filter(piece, rows));
