@@ -103,7 +103,7 @@ fn dot<V: Singles>(a: [V; 3], b: [V; 3]) -> V {
 mod tests {
     use super::*;
     use crate::workload::Instructions;
-    use crate::workload::raytracer::packet::{Meeting, meet};
+    use crate::workload::raytracer::packet::meet;
     use crate::workload::raytracer::scene::Geometry;
     use crate::workload::raytracer::simd::{ALL, Kernel, LANES, dispatch};
     use crate::workload::raytracer::vector::Vector;
@@ -176,8 +176,9 @@ mod tests {
             let glance = Glance::new(simd, &rays, outline.reach());
             let stay = glance.stays_inside(simd, &outline, limit.to_singles());
             let meeting = meet(simd, &rays, &Geometry::Sphere(sphere), ALL);
-            let meets = |meeting: Meeting<_>| meeting.hit & meeting.distance.less(limit);
-            (meeting.map_or(0, |meeting| meets(meeting).bits()), stay)
+            let meets =
+                meeting.map_or(0, |meeting| (meeting.hit & meeting.distance.less(limit)).bits());
+            (meets, stay)
         }
     }
 
