@@ -172,7 +172,7 @@ struct Pipeline<'a> {
     sink: Mutex<Box<dyn RowSink>>,
     board: Mutex<Board>,
     changed: Condvar,
-    /// How often the board was changed.
+    /// How often the board was changed, for those who look at it without holding it.
     posts: AtomicUsize,
 }
 
@@ -467,7 +467,10 @@ struct Alarm<'a, 'b>(&'a Pipeline<'b>);
 impl Drop for Alarm<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.board().failure = Some(Error::Cancelled);
+            let mut board = self.0.board();
+            board.failure = Some(Error::Cancelled);
+            self.0.posts.fetch_add(1, Ordering::Relaxed);
+            drop(board);
             self.0.changed.notify_all();
         }
     }

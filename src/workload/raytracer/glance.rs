@@ -70,7 +70,7 @@ impl<S: Simd> Glance<S> {
     /// One bit for each ray that passes the sphere by.
     #[inline(always)]
     pub(super) fn passes(&self, simd: S, outline: &Outline) -> u32 {
-        let v = self.from_center(simd, outline);
+        let v = self.offset_from(simd, outline);
         let along = dot(v, self.direction);
         let bound = along.about_mul_add(along, self.slack + simd.splat_single(outline.bound));
         bound.less(dot(v, v)).bits()
@@ -80,7 +80,7 @@ impl<S: Simd> Glance<S> {
     /// length 1.
     #[inline(always)]
     pub(super) fn stays_inside(&self, simd: S, outline: &Outline, limit: S::S) -> u32 {
-        let v = self.from_center(simd, outline);
+        let v = self.offset_from(simd, outline);
         let start = dot(v, v) + self.slack;
         let along = dot(v, self.direction);
         let end = limit.about_mul_add(along + along + limit, start);
@@ -89,7 +89,7 @@ impl<S: Simd> Glance<S> {
     }
 
     #[inline(always)]
-    fn from_center(&self, simd: S, outline: &Outline) -> [S::S; 3] {
+    fn offset_from(&self, simd: S, outline: &Outline) -> [S::S; 3] {
         each!(axis => self.origin[axis] - simd.splat_single(outline.center[axis]))
     }
 }
