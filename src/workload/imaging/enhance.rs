@@ -28,8 +28,11 @@ const RADIUS: usize = 50;
 /// Side of the window.
 const SIDE: usize = 2 * RADIUS + 1;
 
-/// Columns that are worked on together: their histograms fit the second-level cache.
+/// The most columns that are worked on together: their histograms fit the second-level cache.
 const TILE: usize = 1024;
+
+/// Rows that share a histogram.
+pub(super) const GROUP: usize = 3;
 
 /// Rows and columns of one picture.
 #[derive(Debug, Clone, Copy)]
@@ -66,50 +69,75 @@ impl Equaliser {
         self.size.width
     }
 
-    /// Rows that the results of `band` depend on.
-    pub(super) fn rows_for(&self, band: &Range<usize>) -> Range<usize> {
-        let height = self.size.height;
-        window(band.start, height).start..window(band.end - 1, height).end
+    /// Cuts the picture into columns.
+    pub(super) fn tiles(&self) -> Vec<Tile> {
+        let width = self.size.width;
+        let most = width.div_ceil(width.div_ceil(TILE));
+        let starts = (0..width).step_by(most);
+        starts.map(|start| Tile::new(start..width.min(start + most), self.size)).collect()
     }
 
-    /// Equalises the rows `band` of a picture; writes them to `target`.
+    /// Rows that the results of `band` depend on, and those that leave the histograms there.
+    pub(super) fn rows_for(&self, band: &Range<usize>) -> Range<usize> {
+        let height = self.size.height;
+        // The last group of the band above shares the histogram of a row inside it.
+        let counted = band.start.saturating_sub(GROUP - 1);
+        window(counted, height).start..window(band.end - 1, height).end
+    }
+
+    /// Equalises a tile's columns of the rows `band`, which are the first for this tile or follow
+    /// those that it was equalised in before; writes them to `target`, row by row.
     ///
     /// `row` gives the row of that number, for all of [`Self::rows_for`].
     pub(super) fn equalise<'a>(
         &self,
+        tile: &mut Tile,
         row: impl Fn(usize) -> &'a [u8],
         band: Range<usize>,
         target: &mut [u8],
         ticker: &mut Ticker,
     ) -> Result<(), Cancelled> {
-        let size = self.size;
         let needed = self.rows_for(&band);
-        let offset = needed.start;
-        let rows: Vec<&[u8]> = needed.map(row).collect();
-        for start in (0..size.width).step_by(TILE) {
-            let end = size.width.min(start + TILE);
-            let mut tile = Tile::new(start..end, size, &rows, offset);
-            let lines = target.chunks_exact_mut(size.width).zip(band.clone());
-            let mut lines = lines
-                .map(|(line, y)| Row {
-                    y,
-                    centres: &rows[y - offset][start..end],
-                    target: &mut line[start..end],
-                })
-                .peekable();
-            while let Some(first) = lines.next() {
-                let second = lines.next_if(|_| size.width >= SIDE);
-                let third = lines.next_if(|_| second.is_some());
-                let count = 1 + usize::from(second.is_some()) + usize::from(third.is_some());
-                match (second, third) {
-                    (Some(second), Some(third)) => tile.rank(self, second, [first, third]),
-                    (Some(second), None) => tile.rank(self, first, [second]),
-                    _ => tile.rank(self, first, []),
-                }
-                ticker.spend(8 * (count * (end - start)) as u64)?;
+        let results = tile.results.clone();
+        let first = needed.start;
+        let all: Vec<&[u8]> = needed.map(row).collect();
+        let columns = tile.columns.clone();
+        let rows: Vec<&[u8]> = all.iter().map(|row| &row[columns.clone()]).collect();
+        let source = Source { rows: &rows, first };
+        let lines = target.chunks_exact_mut(results.len()).zip(band.clone());
+        let mut lines = lines
+            .map(|(target, y)| Row { y, centres: &all[y - first][results.clone()], target })
+            .peekable();
+        while let Some(first) = lines.next() {
+            let second = lines.next_if(|_| self.size.width >= SIDE);
+            let third = lines.next_if(|_| second.is_some());
+            let count = 1 + usize::from(second.is_some()) + usize::from(third.is_some());
+            match (second, third) {
+                (Some(second), Some(third)) => tile.rank(self, source, second, [first, third]),
+                (Some(second), None) => tile.rank(self, source, first, [second]),
+                _ => tile.rank(self, source, first, []),
             }
+            ticker.spend(8 * (count * results.len()) as u64)?;
+        }
+        if band.end == self.size.height {
+            // Nothing is left to be done: the memory goes to another tile.
+            tile.histograms = Vec::new();
         }
         Ok(())
+    }
+}
+
+/// Rows of a picture in the columns that a tile has histograms of.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    rows: &'a [&'a [u8]],
+    /// The number of the first of them.
+    first: usize,
+}
+
+impl<'a> Source<'a> {
+    fn row(self, y: usize) -> &'a [u8] {
+        self.rows[y - self.first]
     }
 }
 
@@ -121,55 +149,52 @@ struct Row<'a> {
     target: &'a mut [u8],
 }
 
-/// The histograms of some neighbouring columns.
-struct Tile<'a> {
+/// The histograms of some neighbouring columns, on their way down the picture.
+#[derive(Clone)]
+pub(super) struct Tile {
     /// Columns of the picture whose results this tile gives.
     results: Range<usize>,
     /// Columns of the picture that have a histogram here: the windows of all results.
     columns: Range<usize>,
     size: Size,
-    /// The rows at hand, and the number of the first of them.
-    source: &'a [&'a [u8]],
-    offset: usize,
     /// The window's rows, which are counted; empty at first.
     counted: Range<usize>,
     histograms: Vec<Column>,
-    /// The window of the first result.
-    first: Window,
 }
 
-impl<'a> Tile<'a> {
-    fn new(results: Range<usize>, size: Size, source: &'a [&'a [u8]], offset: usize) -> Self {
+impl Tile {
+    fn new(results: Range<usize>, size: Size) -> Self {
         let columns =
             window(results.start, size.width).start..window(results.end - 1, size.width).end;
-        Self {
-            histograms: vec![Column::EMPTY; columns.len()],
-            first: Window::EMPTY,
-            counted: offset..offset,
-            results,
-            columns,
-            size,
-            source,
-            offset,
-        }
+        Self { histograms: Vec::new(), counted: 0..0, results, columns, size }
     }
 
-    /// The pixels of a row in this tile's columns.
-    fn row(&self, y: usize) -> &'a [u8] {
-        &self.source[y - self.offset][self.columns.clone()]
+    /// Columns of its results.
+    pub(super) fn width(&self) -> usize {
+        self.results.len()
     }
 
     /// Counts the rows of a window that is the last one or stands below it.
-    fn move_to(&mut self, instructions: Instructions, wanted: Range<usize>) {
+    fn move_to(&mut self, instructions: Instructions, source: Source, wanted: Range<usize>) {
         if self.counted.is_empty() {
-            self.count(wanted);
+            self.count(source, wanted);
             return;
         }
         while self.counted != wanted {
-            let (leaving, entering) = (self.row(self.counted.start), self.row(self.counted.end));
-            run_with(instructions, MoveDown { tile: self, leaving, entering });
-            self.counted = self.counted.start + 1..self.counted.end + 1;
+            if wanted.start - self.counted.start >= GROUP {
+                self.move_down::<GROUP>(instructions, source);
+            } else {
+                self.move_down::<1>(instructions, source);
+            }
         }
+    }
+
+    fn move_down<const BY: usize>(&mut self, instructions: Instructions, source: Source) {
+        let Range { start, end } = self.counted;
+        let leaving = std::array::from_fn(|row| source.row(start + row));
+        let entering = std::array::from_fn(|row| source.row(end + row));
+        run_with(instructions, MoveDown::<BY> { tile: self, leaving, entering });
+        self.counted = start + BY..end + BY;
     }
 
     /// Gives the results of a row and of some of the rows next to it; those need windows of
@@ -177,12 +202,13 @@ impl<'a> Tile<'a> {
     fn rank<const OTHERS: usize>(
         &mut self,
         equaliser: &Equaliser,
+        source: Source,
         centre: Row,
         others: [Row; OTHERS],
     ) {
-        self.move_to(equaliser.instructions, window(centre.y, self.size.height));
+        self.move_to(equaliser.instructions, source, window(centre.y, self.size.height));
         let others = others.map(|row| {
-            let (leaving, entering) = self.change_to(window(row.y, self.size.height));
+            let (leaving, entering) = self.change_to(source, window(row.y, self.size.height));
             Neighbour { row, leaving, entering }
         });
         let kernel = RankRows { tile: self, levels: &equaliser.levels, centre, others };
@@ -191,61 +217,62 @@ impl<'a> Tile<'a> {
 
     /// The row that leaves and the row that enters for a window that is the one counted, where
     /// both are the same, or the one above or below.
-    fn change_to(&self, wanted: Range<usize>) -> (&'a [u8], &'a [u8]) {
+    fn change_to<'a>(&self, source: Source<'a>, wanted: Range<usize>) -> (&'a [u8], &'a [u8]) {
         let (first, last) = (self.counted.start, self.counted.end - 1);
         match wanted.start.cmp(&first) {
-            Ordering::Less => (self.row(last), self.row(wanted.start)),
-            Ordering::Equal => (self.row(first), self.row(first)),
-            Ordering::Greater => (self.row(first), self.row(wanted.end - 1)),
+            Ordering::Less => (source.row(last), source.row(wanted.start)),
+            Ordering::Equal => (source.row(first), source.row(first)),
+            Ordering::Greater => (source.row(first), source.row(wanted.end - 1)),
         }
     }
 
     /// Counts the first window's rows.
-    fn count(&mut self, wanted: Range<usize>) {
-        for y in wanted.clone() {
-            let row = self.row(y);
-            for (histogram, level) in self.histograms.iter_mut().zip(row) {
-                histogram.levels[usize::from(*level)] += 1;
+    fn count(&mut self, source: Source, wanted: Range<usize>) {
+        /// Columns whose histograms fit the first-level cache.
+        const BLOCK: usize = 64;
+        self.histograms = vec![Column::EMPTY; self.columns.len()];
+        for (block, histograms) in self.histograms.chunks_mut(BLOCK).enumerate() {
+            for y in wanted.clone() {
+                for (histogram, level) in histograms.iter_mut().zip(&source.row(y)[block * BLOCK..])
+                {
+                    histogram.levels[usize::from(*level)] += 1;
+                }
             }
         }
         self.counted = wanted;
         for histogram in &mut self.histograms {
             histogram.count_below();
         }
-        for histogram in &self.histograms[..SIDE.min(self.size.width)] {
-            self.first.add(histogram);
-        }
     }
 }
 
-/// Moves all histograms of a tile down by one row.
-struct MoveDown<'a, 'b> {
-    tile: &'a mut Tile<'b>,
+/// Moves all histograms of a tile down by some rows.
+struct MoveDown<'a, const BY: usize> {
+    tile: &'a mut Tile,
     /// Pixels of the tile's columns.
-    leaving: &'a [u8],
-    entering: &'a [u8],
+    leaving: [&'a [u8]; BY],
+    entering: [&'a [u8]; BY],
 }
 
-impl Kernel for MoveDown<'_, '_> {
+impl<const BY: usize> Kernel for MoveDown<'_, BY> {
     #[inline(always)]
     fn run(self) {
-        let Self { leaving, entering, tile: Tile { histograms, first, size, .. } } = self;
-        for ((histogram, leaving), entering) in histograms.iter_mut().zip(leaving).zip(entering) {
-            let changes = below_changes(*leaving, *entering);
-            for (below, change) in histogram.below.iter_mut().zip(changes) {
-                *below = below.wrapping_add(change);
+        let Self { leaving, entering, tile: Tile { histograms, .. } } = self;
+        let columns = histograms.len();
+        let leaving = leaving.map(|row| &row[..columns]);
+        let entering = entering.map(|row| &row[..columns]);
+        for (column, histogram) in histograms.iter_mut().enumerate() {
+            let mut below = histogram.below;
+            for row in 0..BY {
+                let (leaving, entering) = (leaving[row][column], entering[row][column]);
+                let changes = below_changes(leaving, entering);
+                for (below, change) in below.iter_mut().zip(changes) {
+                    *below = below.wrapping_add(change);
+                }
+                histogram.levels[usize::from(leaving)] -= 1;
+                histogram.levels[usize::from(entering)] += 1;
             }
-            histogram.levels[usize::from(*leaving)] -= 1;
-            histogram.levels[usize::from(*entering)] += 1;
-        }
-        for (leaving, entering) in leaving.iter().zip(entering).take(SIDE.min(size.width)) {
-            let changes = below_changes(*leaving, *entering);
-            for (below, change) in first.below.iter_mut().zip(changes) {
-                // The sign of the change is carried over to the wider count.
-                *below = below.wrapping_add_signed(i16::from(change.cast_signed()));
-            }
-            first.levels[usize::from(*leaving)] -= 1;
-            first.levels[usize::from(*entering)] += 1;
+            histogram.below = below;
         }
     }
 }
@@ -260,14 +287,14 @@ struct Neighbour<'a> {
 }
 
 /// Gives the results of the row in the middle of the rows counted, and of some next to it.
-struct RankRows<'a, 'b, const OTHERS: usize> {
-    tile: &'a Tile<'b>,
+struct RankRows<'a, const OTHERS: usize> {
+    tile: &'a Tile,
     levels: &'a [u8],
     centre: Row<'a>,
     others: [Neighbour<'a>; OTHERS],
 }
 
-impl<const OTHERS: usize> Kernel for RankRows<'_, '_, OTHERS> {
+impl<const OTHERS: usize> Kernel for RankRows<'_, OTHERS> {
     #[inline(always)]
     fn run(self) {
         let Self { tile, levels, centre, mut others } = self;
@@ -294,7 +321,7 @@ impl<const OTHERS: usize> Kernel for RankRows<'_, '_, OTHERS> {
 
 /// The window's histogram on its way along a row.
 struct Sliding<'a> {
-    tile: &'a Tile<'a>,
+    tile: &'a Tile,
     sums: Window,
     /// The window's columns.
     window: Range<usize>,
@@ -302,9 +329,13 @@ struct Sliding<'a> {
 
 impl<'a> Sliding<'a> {
     #[inline(always)]
-    fn new(tile: &'a Tile<'a>) -> Self {
+    fn new(tile: &'a Tile) -> Self {
         let window = window(tile.results.start, tile.size.width);
-        Self { tile, sums: tile.first.clone(), window }
+        let mut sums = Window::EMPTY;
+        for histogram in &tile.histograms[..window.len()] {
+            sums.add(histogram);
+        }
+        Self { tile, sums, window }
     }
 
     /// Moves to the window around `x`, which is this one or the next.

@@ -5,18 +5,24 @@
 //!         in order          any order                    any order        in order
 //! ```
 //!
-//! A band of the result needs the prepared strips around it. Each worker takes whatever can be
-//! done next; with one worker each strip goes through all stages while it is in the cache. What a
-//! stage computes never depends on who does it or when, so neither does the result.
+//! A band of the result needs the prepared strips around it. A filter that goes on from band to band
+//! cuts the picture into parts side by side, of which each goes down the picture by itself. Each
+//! worker takes whatever can be done next; with one worker each strip goes through all stages while
+//! it is in the cache. What a stage computes never depends on who does it or when, so neither does
+//! the result.
+
+mod board;
 
 use super::buffers::Buffer;
 use super::rows::{RowSink, RowSource};
 use super::ticker::{Ticker, thread_cpu_time};
 use crate::workload::{Cancelled, Error, Run};
+use board::{Board, Done, Task};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Rows of a strip.
 pub(super) const STRIP: usize = super::transpose::LANES;
@@ -40,9 +46,6 @@ pub(super) trait Stages: Sync {
     /// Bytes of a prepared row.
     fn prepared_stride(&self) -> usize;
 
-    /// Bytes of a row of the result.
-    fn result_stride(&self) -> usize;
-
     /// What can be done to a strip by itself. `rows` and `prepared` have room for [`STRIP`] rows;
     /// if the picture ends before, the content of the rest is arbitrary.
     fn prepare(
@@ -52,10 +55,20 @@ pub(super) trait Stages: Sync {
         ticker: &mut Ticker,
     ) -> Result<(), Cancelled>;
 
-    /// Computes a band of the result from the prepared rows it needs.
+    /// How many parts bands are computed in, side by side.
+    fn parts(&self) -> usize;
+
+    /// Bytes of a row of the result in each part.
+    fn part_stride(&self, part: usize) -> usize;
+
+    /// Whether a part of a band is computed after that of the band above. If not, in any order.
+    fn goes_down(&self) -> bool;
+
+    /// Computes a part of a band of the result from the prepared rows it needs.
     fn filter(
         &self,
         band: &Band,
+        part: usize,
         rows: &Prepared,
         result: &mut [u8],
         ticker: &mut Ticker,
@@ -91,44 +104,37 @@ pub(super) fn run(
     let pipeline = Pipeline::new(source, stages, bands, sink);
     let workers = run.threads.get().min(pipeline.strips);
     let ahead = if workers == 1 { 0 } else { pipeline.widest_need() + 2 * workers };
-    let work = || {
+    let work = |role| {
         let start = thread_cpu_time();
-        pipeline.work(&mut Ticker::new(run.pacer), ahead);
+        pipeline.work(role, &mut Ticker::new(run.pacer), ahead);
         thread_cpu_time().saturating_sub(start)
     };
-    let cpu = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        // A worker that panicked has stopped the others; the panic goes on here.
-        let join = |other: std::thread::ScopedJoinHandle<Duration>| match other.join() {
-            Ok(cpu) => cpu,
-            Err(panic) => std::panic::resume_unwind(panic),
+    let cpu = Mutex::new(Duration::ZERO);
+    std::thread::scope(|scope| {
+        let work = |role| {
+            let used = work(role);
+            *cpu.lock().unwrap_or_else(PoisonError::into_inner) += used;
         };
-        others.into_iter().map(join).fold(own, |sum, cpu| sum + cpu)
+        // The scope waits for their work, and panics if one of them did: joining them would wait
+        // for the end of the threads as well.
+        for _ in 1..workers {
+            scope.spawn(move || work(Role::Helper));
+        }
+        work(Role::Owner);
     });
+    let cpu = cpu.into_inner().unwrap_or_else(PoisonError::into_inner);
     let start = thread_cpu_time();
     let file = pipeline.finish(&mut Ticker::new(run.pacer))?;
     Ok((file, cpu + thread_cpu_time().saturating_sub(start)))
 }
 
-/// Something a worker can do.
-enum Task {
-    /// Read the next strip.
-    Read(usize),
-    /// Prepare a strip that was read.
-    Prepare(usize, Buffer),
-    /// Filter a band from its prepared strips.
-    Filter(usize, Vec<Arc<Buffer>>),
-    /// Write the next band.
-    Write(Buffer),
-}
-
-/// What a finished task gave.
-enum Done {
-    Read(usize, Buffer),
-    Prepared(usize, Buffer),
-    Filtered(usize, Buffer),
-    Written,
+/// Who a worker is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The thread of the request, which sees to the end of the file.
+    Owner,
+    /// Another thread. It leaves early, so that nobody has to wait for its end.
+    Helper,
 }
 
 struct Pipeline<'a> {
@@ -142,31 +148,8 @@ struct Pipeline<'a> {
     sink: Mutex<Box<dyn RowSink>>,
     board: Mutex<Board>,
     changed: Condvar,
-}
-
-/// Who may do what.
-struct Board {
-    /// The next strip to read; nobody may while one is being read.
-    next_read: usize,
-    reading: bool,
-    /// Strips that were read.
-    read: VecDeque<(usize, Buffer)>,
-    /// Strips that were prepared, until the last band that needs them is done.
-    prepared: Vec<Option<Arc<Buffer>>>,
-    /// For each strip, bands that still need it.
-    users: Vec<usize>,
-    /// Strips that nothing needs any more.
-    released: usize,
-    /// For each band, strips that it waits for.
-    waiting_for: Vec<usize>,
-    /// Bands whose strips are all there.
-    ready: VecDeque<usize>,
-    /// Bands that are filtered and not written.
-    filtered: Vec<Option<Buffer>>,
-    /// The next band to write; nobody may while one is being written.
-    next_write: usize,
-    writing: bool,
-    failure: Option<Error>,
+    /// How often the board was changed, for those who look at it without holding it.
+    posts: AtomicUsize,
 }
 
 impl<'a> Pipeline<'a> {
@@ -180,8 +163,15 @@ impl<'a> Pipeline<'a> {
         let strips = layout.height.div_ceil(STRIP);
         let mut users = vec![0; strips];
         for strip in bands.iter().flat_map(Band::strips) {
-            users[strip] += 1;
+            users[strip] += stages.parts();
         }
+        let waiting_for = |index: usize, band: &Band| {
+            let above = usize::from(stages.goes_down() && index > 0);
+            std::iter::repeat_n(band.strips().len() + above, stages.parts())
+        };
+        let waiting_for =
+            bands.iter().enumerate().flat_map(|(index, band)| waiting_for(index, band)).collect();
+        let parts = || (0..stages.parts()).map(|_| None).collect();
         let board = Board {
             next_read: 0,
             reading: false,
@@ -189,11 +179,13 @@ impl<'a> Pipeline<'a> {
             prepared: (0..strips).map(|_| None).collect(),
             users,
             released: 0,
-            waiting_for: bands.iter().map(|band| band.strips().len()).collect(),
+            waiting_for,
             ready: VecDeque::new(),
-            filtered: bands.iter().map(|_| None).collect(),
+            untaken: bands.len() * stages.parts(),
+            filtered: bands.iter().map(|_| parts()).collect(),
             next_write: 0,
             writing: false,
+            idle: 0,
             failure: None,
         };
         Self {
@@ -206,6 +198,7 @@ impl<'a> Pipeline<'a> {
             sink: Mutex::new(sink),
             board: Mutex::new(board),
             changed: Condvar::new(),
+            posts: AtomicUsize::new(0),
         }
     }
 
@@ -218,13 +211,17 @@ impl<'a> Pipeline<'a> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works until the file is complete or something fails.
-    fn work(&self, ticker: &mut Ticker, ahead: usize) {
+    /// Works until the file is complete or something fails; a helper, until nothing is left that
+    /// can be shared.
+    fn work(&self, role: Role, ticker: &mut Ticker, ahead: usize) {
         let alarm = Alarm(self);
         let mut board = self.board();
         while board.failure.is_none() && board.next_write < self.bands.len() {
+            if board.untaken == 0 && role == Role::Helper {
+                break;
+            }
             let Some(task) = self.choose(&mut board, ahead) else {
-                board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+                board = if board.untaken == 0 { self.watch(board) } else { self.sleep(board) };
                 continue;
             };
             drop(board);
@@ -234,37 +231,36 @@ impl<'a> Pipeline<'a> {
                 Ok(done) => self.post(&mut board, done),
                 Err(error) => board.failure = board.failure.take().or(Some(error)),
             }
-            self.changed.notify_all();
+            self.posts.fetch_add(1, Ordering::Relaxed);
+            if board.idle > 0 {
+                // Awake they would only wait for the board.
+                drop(board);
+                self.changed.notify_all();
+                board = self.board();
+            }
         }
         drop(board);
         drop(alarm);
     }
 
-    /// The most useful task: first what frees memory; but while fewer than `ahead` strips are
-    /// about, reading comes before the filter, since it cannot be shared.
-    fn choose(&self, board: &mut Board, ahead: usize) -> Option<Task> {
-        if !board.writing
-            && let Some(result) = board.filtered[board.next_write].take()
-        {
-            board.writing = true;
-            return Some(Task::Write(result));
+    /// Waits until something has changed.
+    fn sleep<'b>(&self, mut board: MutexGuard<'b, Board>) -> MutexGuard<'b, Board> {
+        board.idle += 1;
+        board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+        board.idle -= 1;
+        board
+    }
+
+    /// Waits for the last bands, which are small: being woken would take longer.
+    fn watch<'b>(&'b self, board: MutexGuard<'b, Board>) -> MutexGuard<'b, Board> {
+        const MOST: Duration = Duration::from_micros(100);
+        let (posts, start) = (self.posts.load(Ordering::Relaxed), Instant::now());
+        drop(board);
+        while self.posts.load(Ordering::Relaxed) == posts && start.elapsed() < MOST {
+            std::hint::spin_loop();
         }
-        let can_read = !board.reading && board.next_read < self.strips;
-        let few = board.next_read - board.released < ahead;
-        if !(can_read && few) {
-            if let Some(band) = board.ready.pop_front() {
-                let strips = self.bands[band].strips();
-                let rows = board.prepared[strips].iter().flatten().cloned().collect();
-                return Some(Task::Filter(band, rows));
-            }
-            if let Some((strip, rows)) = board.read.pop_front() {
-                return Some(Task::Prepare(strip, rows));
-            }
-        }
-        can_read.then(|| {
-            board.reading = true;
-            Task::Read(board.next_read)
-        })
+        let board = self.board();
+        if self.posts.load(Ordering::Relaxed) == posts { self.sleep(board) } else { board }
     }
 
     fn perform(&self, task: Task, ticker: &mut Ticker) -> Result<Done, Error> {
@@ -282,15 +278,17 @@ impl<'a> Pipeline<'a> {
                 self.stages.prepare(&rows, &mut prepared, ticker)?;
                 Done::Prepared(strip, prepared)
             }
-            Task::Filter(index, strips) => {
-                let band = &self.bands[index];
-                let mut result = Buffer::take(band.rows.len() * self.stages.result_stride());
+            Task::Filter(piece, strips) => {
+                let band = &self.bands[piece.band];
+                let stride = self.stages.part_stride(piece.part);
+                let mut result = Buffer::take(band.rows.len() * stride);
                 let first = band.strips().start;
                 let rows = Prepared { strips, first, stride: self.stages.prepared_stride() };
-                self.stages.filter(band, &rows, &mut result, ticker)?;
-                Done::Filtered(index, result)
+                self.stages.filter(band, piece.part, &rows, &mut result, ticker)?;
+                Done::Filtered(piece, result)
             }
-            Task::Write(result) => {
+            Task::Write(parts) => {
+                let result = self.join(parts);
                 let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
                 sink.write(&result, ticker)?;
                 ticker.spend(result.len() as u64)?;
@@ -299,46 +297,24 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// Takes what a task gave, and sees what can be done with it.
-    fn post(&self, board: &mut Board, done: Done) {
-        match done {
-            Done::Read(strip, rows) => {
-                board.reading = false;
-                board.next_read += 1;
-                board.read.push_back((strip, rows));
-            }
-            Done::Prepared(strip, rows) => {
-                if board.users[strip] == 0 {
-                    board.released += 1;
-                    return;
-                }
-                board.prepared[strip] = Some(Arc::new(rows));
-                let first = self.bands.partition_point(|band| band.strips().end <= strip);
-                for (index, band) in self.bands.iter().enumerate().skip(first) {
-                    if !band.strips().contains(&strip) {
-                        break;
-                    }
-                    board.waiting_for[index] -= 1;
-                    if board.waiting_for[index] == 0 {
-                        board.ready.push_back(index);
-                    }
-                }
-            }
-            Done::Filtered(index, result) => {
-                board.filtered[index] = Some(result);
-                for strip in self.bands[index].strips() {
-                    board.users[strip] -= 1;
-                    if board.users[strip] == 0 {
-                        board.prepared[strip] = None;
-                        board.released += 1;
-                    }
-                }
-            }
-            Done::Written => {
-                board.writing = false;
-                board.next_write += 1;
-            }
+    /// Makes whole rows of the parts of a band.
+    fn join(&self, mut parts: Vec<Buffer>) -> Buffer {
+        if parts.len() == 1
+            && let Some(whole) = parts.pop()
+        {
+            return whole;
         }
+        let mut joined = Buffer::take(parts.iter().map(|part| part.len()).sum());
+        let stride: usize = (0..parts.len()).map(|part| self.stages.part_stride(part)).sum();
+        let mut left = 0;
+        for (index, part) in parts.iter().enumerate() {
+            let width = self.stages.part_stride(index);
+            for (row, part) in joined.chunks_exact_mut(stride).zip(part.chunks_exact(width)) {
+                row[left..left + width].copy_from_slice(part);
+            }
+            left += width;
+        }
+        joined
     }
 
     fn finish(self, ticker: &mut Ticker) -> Result<Vec<u8>, Error> {
@@ -356,7 +332,10 @@ struct Alarm<'a, 'b>(&'a Pipeline<'b>);
 impl Drop for Alarm<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.board().failure = Some(Error::Cancelled);
+            let mut board = self.0.board();
+            board.failure = Some(Error::Cancelled);
+            self.0.posts.fetch_add(1, Ordering::Relaxed);
+            drop(board);
             self.0.changed.notify_all();
         }
     }

@@ -49,19 +49,26 @@ impl Numbered {
         Self { number, geometry, outline }
     }
 
-    /// As [`meet`], after a glance at spheres.
+    /// As [`meet`], after a glance at spheres. With a `limit`, meetings behind it may be left out.
     #[inline(always)]
     fn meet<S: Simd>(
         &self,
         simd: S,
         rays: &Rays<S>,
         glance: Option<&Glance<S>>,
+        limit: Option<S::S>,
         wanted: u32,
     ) -> Option<Meeting<S>> {
-        if let (Some(outline), Some(glance)) = (&self.outline, glance)
-            && wanted & !glance.passes(simd, outline) == 0
-        {
-            return None;
+        if let (Some(outline), Some(glance)) = (&self.outline, glance) {
+            let near = wanted & !glance.passes(simd, outline);
+            if near == 0 {
+                return None;
+            }
+            if let Some(limit) = limit
+                && near & !glance.stays_inside(simd, outline, limit) == 0
+            {
+                return None;
+            }
         }
         meet(simd, rays, &self.geometry, wanted)
     }
@@ -217,7 +224,7 @@ fn improve<S: Simd>(
     shape: &Numbered,
     best: &mut Nearest<S>,
 ) {
-    let Some(meeting) = shape.meet(simd, rays, glance, active) else { return };
+    let Some(meeting) = shape.meet(simd, rays, glance, None, active) else { return };
     let nearer = meeting.hit & meeting.distance.less(best.distance);
     let code = 2.0 * f64::from(shape.number);
     let outside = simd.splat(code);
@@ -249,7 +256,8 @@ impl Open<'_> {
         shape: &Numbered,
         place: usize,
     ) {
-        let Some(meeting) = shape.meet(simd, rays, glance, self.lanes) else { return };
+        let near = Some(limit.to_singles());
+        let Some(meeting) = shape.meet(simd, rays, glance, near, self.lanes) else { return };
         let shut = (meeting.hit & meeting.distance.less(limit)).bits() & self.lanes;
         if shut != 0 {
             self.pass(place + 1);

@@ -44,6 +44,7 @@ impl Window {
     pub(super) const EMPTY: Self = Self { levels: [0; 256], below: [0; SEGMENTS] };
 
     /// Takes in one column more.
+    #[inline(always)]
     pub(super) fn add(&mut self, column: &Column) {
         for (count, add) in self.levels.iter_mut().zip(&column.levels) {
             *count += u16::from(*add);
