@@ -113,6 +113,7 @@ fn report(vm: u64, launched_at: Timestamp, reported_at: Timestamp) -> VmReport {
         state: VmState::Running,
         address: format!("127.0.0.1:{}", 20_000 + vm),
         // One that is there: the row of a VM without a process says less.
+        socket: None,
         pid: std::process::id(),
         instance_type: "t3.micro".to_owned(),
         launched_at,

@@ -104,6 +104,9 @@ pub struct Settings {
     pub slow_start: Duration,
     /// Whether an idle VM is asked too when an answer is late.
     pub hedge: bool,
+    /// Whether VMs are reached through the sockets that they offer in the state folder; without, or
+    /// where there is none, through their ports.
+    pub vm_sockets: bool,
     /// How many requests may wait for a VM at once.
     pub queue_length: u64,
     /// For how long a request may wait for a VM.
@@ -140,6 +143,7 @@ impl Default for Settings {
             requests_per_vcpu: 2,
             slow_start: Duration::from_secs(2),
             hedge: false,
+            vm_sockets: true,
             queue_length: 10_000,
             queue_deadline: Duration::from_secs(30),
             request_deadline: Duration::from_mins(5),
@@ -175,7 +179,7 @@ pub async fn run(
         Journal::start(folder.clone(), settings.print_requests, settings.access_log)
             .context("starting the thread that writes the journal and its access log")?;
     let events = journal.clone();
-    let fleet = Arc::new(Fleet::new(rules(&settings), move |target, change| {
+    let fleet = Arc::new(Fleet::new(rules(&settings, &folder), move |target, change| {
         events.event(event_of(target, change));
     }));
     let watcher = Watcher::start(&folder).context("watching the state folder")?;
@@ -251,7 +255,7 @@ fn front_limits(settings: &Settings) -> strict::Limits {
     }
 }
 
-fn rules(settings: &Settings) -> Rules {
+fn rules(settings: &Settings, folder: &StateFolder) -> Rules {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Rules {
         policy: settings.policy,
@@ -262,6 +266,7 @@ fn rules(settings: &Settings) -> Rules {
         requests_per_vcpu: settings.requests_per_vcpu,
         slow_start: settings.slow_start,
         cores: u32::try_from(cores).unwrap_or(1),
+        sockets_in: settings.vm_sockets.then(|| folder.path().to_owned()),
     }
 }
 

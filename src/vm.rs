@@ -39,13 +39,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hyper::service::service_fn;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::instance_type::InstanceType;
 use crate::domain::vm::VmId;
 use crate::http::server;
-use crate::state::StateFolder;
+use crate::state::{SocketPlace, StateFolder};
 use crate::units::Share;
 use crate::workload::Limits;
 
@@ -128,7 +128,9 @@ pub async fn run(
     let around = Arc::new(surroundings(&settings, &address, &folder));
     let drain_limit = settings.drain_limit;
     let (ledger, booked) = ledger::open(folder.clone());
-    let machine = Arc::new(Machine::new(settings, address.to_string(), ledger));
+    let socket = open_socket(&folder, &settings.id);
+    let name = socket.as_ref().map(|(_, place)| place.name.clone());
+    let machine = Arc::new(Machine::new(settings, address.to_string(), name, ledger));
 
     let living = {
         let (phase, around, stop) = (machine.phase.clone(), Arc::clone(&around), stop.clone());
@@ -145,8 +147,19 @@ pub async fn run(
             async move { Ok(service::answer(machine, request).await) }
         })
     };
-    let finished = server::serve(listener, service, stop, drain_limit + LAST_WORDS).await;
-    if !finished {
+    let grace = drain_limit + LAST_WORDS;
+    let beside = {
+        let (service, stop) = (service.clone(), stop.clone());
+        async move {
+            match socket {
+                Some((socket, _place)) => server::serve(socket, service, stop, grace).await,
+                None => true,
+            }
+        }
+    };
+    let at_port = server::serve(listener, service, stop, grace);
+    let (finished, finished_beside) = tokio::join!(at_port, beside);
+    if !(finished && finished_beside) {
         tracing::warn!("stopping although some answers have not been sent yet");
     }
     giving_up.abort();
@@ -162,6 +175,16 @@ pub async fn run(
         tracing::error!(%error, "the task for reports ended badly");
     }
     lived.map_err(anyhow::Error::msg)
+}
+
+/// Listens at a socket in the state folder too, if that can be.
+fn open_socket(folder: &StateFolder, id: &VmId) -> Option<(UnixListener, SocketPlace)> {
+    let opened = folder.open_socket(id, std::process::id()).map_err(anyhow::Error::from);
+    let listening = opened.and_then(|(listener, place)| {
+        listener.set_nonblocking(true)?;
+        Ok((UnixListener::from_std(listener)?, place))
+    });
+    listening.inspect_err(|error| tracing::info!("no socket beside the port: {error:#}")).ok()
 }
 
 fn surroundings(settings: &Settings, address: &SocketAddr, folder: &StateFolder) -> Surroundings {

@@ -10,6 +10,8 @@ mod clients;
 mod cluster;
 #[path = "balancer_http/http2.rs"]
 mod http2;
+#[path = "balancer_http/sockets.rs"]
+mod sockets;
 #[path = "balancer_http/upgrade.rs"]
 mod upgrade;
 

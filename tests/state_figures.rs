@@ -22,6 +22,7 @@ fn fleet(size: u64) -> VmStateFile {
         id: VmId::numbered(number),
         state: VmState::Running,
         address: "127.0.0.1:40001".to_owned(),
+        socket: None,
         pid: 4242,
         instance_type: "t3.micro".to_owned(),
         launched_at: Timestamp::UNIX_EPOCH,

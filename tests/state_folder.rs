@@ -26,6 +26,7 @@ fn report(number: u64) -> VmReport {
         id: VmId::numbered(number),
         state: VmState::Running,
         address: "127.0.0.1:1".to_owned(),
+        socket: None,
         pid: 1,
         instance_type: "local".to_owned(),
         launched_at: Timestamp::UNIX_EPOCH,

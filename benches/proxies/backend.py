@@ -1,5 +1,7 @@
 """A web server to be killed: it takes its time, so that a kill finds it in the middle.
 
+Usage: backend.py PORT SOCKET
+
 GET  …/get     64 KB after 100 ms
 POST …/post    2 bytes, 100 ms after the body
 POST …/stream  1 MB, begun 50 ms after the body and sent over 50 ms
@@ -58,8 +60,9 @@ async def answer(writer, pieces, pause):
 
 
 async def main():
+    beside = await asyncio.start_unix_server(serve, sys.argv[2], limit=1 << 20)
     server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), limit=1 << 20)
-    await server.serve_forever()
+    await asyncio.gather(server.serve_forever(), beside.serve_forever())
 
 
 asyncio.run(main())

@@ -16,7 +16,11 @@ Usage: $0 [SECTION]...
   lost     what gets lost while a backend is killed every 0.7 s
 
 Without a SECTION all of them. nginx and HAProxy are installed from Debian if they are missing;
-python3 is needed. Rounds of the three take turns, so that a noisy machine is noisy for all.
+python3 is needed. Rounds take turns, so that a noisy machine is noisy for all.
+
+Cumulet finds the sockets of its VMs in the state folder, nginx and HAProxy are told their ports, as
+anybody would. small and bodies measure the other way round as well: Cumulet by ports alone, the
+others by sockets.
 
   CUMULET=FILE   the program to measure (default: target/release/cumulet)
   LOAD=FILE      the program that sends the requests (default: the same)
@@ -31,7 +35,8 @@ EOF
 say() { printf '%s\n' "$*" >&2; }
 stop() { say "$0: $1" && exit 1; }
 
-proxies=(cumulet nginx haproxy)
+three=(cumulet nginx haproxy)
+other_ways=(cumulet-ports nginx-sockets haproxy-sockets)
 connections=64
 
 sections=("$@")
@@ -107,11 +112,12 @@ http {
 EOF
 }
 
-# write_nginx BACKEND_ADDRESS...: upstream connections are kept, bodies fit into memory.
+# write_nginx NAME BACKEND_ADDRESS...: upstream connections are kept, bodies fit into memory.
 write_nginx() {
-    local address
+    local name=$1 address
+    shift
     {
-        nginx_head nginx auto
+        nginx_head "$name" auto
         echo "    client_body_buffer_size 1m; proxy_buffers 16 64k; proxy_buffer_size 64k;"
         echo "    upstream backends {"
         echo "        least_conn;"
@@ -120,7 +126,7 @@ write_nginx() {
         keepalive 128; keepalive_requests 100000000;
     }
     server {
-        listen 127.0.0.1:${port[nginx]} backlog=4096;
+        listen 127.0.0.1:${port[$name]} backlog=4096;
         location / {
             proxy_pass http://backends; proxy_http_version 1.1; proxy_set_header Connection "";
             proxy_read_timeout 600s; proxy_send_timeout 600s;
@@ -130,12 +136,13 @@ write_nginx() {
     }
 }
 EOF
-    } >"$work/nginx.conf"
+    } >"$work/$name.conf"
 }
 
-# write_haproxy BACKEND_ADDRESS...
+# write_haproxy NAME BACKEND_ADDRESS...
 write_haproxy() {
-    local address number=0
+    local name=$1 address number=0
+    shift
     {
         cat <<EOF
 global
@@ -150,7 +157,7 @@ defaults
     retries 3
     retry-on all-retryable-errors
 frontend all
-    bind 127.0.0.1:${port[haproxy]}
+    bind 127.0.0.1:${port[$name]}
     default_backend backends
 backend backends
     balance leastconn
@@ -159,20 +166,27 @@ backend backends
     default-server check inter 500ms fall 2 rise 1
 EOF
         for address in "$@"; do echo "    server s$((number += 1)) $address"; done
-    } >"$work/haproxy.cfg"
+    } >"$work/$name.cfg"
 }
 
-# Tells the balancer of the backends that $work/fleet lists, as VMs tell of themselves.
+# Tells the balancers of the backends that $work/fleet lists, as VMs tell of themselves.
 write_fleet() {
-    local id address pid now beside=$work/state/VMState.xml.$BASHPID
+    write_vm_state state ' socket="sockets/\1.\2"'
+    write_vm_state state-ports ''
+}
+
+# write_vm_state FOLDER SOCKET: what is said of the socket of VM \1, process \2.
+write_vm_state() {
+    local id address pid socket now beside=$work/$1/VMState.xml.$BASHPID
     now=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
     {
         echo '<?xml version="1.0" encoding="UTF-8"?>'
         echo "<VMState version=\"1\" seq=\"$(date +%s%3N)\">"
         while read -r id address pid; do
+            socket=${2/\\1/$id}
             cat <<EOF
   <VM id="$id" state="running" address="$address" pid="$pid" instanceType="local"
-      launchedAt="$began" runningSince="$began" reportedAt="$now">
+      launchedAt="$began" runningSince="$began" reportedAt="$now"${socket/\\2/$pid}>
     <Load cpu="0.1" memoryBytes="1048576" inFlight="0" queued="0"/>
     <Served requests="0" failures="0" cpuSeconds="0"/>
   </VM>
@@ -180,29 +194,50 @@ EOF
         done <"$work/fleet"
         echo '</VMState>'
     } >"$beside"
-    mv "$beside" "$work/state/VMState.xml"
+    mv "$beside" "$work/$1/VMState.xml"
 }
 
-# start_proxies BACKEND_ADDRESS...: all three in front of the same. If main[cumulet] is set, that
-# balancer runs already.
+# start_proxies BACKEND_ADDRESS...: nginx and HAProxy in front of these, and the balancer in front of
+# what $work/fleet lists, unless main[cumulet] is set: then it runs already.
 start_proxies() {
     local proxy
-    write_nginx "$@"
-    write_haproxy "$@"
-    nginx -p "$work" -c "$work/nginx.conf" 2>"$work/nginx.err" &
-    main[nginx]=$!
-    haproxy -db -f "$work/haproxy.cfg" >"$work/haproxy.log" 2>&1 &
-    main[haproxy]=$!
-    started+=("${main[nginx]}" "${main[haproxy]}")
-    if [ -z "${main[cumulet]:-}" ]; then
-        # As `up` starts it: by hand it would print every request.
-        python3 "$here/inherit.py" "${port[cumulet]}" \
-            "$cumulet" balancer --state "$work/state" --listeners-inherited \
-            2>"$work/balancer.log" &
-        main[cumulet]=$!
-        started+=("${main[cumulet]}")
-    fi
+    proxies=("${three[@]}")
+    start_nginx nginx "$@"
+    start_haproxy haproxy "$@"
+    [ -n "${main[cumulet]:-}" ] || start_balancer cumulet state
     for proxy in "${proxies[@]}"; do answers "${port[$proxy]}"; done
+}
+
+# start_other_ways SOCKET...: the same in front of sockets, and the balancer in front of ports.
+start_other_ways() {
+    local proxy
+    start_nginx nginx-sockets "${@/#/unix:}"
+    start_haproxy haproxy-sockets "${@/#/unix@}"
+    start_balancer cumulet-ports state-ports
+    for proxy in "${other_ways[@]}"; do answers "${port[$proxy]}"; done
+    proxies+=("${other_ways[@]}")
+}
+
+start_nginx() {
+    write_nginx "$@"
+    nginx -p "$work" -c "$work/$1.conf" 2>"$work/$1.err" &
+    main[$1]=$!
+    started+=("${main[$1]}")
+}
+
+start_haproxy() {
+    write_haproxy "$@"
+    haproxy -db -f "$work/$1.cfg" >"$work/$1.log" 2>&1 &
+    main[$1]=$!
+    started+=("${main[$1]}")
+}
+
+# start_balancer NAME FOLDER: as `up` starts it; by hand it would print every request.
+start_balancer() {
+    python3 "$here/inherit.py" "${port[$1]}" \
+        "$cumulet" balancer --state "$work/$2" --listeners-inherited 2>"$work/$1.log" &
+    main[$1]=$!
+    started+=("${main[$1]}")
 }
 
 end() {
@@ -214,14 +249,14 @@ end() {
 }
 
 stop_proxies() {
-    end "${main[nginx]}" "${main[haproxy]}" "${main[cumulet]}"
+    end "${main[@]}"
     main=()
 }
 
 # The process of a proxy and those that it started.
 processes() {
     echo "${main[$1]}"
-    [ "$1" != nginx ] || cat "/proc/${main[$1]}/task/${main[$1]}/children"
+    [[ $1 != nginx* ]] || cat "/proc/${main[$1]}/task/${main[$1]}/children"
 }
 
 # CPU time so far of a proxy, in ticks of the system's clock (100 a second).
@@ -265,10 +300,11 @@ times() { echo $((($1 * scale + 99) / 100)); }
 
 # --- sections -----------------------------------------------------------------------------------
 
-# A backend that takes no time: nginx, under three addresses.
+# A backend that takes no time: nginx, under three addresses and three sockets.
 start_fast_backend() {
     local number
     fast=("$(free_port)" "$(free_port)" "$(free_port)")
+    doors=("$work/door-1" "$work/door-2" "$work/door-3")
     head -c 524288 /dev/urandom >"$work/512k"
     {
         nginx_head fast 1
@@ -276,6 +312,7 @@ start_fast_backend() {
     default_type text/plain;
     server {
         listen 127.0.0.1:${fast[0]}; listen 127.0.0.1:${fast[1]}; listen 127.0.0.1:${fast[2]};
+        listen unix:${doors[0]}; listen unix:${doors[1]}; listen unix:${doors[2]};
         root $work;
         location = /health { return 200 "OK: 0.100"; }
         location = /512k { }
@@ -289,8 +326,10 @@ EOF
     started+=("$backend")
     for number in 0 1 2; do
         echo "vm-$((number + 1)) 127.0.0.1:${fast[number]} $backend"
+        ln -sf "${doors[number]}" "$work/state/sockets/vm-$((number + 1)).$backend"
     done >"$work/fleet"
     answers "${fast[0]}"
+    chmod a+rw "${doors[@]}" # nginx asks them as another user
 }
 
 # The balancer takes a VM that does not report for suspect, so these report.
@@ -305,6 +344,7 @@ with_fast_backend() {
     start_fast_backend
     start_heart
     start_proxies 127.0.0.1:"${fast[0]}" 127.0.0.1:"${fast[1]}" 127.0.0.1:"${fast[2]}"
+    start_other_ways "${doors[@]}"
     "$@"
     stop_proxies
     end "$heart" "$backend"
@@ -369,7 +409,9 @@ EOF
 }
 
 start_slow_backend() {
-    python3 "$here/backend.py" "${slow[$1]}" &
+    # Its shell becomes it, so that its socket is named after its process.
+    bash -c 'exec python3 "$0" "$1" "$2.$$"' "$here/backend.py" "${slow[$1]}" \
+        "$work/state/sockets/vm-$(($1 + 1))" &
     disown # nobody wants to be told that it was killed
     echo $! >"$work/backend-$1.pid"
 }
@@ -424,7 +466,7 @@ lost() {
 # ------------------------------------------------------------------------------------------------
 
 work=${KEEP:-$(mktemp -d)}
-mkdir -p "$work/state" "$work/reports"
+mkdir -p "$work/state/sockets" "$work/state-ports" "$work/reports"
 chmod 755 "$work" # nginx serves files as another user
 work=$(cd "$work" && pwd)
 trap finish EXIT
@@ -433,7 +475,7 @@ install_peers
 began=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
 declare -A port main
 for section in "${sections[@]}"; do
-    for proxy in "${proxies[@]}"; do port[$proxy]=$(free_port); done
+    for proxy in "${three[@]}" "${other_ways[@]}"; do port[$proxy]=$(free_port); done
     say "$section …"
     case $section in
         small | bodies) with_fast_backend "$section" ;;

@@ -7,6 +7,12 @@ from pathlib import Path
 
 FOLDER = Path(sys.argv[1])
 PROXIES = ["cumulet", "nginx", "haproxy"]
+# Who was reached how: each as it comes, and all the same way.
+WAYS = [
+    ("cumulet by sockets, the others by ports", PROXIES),
+    ("all by ports", ["cumulet-ports", "nginx", "haproxy"]),
+    ("all by sockets", ["cumulet", "nginx-sockets", "haproxy-sockets"]),
+]
 TICKS_PER_SECOND = 100
 
 
@@ -50,19 +56,21 @@ def head(title):
     print("|---" + "|--:" * len(PROXIES) + "|")
 
 
-def rows_of_cpu(title, name):
-    figures = {proxy: cpu(name, proxy) for proxy in PROXIES}
-    row(f"{title}, CPU µs a request", [show(figures[proxy]) for proxy in PROXIES])
-    base = figures["haproxy"]
-    ratios = [show(figures[p] / base if figures[p] and base else None, 2) for p in PROXIES]
+def rows_of_cpu(title, name, proxies):
+    figures = [cpu(name, proxy) for proxy in proxies]
+    row(f"{title}, CPU µs a request", [show(figure) for figure in figures])
+    base = figures[-1]
+    ratios = [show(figure / base if figure and base else None, 2) for figure in figures]
     row(f"{title}, CPU over HAProxy's", ratios)
-    row(f"{title}, requests/s", [show(median(name, p, "per_second"), 0) for p in PROXIES])
-    row(f"{title}, failed or lost", [losses(name, p) for p in PROXIES])
+    row(f"{title}, requests/s", [show(median(name, p, "per_second"), 0) for p in proxies])
+    row(f"{title}, failed or lost", [losses(name, p) for p in proxies])
 
 
 def small():
-    head("small answers, 64 connections")
-    rows_of_cpu("GET", "small")
+    for way, proxies in WAYS:
+        head(f"small answers, 64 connections, {way}")
+        rows_of_cpu("GET", "small", proxies)
+    head("the same, each as it comes")
     memory = {p: [kilobytes for _, _, kilobytes in rounds("small", p)] for p in PROXIES}
     row("resident, MB", [show(max(memory[p]) / 1024 if memory[p] else None) for p in PROXIES])
     for part in ["p50", "p99"]:
@@ -75,9 +83,10 @@ def small():
 
 
 def bodies():
-    head("bodies of 512 KB, 16 connections")
-    rows_of_cpu("answers", "out")
-    rows_of_cpu("requests", "in")
+    for way, proxies in WAYS:
+        head(f"bodies of 512 KB, 16 connections, {way}")
+        rows_of_cpu("answers", "out", proxies)
+        rows_of_cpu("requests", "in", proxies)
 
 
 def mixed():

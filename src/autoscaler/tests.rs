@@ -42,6 +42,7 @@ pub(super) fn report(id: &str, state: VmState, cpu: f64, at: i32) -> VmReport {
         id: id.parse().unwrap(),
         state,
         address: "127.0.0.1:1".to_owned(),
+        socket: None,
         pid: 1,
         instance_type: "local".to_owned(),
         launched_at: epoch,

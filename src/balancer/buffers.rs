@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::net::TcpStream;
+use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
 /// The size of a buffer, in bytes: what a socket has to give at once, mostly.
@@ -71,7 +71,7 @@ fn give_back(mut buffer: Vec<u8>) {
 /// memory then, none is asked for with each request, and what is read into is mostly in the
 /// processor's cache.
 pub(super) fn poll_fill(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
@@ -95,7 +95,7 @@ pub(super) fn poll_fill(
 
 /// Reads a part of a long body: what there is, up to `most` bytes; nothing at the end of the connection.
 pub(super) fn poll_read(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     cx: &mut Context<'_>,
     most: u64,
 ) -> Poll<io::Result<Bytes>> {

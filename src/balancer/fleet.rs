@@ -4,6 +4,7 @@ mod dispatch;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,8 @@ pub(super) struct Rules {
     pub(super) requests_per_vcpu: u32,
     /// How long a VM that has just come, or come back, gets less than its share.
     pub(super) slow_start: Duration,
+    /// The state folder, if VMs are reached through their sockets in it.
+    pub(super) sockets_in: Option<PathBuf>,
 }
 
 /// Who is told that a VM went out of rotation or came back.
@@ -258,7 +261,8 @@ impl Fleet {
         let known = self.rules.types.get(&report.instance_type);
         let speed = known.map_or(1, |known| known.threads(self.rules.cores));
         let cap = known.and_then(|known| known.concurrency(self.rules.requests_per_vcpu));
-        Target::new(
+        let socket = self.rules.sockets_in.as_ref().zip(report.socket.as_ref());
+        let target = Target::new(
             report.id.clone(),
             report.pid,
             report.address.clone(),
@@ -266,7 +270,8 @@ impl Fleet {
             cap,
             now,
             tally,
-        )
+        );
+        target.with_socket(socket.map(|(folder, name)| folder.join(name)))
     }
 
     /// Takes in a report; says whether it is a new one.

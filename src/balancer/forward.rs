@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use hyper::header::{CONTENT_LENGTH, HOST, RETRY_AFTER, UPGRADE};
 use hyper::{Method, StatusCode};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::headers;
@@ -18,7 +17,7 @@ use super::message::{AnswerHead, RequestHead};
 use super::patience::Alarm;
 use super::tape::Tape;
 use super::target::Target;
-use super::upstream::{self, AnswerError, AskError, Connection, Framing, Interim};
+use super::upstream::{self, AnswerError, AskError, Connection, Framing, Interim, Wire};
 use crate::domain::health::Event;
 use crate::domain::vm::VmId;
 use crate::http::X_CUMULET_ATTEMPTS;
@@ -241,17 +240,15 @@ pub(super) fn broken_answer(vm: VmId, error: &AnswerError) -> ForwardError {
 
 /// A fresh connection to a VM.
 async fn connect(target: &Target, timeout: Duration) -> Result<Connection, ForwardError> {
-    let failed = |source| not_connected(target, source);
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(&target.address))
+    let wire = tokio::time::timeout(timeout, Wire::to(target))
         .await
         .map_err(|_| ForwardError::NotTakenUp {
             vm: target.id.clone(),
             address: target.address.clone(),
             after: timeout,
         })?
-        .map_err(failed)?;
-    stream.set_nodelay(true).map_err(failed)?;
-    Ok(Connection::new(stream))
+        .map_err(|source| not_connected(target, source))?;
+    Ok(Connection::new(wire))
 }
 
 fn not_connected(target: &Target, source: io::Error) -> ForwardError {

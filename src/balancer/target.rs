@@ -1,6 +1,7 @@
 //! One life of one VM as the balancer sees it: its numbers, its health, its idle connections.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub(super) struct Target {
     pub(super) pid: u32,
     /// Where it listens, `host:port`.
     pub(super) address: String,
+    /// Its socket on this machine, if it offers one that is to be used.
+    pub(super) socket: Option<PathBuf>,
     /// How many vCPUs' worth of work it does in a second.
     pub(super) speed: f64,
     /// How many requests it may have at once; none is any number.
@@ -158,7 +161,13 @@ impl Target {
         let (state, idle) = (Mutex::new(state), Mutex::default());
         // Cannot fail: an id is letters, digits and hyphens.
         let name = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("-"));
-        Self { id, name, pid, address, speed, cap, is_function: false, over, state, idle }
+        let (socket, is_function) = (None, false);
+        Self { id, name, pid, address, socket, speed, cap, is_function, over, state, idle }
+    }
+
+    /// The same with a socket, if it offers one.
+    pub(super) fn with_socket(self, socket: Option<PathBuf>) -> Self {
+        Self { socket, ..self }
     }
 
     /// The same as a function.

@@ -12,11 +12,12 @@ use tokio::net::TcpStream;
 use super::lease::Lease;
 use super::record::Record;
 use super::strict::Strict;
+use super::upstream::Wire;
 
 /// The VM's end, the claim on the VM and the account of the request: all until both sides are done.
 pub(super) struct Tunnel {
     /// Its connection, and what it has said on it already.
-    vm: (TcpStream, BytesMut),
+    vm: (Wire, BytesMut),
     lease: Lease,
     record: Record,
 }
@@ -26,7 +27,7 @@ const SWITCHED: u16 = 101;
 
 impl Tunnel {
     /// The VM has answered that another protocol begins.
-    pub(super) fn new(vm: (TcpStream, BytesMut), lease: Lease, record: Record) -> Self {
+    pub(super) fn new(vm: (Wire, BytesMut), lease: Lease, record: Record) -> Self {
         Self { vm, lease, record }
     }
 
@@ -46,7 +47,7 @@ impl Tunnel {
 }
 
 /// Bytes that went to the client.
-async fn pass(client: Upgraded, vm: (TcpStream, BytesMut)) -> std::io::Result<u64> {
+async fn pass(client: Upgraded, vm: (Wire, BytesMut)) -> std::io::Result<u64> {
     let client = client
         .downcast::<TokioIo<Strict<TcpStream>>>()
         .map_err(|_| std::io::Error::other("a connection of an unknown kind"))?;

@@ -7,12 +7,12 @@
 mod answer;
 mod interim;
 mod sending;
+mod wire;
 
 use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 
 use super::buffers;
 use super::message::AnswerHead;
@@ -22,6 +22,7 @@ pub(super) use answer::{AnswerError, Body};
 pub(super) use interim::Interim;
 pub(super) use sending::Framing;
 use sending::Sending;
+pub(super) use wire::Wire;
 
 /// A connection to a VM that takes the next request. In a box, for with each request it is handed on a
 /// dozen times.
@@ -56,7 +57,7 @@ pub(super) enum AskError {
 
 /// A request on its way out and its answer on its way in.
 struct Exchange {
-    stream: TcpStream,
+    stream: Wire,
     /// Read and not understood yet.
     buffer: BytesMut,
     sending: Option<Sending>,
@@ -66,7 +67,7 @@ struct Exchange {
 
 impl Connection {
     /// A connection that was just made.
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Wire) -> Self {
         let (buffer, sending, rest) = (BytesMut::new(), None, Rest::default());
         Self(Box::new(Exchange { stream, buffer, sending, rest }))
     }

@@ -299,6 +299,7 @@ fn balancer_settings(settings: &Settings, prints: bool) -> balancer::Settings {
         requests_per_vcpu: settings.limits.requests_per_vcpu,
         slow_start: wanted.slow_start,
         hedge: wanted.hedge,
+        vm_sockets: wanted.vm_sockets,
         queue_length: wanted.queue_length.into(),
         queue_deadline: wanted.queue_deadline,
         request_deadline: wanted.request_deadline,

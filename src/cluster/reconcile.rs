@@ -362,6 +362,7 @@ impl Cluster {
         let folder = self.folder.clone();
         let dead = dead.into_iter().collect::<HashMap<_, _>>();
         let removed = tokio::task::spawn_blocking(move || {
+            folder.sweep_sockets(|id, pid| dead.get(id) != Some(&pid));
             folder.update_if_changed(VmStateFile::default, |file: &mut VmStateFile| {
                 file.vms.retain(|vm| dead.get(&vm.id) != Some(&vm.pid));
             })

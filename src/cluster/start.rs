@@ -109,6 +109,7 @@ fn first_orders(
     folder.update_or(VmStateFile::default, |file: &mut VmStateFile| {
         file.vms.retain(|vm| process::is_vm(vm.pid, &vm.id));
     })?;
+    folder.sweep_sockets(|id, pid| process::is_vm(pid, id));
     Ok(folder.update_or(AsStateFile::default, |file: &mut AsStateFile| {
         // Without its process, a VM that was to be deleted is gone already.
         file.vms.retain(|order| order.action != Action::Delete || !dead(&order.id));

@@ -86,6 +86,7 @@ pub static KEYS: &[Key] = &[
     key!("balancer.queue_length", balancer.queue_length, "how many requests may wait for a VM"),
     key!("balancer.slow_start", balancer.slow_start, "how long a VM that has just come warms up"),
     key!("balancer.hedge", balancer.hedge, "whether an idle VM is asked too when one is late"),
+    key!("balancer.vm_sockets", balancer.vm_sockets, "whether VMs are reached by their sockets"),
     key!("balancer.request_deadline", balancer.request_deadline, "how long a request may take"),
     key!(
         "balancer.hold_answer_bytes",

@@ -149,6 +149,8 @@ pub struct Balancer {
     pub slow_start: Duration,
     /// Whether an idle VM is asked too when an answer is late.
     pub hedge: bool,
+    /// Whether VMs are reached through the sockets they offer in the state folder.
+    pub vm_sockets: bool,
     /// How long a request may take in all.
     pub request_deadline: Duration,
     /// Answers up to this size are held until they are whole, so that a VM that dies in the middle
@@ -250,6 +252,7 @@ impl Default for Settings {
                 queue_length: 10_000,
                 slow_start: Duration::from_secs(2),
                 hedge: false,
+                vm_sockets: true,
                 request_deadline: Duration::from_mins(5),
                 hold_answer_bytes: mebibytes(8),
                 head_timeout: Duration::from_secs(10),

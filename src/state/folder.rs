@@ -8,6 +8,7 @@ pub(in crate::state) mod files;
 mod images;
 mod lock;
 mod plain;
+mod sockets;
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use super::document::Document;
 use super::error::Error;
 use super::xml::{MAX_BYTES, Problem};
 use lock::Lock;
+pub use sockets::SocketPlace;
 
 /// How long a broken file is given to become whole: an editor that empties a file and then writes
 /// it needs far less.

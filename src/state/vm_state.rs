@@ -29,6 +29,9 @@ pub struct VmReport {
     pub state: VmState,
     /// Where its webserver listens, `host:port`.
     pub address: String,
+    /// Its socket, a path from the state folder: the same webserver for those on this machine, at
+    /// less cost. None if it offers none.
+    pub socket: Option<String>,
     /// Its process.
     pub pid: u32,
     /// The name of its instance type.
@@ -102,6 +105,7 @@ impl VmReport {
         let id = fields.word("id")?;
         let state = fields.word("state")?;
         let address = fields.text("address");
+        let socket = fields.text("socket");
         let pid = fields.whole("pid")?;
         let instance_type = fields.text("instanceType");
         let launched_at = fields.time("launchedAt")?;
@@ -112,6 +116,7 @@ impl VmReport {
             id: fields.required("id", id)?,
             state: fields.required("state", state)?,
             address: fields.required("address", address)?,
+            socket,
             pid: fields.required("pid", pid)?,
             instance_type: fields.required("instanceType", instance_type)?,
             launched_at: fields.required("launchedAt", launched_at)?,
@@ -153,7 +158,8 @@ impl VmReport {
             .with("launchedAt", time(self.launched_at))
             .with_some("runningSince", self.running_since.map(time))
             .with("reportedAt", time(self.reported_at))
-            .with_some("warm", self.warm.then_some(true));
+            .with_some("warm", self.warm.then_some(true))
+            .with_some("socket", self.socket.as_ref());
         let load = Element::new("Load")
             .with("cpu", decimal(self.load.cpu.get()))
             .with("memoryBytes", self.load.memory_bytes)

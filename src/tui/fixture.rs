@@ -60,6 +60,7 @@ fn report(vm: u64, state: VmState, age: u64, cpu: f64, reported: u64) -> VmRepor
         id: VmId::numbered(vm),
         state,
         address: format!("127.0.0.1:{}", 40_000 + vm),
+        socket: None,
         pid: u32::try_from(41_200 + vm).unwrap(),
         instance_type: "t3.micro".to_owned(),
         launched_at: ago(age),

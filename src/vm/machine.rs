@@ -31,6 +31,8 @@ pub(super) struct Machine {
     pub(super) settings: Settings,
     /// Where it listens, `host:port`.
     pub(super) address: String,
+    /// Its socket, a path from the state folder, if it offers one.
+    pub(super) socket: Option<String>,
     pub(super) launched_at: Timestamp,
     /// Where it is in its life.
     pub(super) phase: watch::Sender<Phase>,
@@ -57,7 +59,12 @@ pub(super) struct Done {
 }
 
 impl Machine {
-    pub(super) fn new(settings: Settings, address: String, ledger: Ledger) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        address: String,
+        socket: Option<String>,
+        ledger: Ledger,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let cores = u32::try_from(cores).unwrap_or(u32::MAX);
         let instance_type = &settings.instance_type;
@@ -65,6 +72,7 @@ impl Machine {
         let vcpus = instance_type.vcpus.unwrap_or(cores);
         Self {
             address,
+            socket,
             launched_at: Timestamp::now(),
             phase: watch::Sender::new(Phase::default()),
             admission: Admission::new(

@@ -82,6 +82,7 @@ fn describe(machine: &Machine, state: VmState, memory_bytes: u64) -> VmReport {
         id: machine.settings.id.clone(),
         state,
         address: machine.address.clone(),
+        socket: machine.socket.clone(),
         pid: std::process::id(),
         instance_type: machine.settings.instance_type.name.clone(),
         launched_at: machine.launched_at,

@@ -46,6 +46,7 @@ pub(crate) fn report(id: &str, state: VmState, address: &str, pid: u32) -> VmRep
         id: id.parse().unwrap(),
         state,
         address: address.to_owned(),
+        socket: None,
         pid,
         instance_type: "local".to_owned(),
         launched_at: now,

@@ -147,6 +147,11 @@ impl Cluster {
         self.vms().into_iter().find(|vm| vm.id == id)
     }
 
+    /// How many sockets of VMs there are.
+    pub(crate) fn sockets(&self) -> usize {
+        std::fs::read_dir(self.path().join("sockets")).map_or(0, Iterator::count)
+    }
+
     pub(crate) fn orders(&self) -> AsStateFile {
         until("ASState.xml can be read", || self.state().read::<AsStateFile>().ok().flatten())
     }

@@ -50,6 +50,8 @@ fn vms_killed_in_the_middle_of_requests_cost_no_request() {
         }
         done.store(true, Ordering::Relaxed);
     });
+    let killed_leave_no_socket = || (cluster.sockets() == cluster.vms().len()).then_some(());
+    until("the sockets are those of the VMs there are", killed_leave_no_socket);
     let (answered, retried) = (answered.into_inner(), retried.into_inner());
     assert!(retried > 0, "none of {answered} requests was hit by 6 kills: the test shows nothing");
 }
@@ -168,6 +170,7 @@ fn a_stop_under_load_finishes_what_was_begun_and_leaves_nothing_behind() {
     assert_eq!(cluster.processes(), []);
     assert!(cluster.vms().is_empty() && cluster.orders().vms.is_empty());
     assert!(!cluster.path().join("cluster.toml").exists());
+    assert_eq!(cluster.sockets(), 0);
     let left = std::fs::read_dir(cluster.path()).unwrap().flatten();
     let temporary = left.filter(|entry| entry.file_name().to_string_lossy().ends_with(".tmp"));
     assert_eq!(temporary.count(), 0);

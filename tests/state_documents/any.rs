@@ -130,7 +130,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
     let state = proptest::sample::select(
         &[VmState::Booting, VmState::Running, VmState::Draining, VmState::Terminated][..],
     );
-    let names = (text(), any::<u32>(), text());
+    let names = (text(), any::<u32>(), text(), option::of(text()));
     let times = (time(), option::of(time()), time(), any::<bool>());
     (state, names, times, load(), served(), foreign()).prop_map(
         move |(state, names, times, load, served, foreign)| VmReport {
@@ -139,6 +139,7 @@ fn report(id: VmId) -> impl Strategy<Value = VmReport> {
             address: names.0,
             pid: names.1,
             instance_type: names.2,
+            socket: names.3,
             launched_at: times.0,
             running_since: times.1,
             reported_at: times.2,

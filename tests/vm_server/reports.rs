@@ -4,6 +4,8 @@ use cumulet::domain::vm::VmState;
 use cumulet::state::vm_state::VmStateFile;
 use cumulet::state::{Document, StateFolder};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use crate::harness::{
     SCENE, Server, endless, eventually, path_of, render_path, settings, settings_of, stuck,
@@ -23,6 +25,31 @@ async fn a_report_says_who_and_where_and_how_busy() {
     assert!(!report.served.cpu.is_zero(), "{report:?}");
     assert_eq!(report.served.failures, 0);
     assert!(report.load.cpu_credits.is_some() && report.load.surplus_credits.is_some());
+}
+
+#[tokio::test]
+async fn the_reported_socket_is_the_same_server_until_its_end() {
+    let server = Server::start(settings()).await;
+    let report = server.reports("it runs", |vm| vm.state == VmState::Running).await;
+    let path = server.state.path().join(report.socket.unwrap());
+    assert_eq!(path, server.state.path().join(format!("sockets/vm-1.{}", std::process::id())));
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    let asks = b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all(asks).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("x-cumulet-vm: vm-1\r\n"), "{answer}");
+    let _state = server.stopped().await;
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_vm_without_room_for_a_socket_serves_at_its_port() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("sockets"), "in the way").unwrap();
+    let server = Server::start_in(folder, settings()).await;
+    let report = server.reports("it runs", |vm| vm.state == VmState::Running).await;
+    assert_eq!((&report.address, report.socket), (&server.address, None));
 }
 
 #[tokio::test]

@@ -6,9 +6,8 @@ use bytes::{Bytes, BytesMut};
 use hyper::StatusCode;
 use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
-use tokio::net::TcpStream;
 
-use super::{AskError, Connection, Exchange};
+use super::{AskError, Connection, Exchange, Wire};
 use crate::balancer::buffers;
 use crate::balancer::headers::says_close;
 use crate::balancer::message::{AnswerHead, Fields, end_of_head, field};
@@ -246,7 +245,7 @@ impl Body {
     }
 
     /// The connection and what has come after the head, for another protocol.
-    pub(in crate::balancer) fn into_stream(self) -> (TcpStream, BytesMut) {
+    pub(in crate::balancer) fn into_stream(self) -> (Wire, BytesMut) {
         let Exchange { stream, buffer, .. } = *self.0;
         (stream, buffer)
     }

@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 use hyper::HeaderMap;
 use hyper::body::Body;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
+use super::Wire;
 use crate::balancer::headers;
 use crate::balancer::tape::{Fault, Reader};
 
@@ -69,7 +69,7 @@ impl Sending {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut Wire,
     ) -> Poll<Result<(), Error>> {
         loop {
             if self.chunk.is_empty() && !self.is_last {
@@ -93,7 +93,7 @@ impl Sending {
         }
     }
 
-    fn write(&self, cx: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<usize>> {
+    fn write(&self, cx: &mut Context<'_>, stream: &mut Wire) -> Poll<io::Result<usize>> {
         let stream = Pin::new(stream);
         let text = self.text.get(self.text_sent..).unwrap_or_default();
         if self.chunk.is_empty() {
