@@ -6,6 +6,7 @@ pub mod post;
 pub mod problem;
 mod request_id;
 pub mod server;
+pub mod socket;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};

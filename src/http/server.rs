@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::socket;
+
 /// A client that has not sent its request's head after this time is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes; a longer one is answered with 431.
@@ -55,6 +57,7 @@ impl Listen for UnixListener {
 
     async fn next(&self) -> io::Result<(UnixStream, ())> {
         let (stream, _nameless) = self.accept().await?;
+        socket::widen(&stream);
         Ok((stream, ()))
     }
 }

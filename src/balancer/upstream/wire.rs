@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::balancer::target::Target;
+use crate::http::socket;
 
 /// A connected stream to a VM.
 pub(in crate::balancer) enum Wire {
@@ -28,7 +29,10 @@ impl Wire {
     pub(in crate::balancer) async fn to(target: &Target) -> io::Result<Self> {
         if let Some(path) = &target.socket {
             match UnixStream::connect(path).await {
-                Ok(stream) => return Ok(Self::Socket(stream)),
+                Ok(stream) => {
+                    socket::widen(&stream);
+                    return Ok(Self::Socket(stream));
+                }
                 Err(error) => {
                     tracing::debug!(vm = %target.id, %error, "not reached through its socket");
                 }
