@@ -59,15 +59,17 @@ impl Numbered {
         limit: Option<S::S>,
         wanted: u32,
     ) -> Option<Meeting<S>> {
+        let mut wanted = wanted;
         if let (Some(outline), Some(glance)) = (&self.outline, glance) {
-            let near = wanted & !glance.passes(simd, outline);
-            if near == 0 {
+            wanted &= !glance.passes(simd, outline);
+            if wanted == 0 {
                 return None;
             }
-            if let Some(limit) = limit
-                && near & !glance.stays_inside(simd, outline, limit) == 0
-            {
-                return None;
+            if let Some(limit) = limit {
+                wanted &= !glance.stays_inside(simd, outline, limit);
+                if wanted == 0 {
+                    return None;
+                }
             }
         }
         meet(simd, rays, &self.geometry, wanted)

@@ -115,6 +115,15 @@ pub(super) struct Triangle {
     pub(super) denominator: f64,
 }
 
+impl Light {
+    /// Whether what arrives of it is finite wherever the square of the distance lies between 10⁻⁴
+    /// and 10³⁰⁰.
+    pub(super) fn is_tame(&self) -> bool {
+        self.attenuation.iter().all(|part| (0.0..=1e30).contains(part))
+            && self.attenuation.iter().any(|part| *part >= 1e-20)
+    }
+}
+
 impl Sphere {
     pub(super) fn new(center: Vector, radius: f64) -> Self {
         Self { center, radius_squared: radius * radius }

@@ -49,6 +49,12 @@ impl<S: Simd> Looks<S> {
         }
     }
 
+    /// The hits whose finish has any of this part.
+    #[inline(always)]
+    fn have(&self, simd: S, part: usize) -> u32 {
+        simd.splat_single(0.0).less(self.finish[part]).bits()
+    }
+
     #[inline(always)]
     fn mixed(simd: S, world: &World, hits: &Hits, point: Vectors<S>) -> Self {
         let looks = hits.code.map(|code| world.look(code));
@@ -168,39 +174,71 @@ impl<S: Simd> Shade<'_, '_, S> {
     #[inline(always)]
     fn lit(self, point: Vectors<S>, looks: &Looks<S>) -> Result<(), Error> {
         let Self { simd, world, hits, ambient, lights, sink, .. } = self;
-        let zero = simd.splat_single(0.0);
-        let specular = looks.finish[SPECULAR];
+        let active = hits.active();
+        let mut color = glow(simd, ambient, looks);
+        if only_glow(simd, lights, point, looks, active) {
+            sink.set_colors::<S>(&hits.node, active, color);
+            return Ok(());
+        }
         let shading = Shading {
             point,
             direction: each!(axis => simd.load(&hits.direction[axis])),
             normal: normals(simd, point, looks),
             pigment: looks.pigment,
             diffuse: looks.finish[DIFFUSE],
-            specular,
+            specular: looks.finish[SPECULAR],
             shininess: looks.finish[SHININESS].to_doubles(),
-            glossy: zero.less(specular).bits(),
-            active: hits.active(),
+            glossy: looks.have(simd, SPECULAR),
+            active,
         };
-        let glow = looks.finish[AMBIENT];
-        let glows = zero.less(glow);
-        let mut color = each!(channel => {
-            let light = simd.splat_single(ambient.color[channel]) * glow.clamp();
-            S::S::select(glows, (zero + shading.pigment[channel] * light).clamp(), zero)
-        });
         for light in lights {
             sink.look()?;
             add_light(simd, world, &shading, light, &mut color, sink);
         }
-        let color = each!(channel => color[channel].to_array());
-        for lane in set_bits(shading.active) {
-            sink.set_color(hits.node[lane], each!(channel => color[channel][lane]));
-        }
+        sink.set_colors::<S>(&hits.node, active, color);
         if sink.next.is_some() {
             reflect(simd, &shading, hits, looks, sink);
             refract(simd, &shading, hits, looks, sink);
         }
         Ok(())
     }
+}
+
+/// What the ambient light gives.
+#[inline(always)]
+fn glow<S: Simd>(simd: S, ambient: &Light, looks: &Looks<S>) -> [S::S; 3] {
+    let zero = simd.splat_single(0.0);
+    let glow = looks.finish[AMBIENT];
+    let glows = zero.less(glow);
+    each!(channel => {
+        let light = simd.splat_single(ambient.color[channel]) * glow.clamp();
+        S::S::select(glows, (zero + looks.pigment[channel] * light).clamp(), zero)
+    })
+}
+
+/// Whether these hits, of a sky perhaps, answer to no other light and send off no rays.
+#[inline(always)]
+fn only_glow<S: Simd>(
+    simd: S,
+    lights: &[Light],
+    point: Vectors<S>,
+    looks: &Looks<S>,
+    active: u32,
+) -> bool {
+    let matte = looks.have(simd, DIFFUSE) | looks.have(simd, SPECULAR);
+    let clear = looks.have(simd, REFLECTION) | looks.have(simd, TRANSMISSION);
+    if active & (matte | clear) != 0 {
+        return false;
+    }
+    // What is infinite adds something even if it is multiplied by nothing.
+    let mut left = active;
+    for light in lights {
+        let to_light = subtract(splat(simd, light.position), point);
+        let square = dot(to_light, to_light);
+        let tame = simd.splat(1e-4).less(square) & square.less(simd.splat(1e300));
+        left &= if light.is_tame() { tame.bits() } else { 0 };
+    }
+    left == active
 }
 
 #[inline(always)]
@@ -306,7 +344,7 @@ fn falloff<S: Simd>(simd: S, light: &Light, shadow: &Rays<S>, limit: S::D) -> S:
 #[inline(always)]
 fn reflect<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks<S>, sink: &mut Sink<'_>) {
     let gains = looks.finish[REFLECTION];
-    let lanes = simd.splat_single(0.0).less(gains).bits() & hit.active;
+    let lanes = looks.have(simd, REFLECTION) & hit.active;
     if lanes == 0 {
         return;
     }
@@ -319,7 +357,7 @@ fn reflect<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks<S>, si
 #[inline(always)]
 fn refract<S: Simd>(simd: S, hit: &Shading<S>, hits: &Hits, looks: &Looks<S>, sink: &mut Sink<'_>) {
     let gains = looks.finish[TRANSMISSION];
-    let lanes = simd.splat_single(0.0).less(gains).bits() & hit.active;
+    let lanes = looks.have(simd, TRANSMISSION) & hit.active;
     if lanes == 0 {
         return;
     }

@@ -13,7 +13,7 @@ use super::index::Effort;
 use super::packet::Rays;
 use super::render::Counters;
 use super::scene::Rgb;
-use super::simd::{ALL, Doubles, LANES, Mask, Simd, Task, each};
+use super::simd::{ALL, Doubles, LANES, Mask, Simd, Singles, Task, each};
 use super::world::World;
 use crate::workload::Error;
 
@@ -150,9 +150,18 @@ impl Sink<'_> {
         if self.effort.is_due() { (self.pause)(&self.effort.counters) } else { Ok(()) }
     }
 
+    /// Sets the colours of the lanes whose bit is set.
     #[inline(always)]
-    pub(super) fn set_color(&mut self, node: u32, color: Rgb) {
-        self.nodes[node as usize].color = color;
+    pub(super) fn set_colors<S: Simd>(
+        &mut self,
+        nodes: &[u32; LANES],
+        lanes: u32,
+        color: [S::S; 3],
+    ) {
+        let color = each!(channel => color[channel].to_array());
+        for lane in set_bits(lanes) {
+            self.nodes[nodes[lane] as usize].color = each!(channel => color[channel][lane]);
+        }
     }
 
     /// Adds reflected (kind 0) or refracted (kind 1) rays, of the lanes whose bit is set, to the
