@@ -15,6 +15,7 @@
 mod admin;
 mod answer;
 mod buffers;
+mod delivery;
 mod features;
 mod finish;
 mod fleet;

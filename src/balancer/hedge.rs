@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 
+use super::delivery::Taken;
 use super::fleet::Assignment;
 use super::forward::{Attempt, ForwardError};
 use super::lease::{Lease, Visits};
 use super::patience::Alarm;
-use super::proxy::{Proxy, Taken, note_failure};
+use super::proxy::{Proxy, note_failure};
 use super::record::Record;
 use crate::domain::balancing::Demand;
 
