@@ -83,6 +83,7 @@ pub use pulse::raise_priority;
 
 /// How the balancer behaves.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting by itself")]
 pub struct Settings {
     /// How a VM is chosen.
     pub policy: Policy,

@@ -54,11 +54,12 @@ async fn a_vm_is_reached_through_its_socket_while_it_has_one() {
     let cluster = Cluster::start(&[]).await;
     let open = open_socket(&cluster, &vm.socket);
     cluster.set_vms(vec![vm.report()]);
+    let body = vec![7; 100_000];
     for _ in 0..2 {
-        assert_eq!(cluster.post("/blurimage", &[7; 100_000]).await.status(), 200);
+        assert_eq!(cluster.post("/blurimage", &body).await.status(), 200);
     }
     assert_eq!(vm.seen(), [0, 2]);
-    assert_eq!(vm.socket.seen()[0].body, [7; 100_000]);
+    assert_eq!(vm.socket.seen()[0].body, body);
     assert_eq!(vm.socket.connections(), 1, "it is kept");
     // Nobody listens there any more, though the file is still there: what the port says, counts.
     open.abort();
