@@ -44,5 +44,5 @@ pub mod xml;
 
 pub use document::Document;
 pub use error::Error;
-pub use folder::{SocketPlace, StateFolder};
+pub use folder::{SocketPlace, StateFolder, socket_name};
 pub use watch::{View, Watcher};

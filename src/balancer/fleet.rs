@@ -25,6 +25,7 @@ use crate::domain::vm::VmState;
 use crate::domain::waiting::Waiting;
 use crate::state::as_state::AsStateFile;
 use crate::state::lb_state::CHOICES_KEPT;
+use crate::state::socket_name;
 use crate::state::vm_state::{VmReport, VmStateFile};
 pub(super) use dispatch::{Assignment, NoVm};
 
@@ -261,7 +262,9 @@ impl Fleet {
         let known = self.rules.types.get(&report.instance_type);
         let speed = known.map_or(1, |known| known.threads(self.rules.cores));
         let cap = known.and_then(|known| known.concurrency(self.rules.requests_per_vcpu));
-        let socket = self.rules.sockets_in.as_ref().zip(report.socket.as_ref());
+        let own = socket_name(&report.id, report.pid);
+        let offered = report.socket.as_ref().filter(|name| **name == own);
+        let socket = self.rules.sockets_in.as_ref().zip(offered);
         let target = Target::new(
             report.id.clone(),
             report.pid,

@@ -82,6 +82,7 @@ impl Cluster {
     async fn sweep(&self) {
         let folder = self.folder.clone();
         let swept = tokio::task::spawn_blocking(move || {
+            folder.sweep_sockets(|id, pid| process::is_vm(pid, id));
             [
                 folder.update_if_changed(VmStateFile::default, |file: &mut VmStateFile| {
                     file.vms.retain(|vm| process::is_vm(vm.pid, &vm.id));

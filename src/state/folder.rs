@@ -24,7 +24,7 @@ use super::document::Document;
 use super::error::Error;
 use super::xml::{MAX_BYTES, Problem};
 use lock::Lock;
-pub use sockets::SocketPlace;
+pub use sockets::{SocketPlace, socket_name};
 
 /// How long a broken file is given to become whole: an editor that empties a file and then writes
 /// it needs far less.

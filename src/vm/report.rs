@@ -62,7 +62,7 @@ struct Reporter {
 
 impl Reporter {
     fn write(&mut self, machine: &Machine, state: VmState) {
-        let report = describe(machine, state, self.memory.resident_bytes());
+        let report = describe(machine, state, self.memory.resident_bytes(), &self.folder);
         let written = self.put(report);
         self.complaint.hear(&written);
     }
@@ -75,14 +75,20 @@ impl Reporter {
 }
 
 /// The VM as it is now.
-fn describe(machine: &Machine, state: VmState, memory_bytes: u64) -> VmReport {
+fn describe(
+    machine: &Machine,
+    state: VmState,
+    memory_bytes: u64,
+    folder: &StateFolder,
+) -> VmReport {
     let counts = machine.admission.counts();
     let credits = machine.credits();
     VmReport {
         id: machine.settings.id.clone(),
         state,
         address: machine.address.clone(),
-        socket: machine.socket.clone(),
+        // It may have gone with the folder.
+        socket: machine.socket.clone().filter(|name| folder.path().join(name).exists()),
         pid: std::process::id(),
         instance_type: machine.settings.instance_type.name.clone(),
         launched_at: machine.launched_at,

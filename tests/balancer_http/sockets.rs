@@ -98,3 +98,20 @@ async fn sockets_can_be_left_alone() {
     assert_eq!(vm.seen(), [1, 0]);
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn only_the_vms_own_socket_is_believed() {
+    for other in ["", "/", "sockets/../sockets/vm-1.1", "sockets/vm-1.2"] {
+        let vm = TwoDoors::new().await;
+        let cluster = Cluster::start(&[]).await;
+        let _open = open_socket(&cluster, &vm.socket);
+        let path = cluster.folder.path();
+        std::fs::hard_link(path.join(SOCKET), path.join("sockets/vm-1.2")).unwrap();
+        let own = path.join(SOCKET).display().to_string();
+        let other = if other == "/" { own } else { other.to_owned() };
+        cluster.set_vms(vec![VmReport { socket: Some(other.clone()), ..vm.report() }]);
+        assert_eq!(cluster.get("/").await.status(), 200);
+        assert_eq!(vm.seen(), [1, 0], "{other}");
+        cluster.stop().await;
+    }
+}

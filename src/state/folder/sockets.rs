@@ -4,9 +4,9 @@
 //! VM or nobody.
 
 use std::fs;
-use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::StateFolder;
 use crate::domain::vm::VmId;
@@ -25,13 +25,25 @@ pub struct SocketPlace {
 
 impl Drop for SocketPlace {
     fn drop(&mut self) {
-        // What stays behind is swept away later.
-        let _ = fs::remove_file(&self.path);
+        remove(&self.path);
+    }
+}
+
+/// The path, from the state folder, of the socket of this life of a VM: `sockets/ID.PID`. No other
+/// one is its own, whatever a file says.
+pub fn socket_name(id: &VmId, pid: u32) -> String {
+    format!("{FOLDER}/{id}.{pid}")
+}
+
+/// Removes a socket; anything else stays. What cannot be removed is left to the next sweep.
+fn remove(path: &Path) {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        let _ = fs::remove_file(path);
     }
 }
 
 impl StateFolder {
-    /// Listens at `sockets/ID.PID`.
+    /// Listens at [`socket_name`].
     ///
     /// # Errors
     /// If the system cannot: not every file system has sockets, and the path from the root of the
@@ -39,20 +51,15 @@ impl StateFolder {
     pub fn open_socket(&self, id: &VmId, pid: u32) -> Result<(UnixListener, SocketPlace), Error> {
         let folder = self.path().join(FOLDER);
         fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
-        let name = format!("{FOLDER}/{id}.{pid}");
+        let name = socket_name(id, pid);
         let path = self.path().join(&name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("replace", &path)(error));
-            }
-            _ => {}
-        }
+        // Left by a process of this number that was killed.
+        remove(&path);
         let listener = UnixListener::bind(&path).map_err(Error::io("listen at", &path))?;
         Ok((listener, SocketPlace { name, path }))
     }
 
     /// Removes the sockets of VMs that are no more, by what `lives` says of their ids and processes.
-    /// What cannot be removed is left to the next sweep.
     pub fn sweep_sockets(&self, lives: impl Fn(&VmId, u32) -> bool) {
         let Ok(entries) = fs::read_dir(self.path().join(FOLDER)) else { return };
         for entry in entries.flatten() {
@@ -62,7 +69,7 @@ impl StateFolder {
                 Some((id.parse::<VmId>().ok()?, pid.parse().ok()?))
             });
             if owner.is_some_and(|(id, pid)| !lives(&id, pid)) {
-                let _ = fs::remove_file(entry.path());
+                remove(&entry.path());
             }
         }
     }
@@ -80,8 +87,9 @@ mod tests {
         let (_listens, first) = folder.open_socket(&VmId::numbered(1), 41).unwrap();
         let (_listens, second) = folder.open_socket(&VmId::numbered(2), 42).unwrap();
         assert_eq!(first.name, "sockets/vm-1.41");
-        let foreign = folder.path().join("sockets/README");
-        fs::write(&foreign, "not a VM's").unwrap();
+        // No socket: somebody's own.
+        let foreign = folder.path().join("sockets/syslog.1");
+        fs::write(&foreign, "mine").unwrap();
         folder.sweep_sockets(|id, pid| (id, pid) == (&VmId::numbered(2), 42));
         assert!(!there(&first) && there(&second) && foreign.exists());
         // One that a killed process left is no obstacle to the next of the same number.
