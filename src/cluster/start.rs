@@ -78,9 +78,24 @@ pub(super) async fn start(
         let detail = format!("ASState.xml wants {continued} VMs already: carrying on from it");
         cluster.record(EventKind::Role, None, detail).await;
     }
+    if let Err(error) = try_socket(&cluster.folder) {
+        let detail = format!("VMs are reached by their ports alone: {error:#}");
+        cluster.record(EventKind::Role, None, detail).await;
+    }
     cluster.start_roles().await;
     cluster.write_addresses();
     Ok(cluster)
+}
+
+/// Whether VMs can have sockets in the folder, by its whole path, as they are told it, and under as
+/// long a name as most will have.
+///
+/// # Errors
+/// Why not.
+fn try_socket(folder: &StateFolder) -> anyhow::Result<()> {
+    let folder = StateFolder::existing(&std::path::absolute(folder.path())?)?;
+    folder.open_socket(&VmId::numbered(9_999), std::process::id())?;
+    Ok(())
 }
 
 /// Opens the sockets, unless a balancer from before still holds them.

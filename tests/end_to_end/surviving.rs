@@ -177,6 +177,23 @@ fn a_stop_under_load_finishes_what_was_begun_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_folder_that_can_hold_no_sockets_is_told_of_and_does_without() {
+    let mut cluster = Cluster::start(1, &[]);
+    assert_eq!(cluster.sockets(), 1);
+    assert!(!cluster.told().contains("ports alone"), "{}", cluster.told());
+    assert_eq!(cluster.stop(), Some(0));
+    std::fs::remove_dir(cluster.path().join("sockets")).unwrap();
+    std::fs::write(cluster.path().join("sockets"), "in the way").unwrap();
+    cluster.up_again();
+    until("it serves", || {
+        let answer = cluster.send(&render_path(20, 15), SCENE.as_bytes());
+        answer.is_ok_and(|answer| answer.status == 200).then_some(())
+    });
+    until("it says so", || cluster.told().contains("by their ports alone").then_some(()));
+    assert!(cluster.vms().iter().all(|vm| vm.socket.is_none()));
+}
+
+#[test]
 fn the_files_of_a_live_cluster_follow_their_schemas() {
     let cluster = Cluster::start(2, &[]);
     cluster.send(&render_path(40, 30), SCENE.as_bytes()).unwrap();
