@@ -184,7 +184,7 @@ fn open_socket(folder: &StateFolder, id: &VmId) -> Option<(UnixListener, SocketP
         listener.set_nonblocking(true)?;
         Ok((UnixListener::from_std(listener)?, place))
     });
-    listening.inspect_err(|error| tracing::warn!("no socket beside the port: {error:#}")).ok()
+    listening.inspect_err(|error| tracing::warn!("no socket beside the port: {error}")).ok()
 }
 
 fn surroundings(settings: &Settings, address: &SocketAddr, folder: &StateFolder) -> Surroundings {

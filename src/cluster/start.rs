@@ -79,7 +79,7 @@ pub(super) async fn start(
         cluster.record(EventKind::Role, None, detail).await;
     }
     if let Err(error) = try_socket(&cluster.folder) {
-        let detail = format!("VMs are reached by their ports alone: {error:#}");
+        let detail = format!("VMs are reached by their ports alone: {error}");
         cluster.record(EventKind::Role, None, detail).await;
     }
     cluster.start_roles().await;
