@@ -105,24 +105,20 @@ impl Access<'_> {
     }
 
     fn append_figures_to(&self, lines: &mut String) {
-        lines.push_str(" attempts=");
-        push_number(lines, self.attempts.into());
-        lines.push_str(" waiting=");
-        push_number(lines, self.waiting);
-        lines.push_str(" head_us=");
-        push_number(lines, self.head_us);
-        lines.push_str(" queue_us=");
-        push_number(lines, self.queue_us);
-        lines.push_str(" connect_us=");
-        push_number(lines, self.connect_us);
-        lines.push_str(" vm_us=");
-        push_number(lines, self.vm_us);
-        lines.push_str(" total_us=");
-        push_number(lines, self.total_us);
-        lines.push_str(" input_bytes=");
-        push_number(lines, self.input_bytes);
-        lines.push_str(" output_bytes=");
-        push_number(lines, self.output_bytes);
+        for (key, number) in [
+            (" attempts=", self.attempts.into()),
+            (" waiting=", self.waiting),
+            (" head_us=", self.head_us),
+            (" queue_us=", self.queue_us),
+            (" connect_us=", self.connect_us),
+            (" vm_us=", self.vm_us),
+            (" total_us=", self.total_us),
+            (" input_bytes=", self.input_bytes),
+            (" output_bytes=", self.output_bytes),
+        ] {
+            lines.push_str(key);
+            push_number(lines, number);
+        }
         lines.push_str(" end=");
         lines.push_str(self.end);
         lines.push_str(" predicted_us=");

@@ -107,6 +107,21 @@ fn layouts(longest: usize) -> impl Strategy<Value = Layout> {
     })
 }
 
+/// Filters with each instruction set there is.
+fn gives(
+    filter: Filter,
+    layout: Layout,
+    samples: &[u8],
+    threads: usize,
+    expected: &[u8],
+) -> Result<(), TestCaseError> {
+    for set in Instructions::available() {
+        let result = filter_with(set, filter, layout, samples, threads, &FullSpeed);
+        prop_assert!(result.unwrap() == expected, "{set}");
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -116,12 +131,8 @@ proptest! {
     ) {
         let samples = noise(layout, seed);
         let expected = expected_blur(layout, &samples);
-        for set in Instructions::available() {
-            let result = filter_with(set, Filter::Blur, layout, &samples, threads, &FullSpeed);
-            prop_assert!(result.unwrap() == expected, "{set}");
-        }
+        gives(Filter::Blur, layout, &samples, threads, &expected)?;
     }
-
 }
 
 proptest! {
@@ -134,11 +145,7 @@ proptest! {
     ) {
         let samples = noise(layout, seed);
         let expected = expected_enhancement(layout, &samples);
-        for set in Instructions::available() {
-            let result =
-                filter_with(set, Filter::Enhance, layout, &samples, threads, &FullSpeed);
-            prop_assert!(result.unwrap() == expected, "{set}");
-        }
+        gives(Filter::Enhance, layout, &samples, threads, &expected)?;
     }
 }
 
